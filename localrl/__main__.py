@@ -1,0 +1,5 @@
+"""`python -m localrl` is the same program as `localrl`."""
+
+from localrl.cli import main
+
+main()

@@ -1,0 +1,105 @@
+"""How long a run will take, before it starts: from earlier runs, else from what the machine should do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localrl.bench import report
+from localrl.engine import ranking
+from localrl.errors import LocalrlError
+
+if TYPE_CHECKING:
+    from localrl.bench.plan import RunPlan
+    from localrl.bench.spec import EvalSpec
+    from localrl.store.runs import Store
+
+PROBLEMS = {
+    "aime24": 30,
+    "aime25": 30,
+    "math500": 500,
+    "gsm8k": 1319,
+    "gpqa-diamond": 198,
+    "ifeval": 541,
+    "humaneval": 164,
+    "livecodebench": 1055,
+}
+"""Rows of the datasets that the shipped evals name, to be known without downloading them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    samples: int
+    """In all; those of evals whose size is not known are left out."""
+    tokens: float
+    """To be generated, thinking included."""
+    seconds: float | None
+    """None where nothing is known of the speed."""
+    basis: str
+    """Where the two numbers come from, in words."""
+
+
+def problems(spec: EvalSpec, limit: int | None = None) -> int:
+    """How many problems an eval has, without reading its data; 0 where that is not known."""
+    count = PROBLEMS.get(spec.name) or sum(data.size for data in spec.data.gym)
+    return min(count, limit) if limit else count
+
+
+def estimate(store: Store, plan: RunPlan) -> Estimate:
+    """Samples, tokens and time of a run that has not begun."""
+    samples, tokens, measured = 0, 0.0, True
+    lengths, rate, run = _earlier(store, plan)
+    for part in plan.evals:
+        count = problems(part.spec, part.limit) * part.samples
+        length = lengths.get(part.spec.name)
+        measured = measured and length is not None
+        samples += count
+        tokens += count * (length or ranking.SHARE_USED * part.sampling.max_tokens)
+    basis = f"as long as in run {run}" if measured and run else f"{ranking.SHARE_USED:.0%} of the token limit"
+    if rate:
+        return Estimate(samples, tokens, tokens / rate, f"{basis}, {rate:,.0f} tokens/s as measured before")
+    expected = _expected(plan)
+    if expected is None:
+        return Estimate(samples, tokens, None, basis)
+    return Estimate(
+        samples, tokens, tokens / expected, f"{basis}, {expected:,.0f} tokens/s expected: a guess"
+    )
+
+
+def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | None, str]:
+    """Tokens a sample by eval, tokens a second, and the run they are from; of the newest run that knows."""
+    lengths: dict[str, float] = {}
+    rate, named = None, ""
+    for run in store.runs():
+        theirs = run.manifest["plan"]
+        if (theirs["model_name"], theirs["quantisation"]) != (plan.model_name, plan.quantisation):
+            continue
+        made = report.make(store, run)
+        for part in made["evals"]:
+            count = sum(part["outcomes"].values())
+            if count and part["eval"] not in lengths:
+                lengths[part["eval"]] = (part["tokens"]["thinking"] + part["tokens"]["answer"]) / count
+                named = named or run.id
+        if theirs["engine"]["backend"] == plan.engine.backend:
+            rate = rate or made["speed"]["decode_tokens_per_s"]
+        if rate and all(part.spec.name in lengths for part in plan.evals):
+            break
+    return lengths, rate, named
+
+
+def _expected(plan: RunPlan) -> float | None:
+    """Tokens a second of all streams together, from the file's shape and the machine's bandwidth."""
+    path = Path(plan.model_path)
+    if path.suffix != ".gguf":
+        return None
+    from localrl.catalog import gguf
+    from localrl.catalog.shape import from_header
+
+    try:
+        shape = from_header(gguf.preflight(path))
+    except LocalrlError:
+        return None
+    work = ranking.Work(plan.engine.tokens_per_stream)
+    pace = ranking.line_of(plan.model_name, shape, ranking.here(), work).pace
+    return pace.together if pace else None

@@ -1,0 +1,102 @@
+"""How far a run is, counted from what is on disk: what the progress line and the bench screen show."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from localrl.engine.protocol import Load
+from localrl.verdict import Outcome
+
+RATE_WINDOW_S = 10.0
+"""Tokens per second are shown over about this long."""
+
+
+@dataclass(slots=True)
+class EvalProgress:
+    """Counts of one eval. Complete groups are kept as numbers of (samples, correct), not one by one."""
+
+    name: str
+    total: int
+    """Samples in all; 0 while the number of problems is not known."""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    groups: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """(samples, correct ones) of a judged problem -> how many problems have these counts."""
+    _open: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.outcomes[Outcome.CORRECT] / self.done if self.done else None
+
+    def judged(self, problem: int, outcome: Outcome, k: int) -> None:
+        """Count one sample of a problem that has k."""
+        self.outcomes[str(outcome)] += 1
+        samples, correct = self._open.pop(problem, (0, 0))
+        counts = (samples + 1, correct + (outcome is Outcome.CORRECT))
+        if counts[0] >= k:
+            self.groups[counts] += 1
+        else:
+            self._open[problem] = counts
+
+    def reopen(self, problem: int, counts: tuple[int, int]) -> None:
+        """A problem of which an earlier session has judged some samples, (samples, correct ones)."""
+        if counts[0]:
+            self._open[problem] = counts
+
+    def counts(self) -> Counter[tuple[int, int]]:
+        """Groups by their counts, those under way included."""
+        return self.groups + Counter(self._open.values())
+
+
+@dataclass(slots=True)
+class Progress:
+    """A run's state at one moment. The runner changes it; everyone else only looks."""
+
+    evals: list[EvalProgress]
+    load: Load = field(default_factory=Load)
+    restarts: int = 0
+    began: float = field(default_factory=time.monotonic)
+    done_before: int = 0
+    """Samples that earlier sessions had done."""
+    _marks: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        return sum(part.done for part in self.evals)
+
+    @property
+    def total(self) -> int:
+        return sum(part.total for part in self.evals)
+
+    @property
+    def accuracy(self) -> float | None:
+        return sum(part.outcomes[Outcome.CORRECT] for part in self.evals) / self.done if self.done else None
+
+    def take(self, load: Load) -> None:
+        self.load = load
+        now = time.monotonic()
+        if not self._marks or now - self._marks[-1][0] >= 0.25:
+            self._marks.append((now, load.generated_tokens))
+            while len(self._marks) > 2 and now - self._marks[1][0] > RATE_WINDOW_S:
+                self._marks.pop(0)
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Generated tokens per second of late, over all streams."""
+        if len(self._marks) < 2:
+            return 0.0
+        (t0, n0), (t1, n1) = self._marks[0], self._marks[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left, if the rest goes like this session so far."""
+        new = self.done - self.done_before
+        if not new or not self.total:
+            return None
+        return (time.monotonic() - self.began) / new * (self.total - self.done)

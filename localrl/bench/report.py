@@ -1,0 +1,187 @@
+"""The report of a run: accuracy with its interval, every outcome, and speed, from what the store holds.
+
+Its JSON is a contract (see docs/report.md); everything that shows a run shows this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from localrl.bench import energy, protocol, stats
+from localrl.bench.plan import EvalPlan, RunPlan, card_of
+from localrl.store import sums
+from localrl.verdict import Outcome
+from localrl.verify import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from localrl.store.runs import Run, Store
+
+SCHEMA = 1
+LEVEL = 0.95
+MOST_VOTES = 200_000
+"""Votes over more answers are taken only once a run is complete: reading every answer takes seconds."""
+UNFINISHED = (Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR)
+
+
+def make(store: Store, run: Run) -> dict[str, Any]:
+    """The report as JSON values; made once and kept until the run changes."""
+    kept = store.cached_report(run)
+    if kept is None:
+        kept = _make(store, run)
+        store.cache_report(run, kept)
+    return kept
+
+
+def _make(store: Store, run: Run) -> dict[str, Any]:
+    plan = RunPlan.model_validate(run.manifest["plan"])
+    evals = [_eval(store, run, plan, i, part) for i, part in enumerate(plan.evals)]
+    sessions = store.sessions(run)
+    engine = sessions[-1][0] if sessions else {}
+    first = plan.evals[0].sampling
+    return {
+        "schema": SCHEMA,
+        "run": run.id,
+        "name": run.name,
+        "created": run.created,
+        "status": "partial" if run.status == "running" else run.status,
+        "model": {
+            "name": plan.model_name,
+            "file": plan.model_path,
+            "sha256": run.manifest.get("model_sha256"),
+            "quantisation": plan.quantisation or run.manifest.get("quantisation", ""),
+            "parameters": engine.get("parameters"),
+            "template_sha256": engine.get("template_sha256"),
+        },
+        "backend": {
+            "name": engine.get("backend"),
+            "version": engine.get("version"),
+            "parallel": plan.engine.parallel or _last(sessions, "parallel"),
+            "context": engine.get("context"),
+            "settings": {
+                **(engine.get("settings") or {}),
+                "parallel": plan.engine.parallel or "auto",
+                **_estimated(sessions),
+            },
+        },
+        "hardware": run.manifest.get("hardware", {}),
+        "sampling": {**first.model_dump(), "seed": plan.seed},
+        "evals": evals,
+        "speed": _speed(store, run, [counters for _, counters in sessions], evals),
+    }
+
+
+def _eval(store: Store, run: Run, plan: RunPlan, index: int, part: EvalPlan) -> dict[str, Any]:
+    tally = sums.tally(store, run, index, part.samples)
+    n, c = groups(tally.groups)
+    outcomes = {str(outcome): tally.outcomes.get(outcome, 0) for outcome in Outcome}
+    ended = tally.samples - sum(outcomes[o] for o in UNFINISHED) - tally.outcomes.get("", 0)
+    verifier = part.spec.verifier
+    return {
+        "eval": part.spec.name,
+        "version": part.spec.version,
+        "problems": len(n),
+        "samples": part.samples,
+        "extractor": verifier.extractor,
+        "verifier": f"{verifier.name}/{registry.get(verifier.name).VERSION}",
+        "accuracy": stats.generalisation(n, c, LEVEL).as_dict() if len(n) else None,
+        "repeatability": stats.repeatability(n, c, LEVEL).as_dict() if len(n) else None,
+        "pass_at": {str(j): stats.pass_at(n, c, j) for j in _ks(n)},
+        "majority_at": _majority(store, run, index, part.samples, len(n)),
+        "outcomes": outcomes,
+        "completed_accuracy": outcomes[Outcome.CORRECT] / ended if ended else None,
+        "tokens": {
+            "prompt": tally.prompt_tokens,
+            "thinking": tally.thinking_tokens,
+            "answer": tally.answer_tokens,
+        },
+        "sampling": part.sampling.model_dump(),
+        **(
+            {"rewards": {r.name: sums.mean_reward(store, run, index, r.name) for r in part.spec.rewards}}
+            if part.spec.rewards
+            else {}
+        ),
+        "published": [
+            {"value": score.value, "source": score.source}
+            for score in protocol.published(part.spec, card_of(plan))
+        ],
+        "deviations": part.deviations,
+        "stopped": (run.manifest.get("stopped") or {}).get(part.spec.name),
+    }
+
+
+def groups(counts: Mapping[tuple[int, int], int]) -> tuple[Any, Any]:
+    """Samples and correct ones of each problem, shape (problems,) both, from how many have which counts."""
+    keys = list(counts)
+    times = [counts[key] for key in keys]
+    n = np.repeat(np.array([key[0] for key in keys], dtype=np.int64), times)
+    c = np.repeat(np.array([key[1] for key in keys], dtype=np.int64), times)
+    return n, c
+
+
+def _ks(n: Any) -> list[int]:
+    """1, the powers of two below the smallest group, and that group's size."""
+    if not len(n):
+        return []
+    k = int(n.min())
+    return sorted({1, k, *(2**i for i in range(1, k.bit_length()) if 2**i < k)})
+
+
+def _majority(store: Store, run: Run, index: int, k: int, problems: int) -> dict[str, float]:
+    """majority@k; only for groups, since with one sample it is the accuracy."""
+    if k < 2 or not problems or (run.status != "complete" and problems * k > MOST_VOTES):
+        return {}
+    answers: dict[int, list[str | None]] = {}
+    correct: dict[int, list[bool]] = {}
+    for problem, outcome, extracted in sums.answers(store, run, index):
+        answers.setdefault(problem, []).append(extracted)
+        correct.setdefault(problem, []).append(outcome == Outcome.CORRECT)
+    whole = [problem for problem, found in answers.items() if len(found) >= k]
+    if not whole:
+        return {}
+    return {str(k): stats.majority_at([answers[p][:k] for p in whole], [correct[p][:k] for p in whole], k)}
+
+
+def _speed(
+    store: Store, run: Run, counters: list[dict[str, Any]], evals: list[dict[str, Any]]
+) -> dict[str, Any]:
+    def total(key: str) -> float:
+        return float(sum(c.get(key, 0) for c in counters))
+
+    ttft, rates = sums.rates(store, run)
+    wall = total("wall_s")
+    correct = sum(part["outcomes"]["correct"] for part in evals)
+    return {
+        "wall_s": wall,
+        "prefill_tokens_per_s": _ratio(total("prefill_tokens"), total("prefill_s")),
+        "decode_tokens_per_s": _ratio(total("generated_tokens"), total("decode_s")),
+        "stream_tokens_per_s": _quantiles(rates),
+        "ttft_s": _quantiles(ttft),
+        "energy": energy.summed([c.get("energy_j") for c in counters]),
+        "peak_memory_bytes": int(max((c.get("peak_memory_bytes", 0) for c in counters), default=0)),
+        "correct_per_hour": _ratio(correct * 3600, wall),
+    }
+
+
+def _estimated(sessions: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, int]:
+    """Samples whose server did not count their tokens: their figures are as good as our own count."""
+    count = sum(counters.get("estimated_samples", 0) for _, counters in sessions)
+    return {"samples_with_estimated_tokens": count} if count else {}
+
+
+def _quantiles(values: list[float]) -> dict[str, float | None]:
+    if not values:
+        return {"p50": None, "p95": None}
+    p50, p95 = np.quantile(values, [0.5, 0.95])
+    return {"p50": float(p50), "p95": float(p95)}
+
+
+def _ratio(amount: float, seconds: float) -> float | None:
+    return amount / seconds if seconds > 0 else None
+
+
+def _last(sessions: list[tuple[dict[str, Any], dict[str, Any]]], key: str) -> Any:
+    return next((counters[key] for _, counters in reversed(sessions) if key in counters), None)

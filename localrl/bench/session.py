@@ -1,0 +1,144 @@
+"""One session of a run, opened and closed as a whole: store, lock, engine, verifiers, and the runner.
+
+The command line and the terminal interface both begin here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localrl import __version__, hardware, paths
+from localrl.bench.plan import RunPlan
+from localrl.bench.runner import Runner
+from localrl.engine.client import EngineClient
+from localrl.errors import UsageError
+from localrl.store import runs
+from localrl.verify.pool import VerifierPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localrl.store.runs import Run, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    run: Run
+    plan: RunPlan
+    store: Store
+    engine: EngineClient
+    runner: Runner
+    log: Path
+    """What the worker and the native libraries say."""
+
+
+@contextmanager
+def start(store: Store, plan: RunPlan, name: str = "") -> Iterator[Session]:
+    """Load the model, then enter a new run into the store; `session.runner.events()` does it.
+
+    Raises:
+        UsageError, Unavailable: the model cannot be loaded; there is no run then.
+    """
+    with _loaded(plan) as (engine, log, pool, fingerprint):
+        run = create(store, plan, name)
+        with runs.lock(run):
+            yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
+            fingerprint.note(store, run)
+
+
+@contextmanager
+def work_on(store: Store, run: Run) -> Iterator[Session]:
+    """Load the model of a run and be ready to do what the run still lacks.
+
+    Raises:
+        StoreError: another process works on this run.
+        UsageError, Unavailable: the model cannot be loaded.
+    """
+    plan = RunPlan.model_validate(run.manifest["plan"])
+    model = Path(plan.engine.model)
+    if plan.engine.backend != "server" and not model.exists():
+        raise UsageError(f"the model of this run is gone: {model}")
+    with runs.lock(run), _loaded(plan) as (engine, log, pool, fingerprint):
+        yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
+        fingerprint.note(store, run)
+
+
+@contextmanager
+def _loaded(plan: RunPlan) -> Iterator[tuple[EngineClient, Path, VerifierPool, _Fingerprint]]:
+    log = new_log()
+    fingerprint = _Fingerprint(Path(plan.engine.model))
+    with EngineClient(plan.engine, log) as engine, VerifierPool() as pool, fingerprint:
+        yield engine, log, pool, fingerprint
+
+
+def create(store: Store, plan: RunPlan, name: str = "") -> Run:
+    """Enter a new run into the store; nothing is computed yet."""
+    machine = hardware.probe()
+    manifest = {
+        "plan": plan.model_dump(mode="json"),
+        "localrl": __version__,
+        "hardware": {
+            "device": machine.device,
+            "memory_bytes": machine.memory_bytes,
+            "cpu": machine.cpu,
+            "os": machine.os,
+        },
+    }
+    return store.create_run(manifest, name)
+
+
+def new_log() -> Path:
+    """A file for one worker's messages; the oldest logs are removed."""
+    folder = paths.ensure(paths.home("state") / "logs")
+    for old in sorted(folder.glob("worker-*.log"))[:-20]:
+        old.unlink(missing_ok=True)
+    return folder / f"worker-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.log"
+
+
+class _Fingerprint:
+    """The model file's SHA-256, computed beside the run and remembered for a file that has not changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._compute, daemon=True)
+        self.sha256: str | None = None
+
+    def note(self, store: Store, run: Run) -> None:
+        """Keep the hash with the run, once it is there."""
+        if self.sha256 and run.manifest.get("model_sha256") != self.sha256:
+            store.update_manifest(run, model_sha256=self.sha256)
+
+    def __enter__(self) -> _Fingerprint:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cancelled = True
+        self._thread.join()
+
+    def _compute(self) -> None:
+        if not self._path.is_file():
+            return
+        status = self._path.stat()
+        key = f"{self._path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+        cache = paths.home("cache") / "sha256.json"
+        known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
+        if key not in known:
+            digest = hashlib.sha256()
+            with self._path.open("rb") as file:
+                while chunk := file.read(1 << 22):
+                    digest.update(chunk)
+                    if self._cancelled:
+                        return
+            known = {**known, key: digest.hexdigest()}
+            paths.ensure(cache.parent)
+            cache.write_text(json.dumps(known))
+        self.sha256 = known[key]

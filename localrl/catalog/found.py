@@ -1,0 +1,117 @@
+"""Models on this machine, whoever downloaded them: the hub's cache, LM Studio, Ollama and llama.cpp."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localrl.catalog import choose, gguf, hubcache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """One model that localrl can load by its path."""
+
+    program: str
+    name: str
+    """As `localrl bench` takes it: a hub repo with its quantisation, or a path."""
+    path: Path
+    """The first file, or the folder of an MLX model."""
+    bytes: int
+    quantisation: str
+
+
+def everything() -> list[OnDisk]:
+    """All models found, by program and name; folders that cannot be read are passed over."""
+    return sorted(
+        [*hub_cache(), *lm_studio(), *ollama(), *llama_cpp()], key=lambda model: (model.program, model.name)
+    )
+
+
+def hub_cache() -> Iterator[OnDisk]:
+    for repo in hubcache.repos():
+        cached = hubcache.files(repo)
+        files = {entry.path: entry for entry in cached if entry.path.endswith(".gguf")}
+        for first, parts in _models(list(files)):
+            size = sum(files[part].bytes for part in parts)
+            quantisation = choose.quantisation_of(first)
+            name = f"{repo}:{quantisation}" if quantisation else f"{repo}:{first}"
+            yield OnDisk("hub cache", name, files[first].file, size, quantisation)
+        weights = [entry for entry in cached if entry.path.endswith(".safetensors")]
+        folder = hubcache.snapshot(repo)
+        if weights and folder and not files:
+            yield OnDisk("hub cache", repo, folder, sum(entry.bytes for entry in weights), _bits(folder))
+
+
+def lm_studio() -> Iterator[OnDisk]:
+    for root in (Path("~/.lmstudio/models"), Path("~/.cache/lm-studio/models")):
+        yield from _folder("LM Studio", root.expanduser())
+
+
+def llama_cpp() -> Iterator[OnDisk]:
+    home = "~/Library/Caches/llama.cpp" if sys.platform == "darwin" else "~/.cache/llama.cpp"
+    yield from _folder("llama.cpp", Path(os.environ.get("LLAMA_CACHE") or home).expanduser())
+
+
+def ollama() -> Iterator[OnDisk]:
+    """Ollama names a model in a manifest, whose largest layer is the GGUF."""
+    root = Path(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models").expanduser()
+    for manifest in sorted((root / "manifests").rglob("*")) if (root / "manifests").is_dir() else []:
+        try:
+            layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
+            model = next(layer for layer in layers if layer["mediaType"].endswith("image.model"))
+            path = root / "blobs" / str(model["digest"]).replace(":", "-")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            continue
+        if path.is_file():
+            name = f"{manifest.parent.name}:{manifest.name}"
+            yield OnDisk("Ollama", name, path, path.stat().st_size, choose.quantisation_of(manifest.name))
+
+
+def _folder(program: str, root: Path) -> Iterator[OnDisk]:
+    try:
+        files = {str(path): path for path in root.rglob("*.gguf") if path.is_file()}
+        configs = list(root.rglob("config.json"))
+    except OSError:
+        return
+    for first, parts in _models(list(files)):
+        size = sum(files[part].stat().st_size for part in parts)
+        yield OnDisk(program, first, files[first], size, choose.quantisation_of(Path(first).name))
+    for config in configs:
+        weights = list(config.parent.glob("*.safetensors"))
+        if weights:
+            size = sum(path.stat().st_size for path in weights)
+            yield OnDisk(program, str(config.parent), config.parent, size, _bits(config.parent))
+
+
+def _models(paths: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each model's first file with all its shards; projectors for images are left out."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        name = Path(path).name
+        if "mmproj" in name.lower() or "imatrix" in name.lower():
+            continue
+        shard = gguf.SHARD.fullmatch(name)
+        key = re.sub(r"-\d{5}-of-", "-of-", path) if shard else path
+        groups.setdefault(key, []).append(path)
+    for parts in groups.values():
+        shard = gguf.SHARD.fullmatch(Path(parts[0]).name)
+        if not shard or len(parts) == int(shard["count"]):
+            yield parts[0], parts
+
+
+def _bits(folder: Path) -> str:
+    """Bits a weight, as an MLX configuration says."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))["quantization"]["bits"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f"{found}bit"

@@ -1,0 +1,115 @@
+"""What llama.cpp takes for granted about a header's numbers, checked before it sees the file.
+
+Each check stands for a known way to make llama.cpp read or write out of bounds, or abort its process:
+llama.cpp #25821 (layers), #26690 (types and lengths of the tokenizer's arrays), CVE-2025-49847 (token
+lengths), CVE-2025-53630, CVE-2026-27940 and CVE-2026-33298 (sizes that overflow: `gguf` refuses those).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from localrl.catalog.gguf_header import SHARD, STRING, Counted, Header
+from localrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_LAYERS = 512
+MAX_EXPERTS = 512
+MAX_VOCABULARY = 1 << 24
+UINT32, INT32, FLOAT32 = 4, 5, 6
+
+
+def check_shards(parts: Sequence[Header]) -> Header:
+    """Join the headers of a model's files into one; the first holds the metadata.
+
+    Raises:
+        UsageError: the files do not belong together.
+    """
+    first = parts[0]
+    named = SHARD.fullmatch(first.name)
+    promised = first.metadata.get("split.count", 1)
+    if isinstance(promised, int) and promised > 1 and (not named or int(named["count"]) != promised):
+        raise UsageError(
+            f"{first.name} is one of {promised} parts, but its name does not say so",
+            hint=f"keep the hub's name, which ends in -00001-of-{promised:05}.gguf",
+        )
+    if len(parts) == 1:
+        return first
+    for number, part in enumerate(parts):
+        if part.metadata.get("split.no") != number or part.metadata.get("split.count") != len(parts):
+            raise UsageError(
+                f"{part.name} is not part {number + 1} of {len(parts)}", hint="pull the model again"
+            )
+    tensors = tuple(tensor for part in parts for tensor in part.tensors)
+    total = first.metadata.get("split.tensors.count")
+    if len({tensor.name for tensor in tensors}) != len(tensors) or total != len(tensors):
+        raise UsageError(
+            f"{first.name}: its parts hold {len(tensors)} tensors, not {total}", hint="pull the model again"
+        )
+    size = sum(part.file_bytes for part in parts)
+    return replace(first, tensors=tensors, file_bytes=size, shards=len(parts))
+
+
+def check_model(header: Header) -> None:
+    """Refuse a header whose numbers llama.cpp would not survive.
+
+    Raises:
+        UsageError: says which number.
+    """
+    if header.kinds.get("general.architecture") != STRING or not header.architecture:
+        raise _bad(header, "names no architecture")
+    if header.tensor("token_embd.weight") is None:
+        raise _bad(header, f"is no language model (architecture {header.architecture!r}, no token embedding)")
+    _check_numbers(header)
+    _check_tokenizer(header)
+
+
+def _check_numbers(header: Header) -> None:
+    architecture = header.architecture
+    for key, low, high in (
+        ("block_count", 1, MAX_LAYERS),
+        ("embedding_length", 1, 1 << 24),
+        ("context_length", 1, 1 << 31),
+        ("vocab_size", 1, MAX_VOCABULARY),
+        ("expert_count", 0, MAX_EXPERTS),
+        ("expert_used_count", 0, MAX_EXPERTS),
+    ):
+        name = f"{architecture}.{key}"
+        value = header.metadata.get(name)
+        if value is None and (low == 0 or key == "vocab_size"):
+            continue
+        if not isinstance(value, int) or not low <= value <= high:
+            raise _bad(header, f"has {name} = {value!r}, outside {low} to {high}")
+    layers = header.number("block_count")
+    for key in ("attention.head_count", "attention.head_count_kv", "feed_forward_length"):
+        value = header.metadata.get(f"{architecture}.{key}", 0)
+        if isinstance(value, tuple) and len(value) < layers:
+            raise _bad(header, f"has {len(value)} values of {architecture}.{key} for {layers} layers")
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(n, Counted | str) or not 0 <= n <= 1 << 24 for n in numbers):
+            raise _bad(header, f"has no usable {architecture}.{key}")
+
+
+def _check_tokenizer(header: Header) -> None:
+    if not 1 <= header.vocabulary <= MAX_VOCABULARY:
+        raise _bad(header, f"has {header.vocabulary} tokens")
+    arrays = {"tokens": {STRING}, "merges": {STRING}, "scores": {FLOAT32}, "token_type": {INT32, UINT32}}
+    for name, kinds in arrays.items():
+        key = f"tokenizer.ggml.{name}"
+        value = header.metadata.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, Counted | tuple) or header.kinds[key] not in kinds:
+            raise _bad(header, f"has {key} of the wrong type")
+        if name == "tokens" and isinstance(value, tuple) and len(set(value)) < len(value):
+            raise _bad(header, "has tokens twice")
+        count = value.count if isinstance(value, Counted) else len(value)
+        if name in ("scores", "token_type") and count < header.vocabulary:
+            raise _bad(header, f"has {count} values of {key} for {header.vocabulary} tokens")
+
+
+def _bad(header: Header, what: str) -> UsageError:
+    return UsageError(f"{header.name} {what}", hint="the file is damaged or not meant for llama.cpp")

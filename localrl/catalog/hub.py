@@ -1,0 +1,213 @@
+"""What a hub holds: the files of a repo with their hashes, and repos that match some words.
+
+Hugging Face's hub, or a mirror of it (HF_ENDPOINT), through huggingface-hub's API; ModelScope as a second
+source through its own. Both list a SHA-256 for each large file, so it does not matter who sends the bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from localrl.catalog import hubcache
+from localrl.catalog.transfer import Remote
+from localrl.catalog.web import BROKEN, Web, retry_after
+from localrl.errors import NetworkError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HubName = Literal["huggingface", "modelscope"]
+ATTEMPTS = 5
+LARGEST_LISTING = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a repo at one commit, those that localrl may download."""
+
+    repo: str
+    commit: str
+    files: tuple[Remote, ...]
+    gated: bool = False
+
+    def matching(self, pattern: str) -> tuple[Remote, ...]:
+        return tuple(file for file in self.files if hubcache.matches(file.path, pattern))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One result of a search."""
+
+    repo: str
+    downloads: int
+    likes: int
+    tags: tuple[str, ...]
+
+
+def endpoint() -> str:
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def modelscope_endpoint() -> str:
+    return (os.environ.get("MODELSCOPE_ENDPOINT") or "https://modelscope.cn").rstrip("/")
+
+
+def token() -> str:
+    """HF_TOKEN, or that of `hf auth login`; empty where there is none."""
+    if found := os.environ.get("HF_TOKEN", "").strip():
+        return found
+    from huggingface_hub import get_token
+
+    return get_token() or ""
+
+
+def offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def listing(repo: str, *, source: HubName = "huggingface", revision: str = "main") -> Listing:
+    """The files of a repo.
+
+    Raises:
+        UsageError: there is no such repo, it needs a token, or HF_HUB_OFFLINE is set.
+        NetworkError: the hub does not answer.
+    """
+    _check_online()
+    if not hubcache.is_repo(repo):
+        raise UsageError(f"{repo!r} is no hub repo", hint="write OWNER/NAME")
+    return _modelscope(repo) if source == "modelscope" else _huggingface(repo, revision)
+
+
+def search(words: str, limit: int = 20) -> list[Found]:
+    """Repos with GGUF files that match, most downloaded first.
+
+    Raises:
+        UsageError: HF_HUB_OFFLINE is set.
+        NetworkError: the hub does not answer.
+    """
+    _check_online()
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=endpoint(), token=token() or False)
+
+    def ask() -> list[Any]:
+        return list(api.list_models(search=words, filter="gguf", sort="downloads", limit=limit))
+
+    return [
+        Found(model.id, model.downloads or 0, model.likes or 0, tuple(model.tags or ()))
+        for model in _patiently(ask, f"search for {words!r}")
+    ]
+
+
+def _check_online() -> None:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if offline():
+        raise UsageError("HF_HUB_OFFLINE is set", hint="unset it to use the hub")
+
+
+def _huggingface(repo: str, revision: str) -> Listing:
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=endpoint(), token=token() or False)
+    info = _patiently(lambda: api.model_info(repo, revision=revision, files_metadata=True), repo)
+    commit = info.sha or ""
+    if not (len(commit) == 40 and all(c in "0123456789abcdef" for c in commit)):
+        raise NetworkError(f"the hub names no commit of {repo}")
+    base = f"{endpoint()}/{repo}/resolve/{commit}"
+    files = []
+    for sibling in info.siblings or []:
+        if not sibling.rfilename.endswith(hubcache.WANTED) or sibling.size is None:
+            continue
+        sha256 = sibling.lfs.sha256 if sibling.lfs else ""
+        etag = sha256 or sibling.blob_id or ""
+        if _is_hash(etag):
+            url = f"{base}/{quote(sibling.rfilename)}"
+            files.append(Remote(url, sibling.rfilename, sibling.size, etag, sha256))
+    return Listing(repo, commit, tuple(files), gated=bool(info.gated))
+
+
+def _modelscope(repo: str) -> Listing:
+    address = f"{modelscope_endpoint()}/api/v1/models/{repo}/repo/files?Revision=master&Recursive=true"
+
+    data = _patiently(lambda: _json(address), repo)
+    entries = ((data.get("Data") or {}).get("Files") or []) if isinstance(data, dict) else []
+    files, commit = [], ""
+    for entry in entries:
+        path, sha256, revision = (str(entry.get(key) or "") for key in ("Path", "Sha256", "Revision"))
+        if entry.get("Type") == "tree" or not path.endswith(hubcache.WANTED) or not _is_hash(sha256):
+            continue
+        commit = commit or revision
+        url = f"{modelscope_endpoint()}/models/{repo}/resolve/{quote(revision or 'master')}/{quote(path)}"
+        files.append(Remote(url, path, int(entry.get("Size") or 0), sha256, sha256))
+    if not files:
+        raise UsageError(f"ModelScope lists no model files of {repo}")
+    return Listing(repo, commit if _is_hash(commit) else "0" * 40, tuple(files))
+
+
+def _json(address: str) -> Any:
+    with contextlib.closing(Web(connections=1)) as web:
+        answer, _ = web.get(address, home=address)
+        try:
+            if answer.status != 200:
+                raise Refused(answer.status, retry_after(answer.headers.get("retry-after", "")))
+            return json.loads(answer.read(LARGEST_LISTING))
+        finally:
+            answer.close()
+
+
+def _refusal(error: Any) -> tuple[int, float]:
+    """The status of an answer, and how many seconds it asks to wait."""
+    if isinstance(error, Refused):
+        return error.status, error.wait_s
+    if error.response is None:
+        return 0, 0.0
+    return error.response.status_code, retry_after(error.response.headers.get("retry-after", ""))
+
+
+class Refused(Exception):
+    """ModelScope answered with something else than the listing."""
+
+    def __init__(self, status: int, wait_s: float) -> None:
+        super().__init__(f"the hub answered {status}")
+        self.status, self.wait_s = status, wait_s
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) in (40, 64) and all(c in "0123456789abcdef" for c in text)
+
+
+def _patiently(ask: Callable[[], Any], what: str) -> Any:
+    """Ask again while the hub is busy or the connection fails, as long as it asks for, up to a minute."""
+    import httpx2
+    from huggingface_hub import errors
+
+    last = ""
+    for attempt in range(ATTEMPTS):
+        wait = 0.5 * 2**attempt
+        try:
+            return ask()
+        except errors.GatedRepoError as error:
+            hint = "accept its terms on its page, then set HF_TOKEN"
+            raise UsageError(f"{what} is not open to everyone", hint=hint) from error
+        except errors.RepositoryNotFoundError as error:
+            hint = "check the spelling, or set HF_TOKEN if it is private"
+            raise UsageError(f"the hub has no repo {what}", hint=hint) from error
+        except (errors.HfHubHTTPError, Refused) as error:
+            status, asked = _refusal(error)
+            last = f"the hub answered {status}"
+            if status in (401, 403, 404):
+                raise UsageError(f"{what}: {last}", hint="check the name, or set HF_TOKEN") from error
+            if status not in (408, 425, 429) and status < 500:
+                break
+            wait = max(wait, asked)
+        except (BROKEN, httpx2.HTTPError, OSError, ValueError) as error:
+            last = " ".join(str(error).split())[:200] or type(error).__name__
+        if attempt + 1 < ATTEMPTS:
+            time.sleep(min(wait, 60.0))
+    raise NetworkError(f"{what}: {last}", hint="check the connection, or HF_ENDPOINT, and try again")

@@ -1,0 +1,166 @@
+"""The hub's cache on this machine, laid out as huggingface-hub expects it, so that other programs share it.
+
+models--OWNER--NAME/blobs/ETAG holds the bytes, snapshots/COMMIT/FILE links to them, refs/main names a commit.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from localrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WANTED = (".gguf", ".safetensors", ".json", ".jinja")
+"""Weights that hold no code, and what describes them; nothing else is ever downloaded."""
+REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """One file of a repo that is complete on this machine."""
+
+    repo: str
+    path: str
+    """Inside the repo."""
+    file: Path
+    """The link in the snapshot."""
+
+    @property
+    def bytes(self) -> int:
+        return self.file.stat().st_size
+
+    @property
+    def etag(self) -> str:
+        return self.file.resolve().name
+
+
+def root() -> Path:
+    """HF_HUB_CACHE, or `hub` under HF_HOME, or the usual place."""
+    if chosen := os.environ.get("HF_HUB_CACHE"):
+        return Path(chosen).expanduser()
+    home = os.environ.get("HF_HOME")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(home) if home else Path(cache) / "huggingface").expanduser() / "hub"
+
+
+def is_repo(name: str) -> bool:
+    return bool(REPO.fullmatch(name)) and ".." not in name
+
+
+def folder(repo: str) -> Path:
+    return root() / f"models--{repo.replace('/', '--')}"
+
+
+def blob(repo: str, etag: str) -> Path:
+    return folder(repo) / "blobs" / etag
+
+
+def partial(repo: str, etag: str) -> Path:
+    """Where a file grows; a name of our own, as huggingface-hub removes its unfinished ones."""
+    return folder(repo) / "blobs" / f"{etag}.localrl-part"
+
+
+def snapshot(repo: str) -> Path | None:
+    """The folder of the commit that `main` pointed to when it was last pulled."""
+    try:
+        commit = (folder(repo) / "refs" / "main").read_text().strip()
+    except OSError:
+        return None
+    found = folder(repo) / "snapshots" / commit
+    return found if commit and found.is_dir() else None
+
+
+def files(repo: str, pattern: str = "*") -> list[Cached]:
+    """Complete files of a repo whose path matches, sorted; without a commit in refs, of any snapshot."""
+    chosen = snapshot(repo)
+    every = folder(repo) / "snapshots"
+    folders = [chosen] if chosen else sorted(every.iterdir()) if every.is_dir() else []
+    found = {
+        entry.relative_to(base).as_posix(): Cached(repo, entry.relative_to(base).as_posix(), entry)
+        for base in folders
+        for entry in base.rglob("*")
+        if entry.is_file()
+    }
+    return [found[path] for path in sorted(found) if matches(path, pattern)]
+
+
+def repos() -> list[str]:
+    """Every model repo of which something is here."""
+    found = sorted(root().glob("models--*")) if root().is_dir() else []
+    return [path.name.removeprefix("models--").replace("--", "/", 1) for path in found]
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a repo's file is meant: by whole path, or by its last part; case does not matter."""
+    path, pattern = path.lower(), pattern.lower()
+    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(PurePosixPath(path).name, pattern)
+
+
+def publish(repo: str, commit: str, path: str, etag: str) -> Path:
+    """Give a complete blob its name in a snapshot."""
+    link = folder(repo) / "snapshots" / commit / path
+    link.parent.mkdir(parents=True, exist_ok=True)
+    target = os.path.relpath(blob(repo, etag), link.parent)
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    try:
+        fresh.symlink_to(target)
+    except OSError:  # a file system without links: huggingface-hub then keeps the file itself here
+        shutil.copyfile(blob(repo, etag), fresh)
+    fresh.replace(link)
+    return link
+
+
+def check_name(repo: str, path: str) -> None:
+    """Refuse a file name that would leave the snapshot.
+
+    Raises:
+        UsageError: it would.
+    """
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
+        raise UsageError(f"{repo} lists a file with the unsafe name {path!r}")
+
+
+def set_main(repo: str, commit: str) -> None:
+    """Remember which commit `main` is, as huggingface-hub does."""
+    reference = folder(repo) / "refs" / "main"
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(commit)
+
+
+def remove(repo: str, chosen: Iterable[Cached]) -> int:
+    """Remove files of a repo, with their blobs where nothing else links to them; returns the bytes freed."""
+    freed = 0
+    for cached in chosen:
+        target = cached.file.resolve()
+        cached.file.unlink()
+        if not _linked(repo, target) and target.exists():
+            freed += target.stat().st_size
+            target.unlink()
+    if not any(entry.is_file() or entry.is_symlink() for entry in (folder(repo) / "snapshots").rglob("*")):
+        freed += sum(path.stat().st_blocks * 512 for path in (folder(repo) / "blobs").glob("*"))
+        shutil.rmtree(folder(repo))
+    return freed
+
+
+def remove_partials(repo: str) -> int:
+    """Remove unfinished downloads of a repo; returns the bytes freed."""
+    freed = 0
+    for path in (folder(repo) / "blobs").glob("*.localrl-part*"):
+        freed += path.stat().st_blocks * 512
+        path.unlink()
+    return freed
+
+
+def _linked(repo: str, target: Path) -> bool:
+    links = (folder(repo) / "snapshots").rglob("*")
+    return any(link.is_symlink() and link.resolve() == target for link in links)

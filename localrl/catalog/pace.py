@@ -1,0 +1,72 @@
+"""How fast a plan will decode, and what an eval then takes in hours and kWh. Estimates, and called so.
+
+One stream reads every active weight and its own cache for each token, so its ceiling is bandwidth over bytes
+read; devices reach a part of it. Many streams share the reading of the weights. The parts and the gains were
+measured by others: llama.cpp's `benches/` (DGX Spark and M2 Ultra, 7B Q8 at 4 to 32 streams), the RTX 4090's
+82 % on a 14B model, 73 % of an M2 Ultra with MLX; for the CPU, SmolLM2's two-fold gain at 16 streams.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localrl.catalog.shape import Shape
+    from localrl.devices import Kind
+    from localrl.hardware import Machine
+
+REACHED: dict[Kind, float] = {"cuda": 0.82, "metal": 0.75, "cpu": 0.6}
+"""Part of the memory bandwidth that decoding one stream reaches."""
+REACHED_SPARSE = 0.54
+"""The same for large mixtures of experts (R1 671B on an M3 Ultra)."""
+SPARSE = 0.25
+"""Models that read less than this part of their weights for a token count as sparse."""
+GAINS: dict[Kind, dict[int, float]] = {
+    "cuda": {1: 1, 4: 3.6, 8: 6.7, 16: 11.4, 32: 20},
+    "metal": {1: 1, 4: 2.8, 8: 3.3, 16: 4.1, 32: 7.8},
+    "cpu": {1: 1, 16: 2},
+}
+"""Tokens a second of so many streams together, against one stream's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Tokens a second: of one stream alone, and of all streams together."""
+
+    single: float
+    together: float
+
+
+def expect(shape: Shape, machine: Machine, streams: int, tokens: int, cache_type: str) -> Pace | None:
+    """The pace at half the length `tokens`, or None where the bandwidth is unknown."""
+    if not machine.bandwidth:
+        return None
+    sparse = machine.kind != "cpu" and shape.active_bytes < SPARSE * shape.weight_bytes
+    rate = machine.bandwidth * (REACHED_SPARSE if sparse else REACHED[machine.kind])
+    cache = shape.cache_bytes(max(1, tokens // 2), cache_type) + shape.state_bytes
+    weights = shape.active_bytes
+    single = rate / (weights + cache)
+    step = (weights * streams / gain(machine.kind, streams) + cache * streams) / rate
+    return Pace(single, max(single, streams / step))
+
+
+def gain(kind: Kind, streams: int) -> float:
+    """How many times one stream's speed so many reach, between the measured points on a log scale."""
+    points = sorted(GAINS[kind].items())
+    for (low, at_low), (high, at_high) in pairwise(points):
+        if low <= streams <= high:
+            share = math.log(streams / low) / math.log(high / low)
+            return float(at_low * (at_high / at_low) ** share)
+    return points[-1][1] if streams > 1 else 1.0
+
+
+def hours(tokens: float, pace: Pace) -> float:
+    return tokens / pace.together / 3600
+
+
+def kilowatt_hours(machine: Machine, hours: float) -> float | None:
+    """At the device's full power: an upper bound; None where the power is unknown."""
+    return machine.power_w * hours / 1000 if machine.power_w else None

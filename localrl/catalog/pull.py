@@ -1,0 +1,258 @@
+"""Download what a choice names into the hub's cache: listing, disk check, transfer, hash, name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localrl.catalog import gguf, hub, hubcache
+from localrl.catalog.transfer import Arrived, Transfer, Tuning
+from localrl.errors import NetworkError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from localrl.catalog.choose import Choice
+    from localrl.catalog.transfer import Remote
+
+SPARE_BYTES = 1 << 30
+"""Left free on the disk."""
+SPEED_WINDOW_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    path: str
+    number: int
+    """Of this file, from 1."""
+    count: int
+    got: int
+    """Bytes of all files that are here."""
+    total: int
+    bytes_per_s: float
+
+    @property
+    def eta_s(self) -> float | None:
+        return (self.total - self.got) / self.bytes_per_s if self.bytes_per_s > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    path: Path
+    bytes: int
+    sha256: str
+    resumed_bytes: int
+    received_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a pull would do."""
+
+    choice: Choice
+    listing: hub.Listing
+    files: tuple[Remote, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def missing(self) -> int:
+        """Bytes to be fetched: finished files and finished parts of files left out."""
+        return sum(file.size - _here(self.listing.repo, file) for file in self.files)
+
+
+def prepare(choice: Choice, source: hub.HubName | None = None) -> Job:
+    """Ask the hub what a choice means; where it is out of reach, ModelScope, if the card names a repo there.
+
+    Raises:
+        UsageError: no such repo or file, or a token is needed.
+        NetworkError: no hub answers.
+    """
+    listing = _listing(choice, source)
+    chosen = set(choice.select(file.path for file in listing.files))
+    for path in chosen:
+        hubcache.check_name(listing.repo, path)
+    files = sorted((file for file in listing.files if file.path in chosen), key=_small_first)
+    return Job(choice, listing, tuple(files))
+
+
+def _listing(choice: Choice, source: hub.HubName | None) -> hub.Listing:
+    if source == "modelscope":
+        return hub.listing(choice.modelscope or choice.repo, source="modelscope")
+    try:
+        return hub.listing(choice.repo)
+    except NetworkError as unreachable:
+        if source or not choice.modelscope:
+            raise
+        try:
+            return hub.listing(choice.modelscope, source="modelscope")
+        except (NetworkError, UsageError):
+            raise unreachable from None
+
+
+def pull(
+    job: Job,
+    *,
+    tuning: Tuning | None = None,
+    report: Callable[[Progress], None] | None = None,
+    every_s: float = 0.2,
+    stop: threading.Event | None = None,
+) -> list[Pulled]:
+    """Fetch all files of a job; what arrived before an error or Ctrl-C is kept.
+
+    Args:
+        stop: set by another thread to end this one with `transfer.Stopped`.
+
+    Raises:
+        StoreError: the disk has too little room, or cannot be written.
+        NetworkError, UsageError: as `Transfer.run`.
+    """
+    _check_disk(job)
+    speed = _Speed()
+    done: list[Pulled] = []
+    for number, file in enumerate(job.files, start=1):
+        before = sum(pulled.bytes for pulled in done)
+
+        def tell(got: int, path: str = file.path, number: int = number, before: int = before) -> None:
+            if report:
+                rate = speed.after(before + got)
+                report(Progress(path, number, len(job.files), before + got, job.total, rate))
+
+        done.append(_pull_file(job, file, tuning, tell, every_s, stop or threading.Event()))
+        tell(file.size)
+        if file.path.endswith("config.json"):
+            check_config(done[-1].path)
+    hubcache.set_main(job.listing.repo, job.listing.commit)
+    for pulled in done:
+        if pulled.path.suffix == ".gguf" and gguf.shard_number(pulled.path.name) == 1:
+            gguf.preflight(pulled.path)
+    return done
+
+
+def _pull_file(
+    job: Job,
+    file: Remote,
+    tuning: Tuning | None,
+    tell: Callable[[int], None],
+    every_s: float,
+    stop: threading.Event,
+) -> Pulled:
+    from filelock import FileLock, Timeout
+
+    repo = job.listing.repo
+    blob, partial = hubcache.blob(repo, file.etag), hubcache.partial(repo, file.etag)
+    lock = hubcache.root() / ".locks" / hubcache.folder(repo).name / f"{file.etag}.lock"
+    try:
+        for path in (blob, lock):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write {blob.parent}: {error.strerror}") from error
+    try:
+        with FileLock(lock, timeout=0):
+            if blob.is_file() and blob.stat().st_size == file.size:
+                arrived = Arrived(file.size, 0, file.sha256)
+            else:
+                arrived = _transfer(file, partial, tuning, tell, every_s, stop)
+                partial.replace(blob)
+            path = hubcache.publish(repo, job.listing.commit, file.path, file.etag)
+    except Timeout as error:
+        raise UsageError(f"{file.path} is being downloaded by another program") from error
+    return Pulled(path, file.size, arrived.sha256, arrived.resumed_bytes, arrived.received_bytes)
+
+
+def _transfer(
+    file: Remote,
+    partial: Path,
+    tuning: Tuning | None,
+    tell: Callable[[int], None],
+    every_s: float,
+    stop: threading.Event,
+) -> Arrived:
+    transfer = Transfer(file, partial, token=hub.token(), tuning=tuning)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every_s):
+            tell(transfer.got)
+            if stop.is_set():
+                transfer.stop()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        return transfer.run()
+    finally:
+        over.set()
+        watcher.join()
+
+
+def check_config(path: Path) -> None:
+    """Refuse a model whose configuration asks for code from its repo (CVE-2026-5843).
+
+    Raises:
+        UsageError: it does.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path.name} is not JSON", hint="pull it again") from error
+    for key in ("auto_map", "model_file"):
+        if isinstance(config, dict) and key in config:
+            raise UsageError(
+                f"the model wants to run code of its own ({key} in {path.name})",
+                hint="localrl never runs code from repos; take another conversion of the model",
+            )
+
+
+def _check_disk(job: Job) -> None:
+    folder = hubcache.root()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if job.missing and job.missing + SPARE_BYTES > free:
+        raise StoreError(
+            f"{job.choice.name} needs {_gb(job.missing)} more, {folder} has {_gb(free)} free",
+            hint="free space with `localrl models rm`, or set HF_HUB_CACHE to another disk",
+        )
+
+
+def _here(repo: str, file: Remote) -> int:
+    from localrl.catalog import ranges
+
+    blob = hubcache.blob(repo, file.etag)
+    if blob.is_file() and blob.stat().st_size == file.size:
+        return file.size
+    partial = hubcache.partial(repo, file.etag)
+    return ranges.Journal(partial, file.size, file.etag).read().total()
+
+
+def _small_first(file: Remote) -> tuple[bool, str]:
+    """Descriptions before weights, so that a model is refused before its gigabytes."""
+    return not file.path.endswith((".json", ".jinja")), file.path
+
+
+class _Speed:
+    """Bytes a second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def after(self, got: int) -> float:
+        now = time.monotonic()
+        self._points.append((now, got))
+        while len(self._points) > 2 and now - self._points[0][0] > SPEED_WINDOW_S:
+            self._points.popleft()
+        began, first = self._points[0]
+        return (got - first) / (now - began) if now > began else 0.0
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,123 @@
+"""From what a person typed to a model on disk.
+
+MODEL is a card's name, a card's name with a quantisation, a hub repo (`owner/name[:file]` or
+`owner/name:QUANTISATION`), or a path to a `.gguf` file or an MLX folder.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from localrl.catalog import card as cards
+from localrl.catalog import choose, gguf, hubcache
+from localrl.errors import UsageError, nearest
+
+STARTER = "smollm2-135m"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model that can be loaded now."""
+
+    name: str
+    path: Path
+    """The `.gguf` file (the first shard of several), or an MLX folder."""
+    card: cards.Card | None = None
+    quantisation: str = ""
+
+
+def resolve(model: str) -> LocalModel:
+    """Find a model on this machine.
+
+    Raises:
+        UsageError: nothing of this name is here; says how to get it.
+    """
+    known = cards.available()
+    path = Path(model).expanduser()
+    base = model.partition(":")[0]
+    if base not in known and (path.is_file() or path.is_dir()):
+        return _from_path(path)
+    choice = choose.parse(model)
+    if choice is None:
+        if base in known:
+            return _from_package(cards.load(base))
+        if "/" in model or model.endswith(".gguf"):
+            raise UsageError(f"no model file {model}")
+        raise UsageError(f"no model named {model!r}", hint=nearest(model, known))
+    if choice.card and not model.partition(":")[2]:
+        return _any_of(choice.card)
+    return _cached(choice)
+
+
+def _any_of(card: cards.Card) -> LocalModel:
+    """The default quantisation of a card, or another that is here already."""
+    weights = [weights for weights in (card.gguf, card.mlx) if weights]
+    names = [given.default for given in weights] + [name for given in weights for name in given.quantisations]
+    for name in dict.fromkeys(names):
+        choice = choose.parse(f"{card.name}:{name}")
+        if choice and (found := _find(choice)):
+            return found
+    choice = choose.parse(card.name)
+    assert choice is not None
+    return _cached(choice)
+
+
+def _cached(choice: choose.Choice) -> LocalModel:
+    found = _find(choice)
+    if found is None:
+        hint = f"`localrl models pull {choice.name}`"
+        raise UsageError(f"{choice.name} is not on this machine", hint=hint)
+    return found
+
+
+def _find(choice: choose.Choice) -> LocalModel | None:
+    cached = {entry.path: entry for entry in hubcache.files(choice.repo)}
+    try:
+        chosen = choice.select(cached)
+    except UsageError:
+        return None
+    files = sorted(cached[path].file for path in chosen)
+    name = choice.card.name if choice.card else choice.repo
+    if files[0].suffix != ".gguf":
+        return LocalModel(name, _folder(files), choice.card, choice.quantisation)
+    if not all(part.is_file() for part in _shards(files[0])):
+        return None
+    quantisation = choice.quantisation or choose.quantisation_of(files[0].name)
+    return LocalModel(name, files[0], choice.card, quantisation)
+
+
+def _shards(first: Path) -> list[Path]:
+    try:
+        return gguf.shard_paths(first)
+    except UsageError:
+        return [first.with_name("missing")]
+
+
+def _folder(files: list[Path]) -> Path:
+    return next((path.parent for path in files if path.name == "config.json"), files[0].parent)
+
+
+def _from_path(path: Path) -> LocalModel:
+    """A file or folder; one whose file name is in a card's repo belongs to that card."""
+    for name in cards.available():
+        card = cards.load(name)
+        if card.package and card.package.file == path.name:
+            return LocalModel(name=path.stem, path=path, card=card)
+        for quantisation, entry in (card.gguf.quantisations if card.gguf else {}).items():
+            if entry.files and hubcache.matches(path.name, Path(entry.files).name) and "*" not in entry.files:
+                return LocalModel(path.stem, path, card, quantisation)
+    return LocalModel(name=path.stem, path=path, quantisation=choose.quantisation_of(path.name))
+
+
+def _from_package(card: cards.Card) -> LocalModel:
+    assert card.package is not None
+    found = importlib.util.find_spec(card.package.module)
+    path = Path(found.origin).parent / card.package.file if found and found.origin else None
+    if path is None or not path.is_file():
+        raise UsageError(
+            f"{card.name} comes with the extra {card.package.extra!r}, which is not installed",
+            hint=f"pip install 'localrl[{card.package.extra}]'",
+        )
+    return LocalModel(card.name, path, card, choose.quantisation_of(path.name))

@@ -1,0 +1,199 @@
+"""`localrl bench`: run evals on a model, headless, and report accuracy and speed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localrl import settings
+from localrl.bench import plan, report, session, stats
+from localrl.cli.output import document, note
+from localrl.cli.progress import ProgressLine, choose
+from localrl.cli.summary import summary
+from localrl.engine import backends
+from localrl.engine.protocol import EngineSettings
+from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, UsageError
+from localrl.store.runs import Store
+
+if TYPE_CHECKING:
+    from localrl.bench.plan import RunPlan
+    from localrl.bench.session import Session
+    from localrl.store.runs import Run
+
+SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
+
+
+class Streams(click.ParamType[int | str]):
+    """A number of streams, or `auto`."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        text = str(value)
+        if text == "auto":
+            return text
+        if text.isdigit() and int(text) > 0:
+            return int(text)
+        return self.fail(f"{value!r} is neither a number of streams nor 'auto'", param, ctx)
+
+
+class Points(click.ParamType[float]):
+    """Percentage points, as `2`, `±2` or `2%`; becomes a share."""
+
+    name = "POINTS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            points = float(str(value).strip().removeprefix("±").removesuffix("%"))
+        except ValueError:
+            points = 0.0
+        if 0 < points < 50:
+            return points / 100
+        return self.fail(f"{value!r} is not between 0 and 50 percentage points", param, ctx)
+
+
+@click.command("bench")
+@click.argument("model", required=False)
+@click.argument("evals", nargs=-1)
+@click.option("-k", "--samples", type=click.IntRange(min=1), help="Samples of each problem.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N problems of each eval.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--parallel", type=Streams(), help="Streams at once; auto finds the number by measuring.")
+@click.option("--ctx", type=click.IntRange(min=64), help="Tokens of context in all, over all streams.")
+@click.option("--temperature", type=click.FloatRange(0, 10))
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True))
+@click.option("--top-k", type=click.IntRange(min=0))
+@click.option("--min-p", type=click.FloatRange(0, 1))
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Limit of one sample, thinking included.")
+@click.option(
+    "--backend", type=click.Choice(["auto", "llama.cpp", "mlx", "server", "scripted"]), default="auto"
+)
+@click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
+@click.option("--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated.")
+@click.option("--no-loop-guard", is_flag=True, help="Let a sample repeat itself up to its limit.")
+@click.option("--resume", metavar="RUN", help="Go on with a run: its id, its name, or 'last'.")
+@click.option("--name", default="", help="A name for the run.")
+@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Exit with 5 when accuracy is lower.")
+@click.option("--until", type=Points(), help="Stop an eval when it is known to so many points, such as 2.")
+@click.option("--decide", metavar="RUN", help="Stop an eval when the comparison with RUN is settled.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
+@click.option("--display", type=click.Choice(["full", "plain", "none"]), help="Progress on stderr.")
+def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
+    """Run EVALs on MODEL and report accuracy and tokens per second from the same run.
+
+    Without arguments: the starter model on the eval `starter`.
+    """
+    with Store() as store:
+        if options["resume"]:
+            opened, why = session.work_on(store, _resumed(store, model, options)), ""
+        else:
+            made_plan, why = _planned(store, model, evals, options)
+            opened = session.start(store, made_plan, options["name"])
+        with opened as open_session:
+            _introduce(open_session, why, options)
+            interrupted = _work(open_session, options)
+            run = open_session.run
+        made = report.make(store, store.find(run.id))
+        if options["as_json"]:
+            document(made)
+        else:
+            click.echo(summary(made))
+        if interrupted:
+            note(f"interrupted; go on with: localrl bench --resume {run.id}")
+            return INTERRUPTED
+        note(f"kept as run {run.id}; look at it with: localrl runs show {run.id}")
+        _check_minimum(made, options["min_accuracy"])
+    return 0
+
+
+def _planned(
+    store: Store, model: str | None, evals: tuple[str, ...], options: dict[str, Any]
+) -> tuple[RunPlan, str]:
+    """The plan of a new run, and which backend was chosen and why."""
+    chosen = settings.load().settings
+    named = model or chosen.model
+    parallel = options["parallel"] or chosen.parallel
+    choice = backends.choose(named, options["backend"], options["endpoint"])
+    engine = EngineSettings(
+        backend=choice.backend,
+        parallel=None if parallel == "auto" else int(parallel),
+        context=options["ctx"] or chosen.ctx,
+        cache_type=options["cache_type"],
+        endpoints=choice.endpoints,
+    )
+    made = plan.make(
+        choice.model,
+        evals or chosen.evals,
+        engine,
+        named=named,
+        samples=options["samples"],
+        limit=options["limit"],
+        seed=options["seed"],
+        loop_guard=not options["no_loop_guard"],
+        sampling={key: options[key] for key in SAMPLER if options[key] is not None},
+        command=["localrl", *sys.argv[1:]],
+        until=options["until"],
+        decide=store.find(options["decide"]).id if options["decide"] else None,
+    )
+    return made, f"{choice.backend}: {choice.why}"
+
+
+def _resumed(store: Store, model: str | None, options: dict[str, Any]) -> Run:
+    fixed = [
+        key
+        for key in ("samples", "limit", "parallel", "ctx", "until", "decide", *SAMPLER)
+        if options[key] is not None
+    ]
+    if model or fixed:
+        what = "a model" if model else f"--{fixed[0].replace('_', '-')}"
+        raise UsageError(f"--resume goes on with the run as it was; {what} cannot be changed")
+    return store.find(options["resume"])
+
+
+def _work(open_session: Session, options: dict[str, Any]) -> bool:
+    """Do what the run lacks; True when it was interrupted. The first Ctrl-C ends the step, the second all."""
+    runner, interrupted = open_session.runner, False
+
+    def stop(*_: object) -> None:
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+        runner.stop()
+
+    before = signal.signal(signal.SIGINT, stop)
+    line = ProgressLine(runner.progress, choose(options["display"]))
+    try:
+        for event in runner.events():
+            line.take(event)
+    except LocalrlError:
+        note(f"what was done is kept; go on with: localrl bench --resume {open_session.run.id}")
+        raise
+    finally:
+        line.end()
+        signal.signal(signal.SIGINT, before)
+    return interrupted
+
+
+def _introduce(open_session: Session, why: str, options: dict[str, Any]) -> None:
+    """Before it starts: the backend, and the smallest difference that two runs of this size can show."""
+    if options["display"] == "none":
+        return
+    if why:
+        note(why)
+    for part, progress in zip(open_session.plan.evals, open_session.runner.progress.evals, strict=True):
+        problems = progress.total // part.samples
+        if problems > 1:
+            least = 100 * stats.detectable_difference(problems, part.samples)
+            size = f"{problems} × {part.samples}"
+            note(f"{part.spec.name}: two runs of {size} show differences from {least:.0f} points")
+
+
+def _check_minimum(made: dict[str, Any], minimum: float | None) -> None:
+    for part in made["evals"] if minimum is not None else []:
+        value = part["accuracy"]["value"] if part["accuracy"] else 0.0
+        if minimum is not None and value < minimum:
+            raise BelowMinimum(f"{part['eval']}: accuracy {value:.3f} is below {minimum:g}")

@@ -1,0 +1,34 @@
+"""`localrl config`: the settings, and where each comes from."""
+
+from __future__ import annotations
+
+import click
+
+from localrl import paths, settings
+from localrl.cli.output import document, table
+
+
+@click.group("config")
+def command() -> None:
+    """Show the settings and where they come from."""
+
+
+@command.command("show")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(as_json: bool) -> None:
+    """Show every setting with its value and its origin."""
+    loaded = settings.load()
+    values = loaded.settings.model_dump()
+    if as_json:
+        document({key: {"value": value, "origin": loaded.origin[key]} for key, value in values.items()})
+        return
+    table(["setting", "value", "from"], [[key, value, loaded.origin[key]] for key, value in values.items()])
+
+
+@command.command("path")
+def path() -> None:
+    """Show where localrl keeps settings, data, logs and caches."""
+    for file in settings.files():
+        click.echo(f"settings  {file.absolute()}{'' if file.is_file() else '  (not there)'}")
+    for kind in ("data", "state", "cache"):
+        click.echo(f"{kind:8}  {paths.home(kind)}")

@@ -1,0 +1,244 @@
+"""`localrl models`: which models there are, which fit, and get them."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from localrl.catalog import card as cards
+from localrl.catalog import choose, found, hubcache
+from localrl.catalog.resolve import resolve
+from localrl.cli.output import document, note, size, table
+from localrl.errors import UsageError
+
+ELSEWHERE = {
+    "fit": "localrl.cli.models_fit",
+    "pull": "localrl.cli.models_pull",
+    "verify": "localrl.cli.models_verify",
+}
+"""Commands in files of their own, loaded when called."""
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+class Models(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ELSEWHERE:
+            command: click.Command = importlib.import_module(ELSEWHERE[cmd_name]).command
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group("models", cls=Models)
+def command() -> None:
+    """Which models there are, which fit this machine, and get them."""
+
+
+@command.command("ls")
+@click.option("--here", is_flag=True, help="Only what is on this machine.")
+@JSON
+def list_models(here: bool, as_json: bool) -> None:
+    """List the cards, and every model on this machine, whoever downloaded it."""
+    on_disk = found.everything()
+    listed = [_card_line(cards.load(name)) for name in sorted(cards.available())]
+    files = [
+        {
+            "program": model.program,
+            "name": model.name,
+            "path": str(model.path),
+            "bytes": model.bytes,
+            "quantisation": model.quantisation,
+        }
+        for model in on_disk
+    ]
+    if as_json:
+        document({"cards": [] if here else listed, "files": files})
+        return
+    if not here:
+        table(
+            ["card", "parameters", "licence", "here", "can be pulled"],
+            [
+                [
+                    line["name"],
+                    billions(line["parameters"], line["active_parameters"]),
+                    line["licence"],
+                    "yes" if line["here"] else "",
+                    ", ".join(line["quantisations"]),
+                ]
+                for line in listed
+            ],
+            right=(1,),
+        )
+    if files:
+        rows = [[model.name, model.quantisation, size(model.bytes), model.program] for model in on_disk]
+        table(["on this machine", "quantisation", "size", "held by"], rows, right=(2,))
+    else:
+        note("no downloaded model on this machine; get one with: localrl models pull MODEL")
+
+
+def _card_line(card: cards.Card) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "title": card.title,
+        "parameters": card.parameters,
+        "active_parameters": card.active_parameters,
+        "licence": card.licence,
+        "quantisations": card.quantisations("gguf") + card.quantisations("mlx"),
+        "here": is_here(card.name),
+    }
+
+
+def is_here(model: str) -> bool:
+    try:
+        resolve(model)
+    except UsageError:
+        return False
+    return True
+
+
+def billions(parameters: int, active: int | None = None) -> str:
+    def shown(value: int) -> str:
+        return f"{value / 1e9:.1f}B" if value < 1e11 else f"{value / 1e9:.0f}B"
+
+    return f"{shown(parameters)}, {shown(active)} active" if active else shown(parameters)
+
+
+@command.command("show")
+@click.argument("model")
+@JSON
+def show(model: str, as_json: bool) -> None:
+    """Explain MODEL: a card, a file on this machine, or both."""
+    described = _described(model)
+    if as_json:
+        document(described)
+        return
+    for line in _lines(described):
+        click.echo(line)
+
+
+def _described(model: str) -> dict[str, Any]:
+    card = cards.load(model.partition(":")[0]) if model.partition(":")[0] in cards.available() else None
+    result: dict[str, Any] = {"card": card.model_dump(exclude_none=True) if card else None, "file": None}
+    try:
+        local = resolve(model)
+    except UsageError:
+        if card is None:
+            raise
+        return result
+    result["file"] = {"path": str(local.path), "quantisation": local.quantisation}
+    if local.path.is_file():
+        from localrl.catalog import gguf
+
+        header = gguf.preflight(local.path)
+        result["file"] |= {
+            "bytes": header.file_bytes,
+            "shards": header.shards,
+            "architecture": header.architecture,
+            "parameters": header.parameters,
+            "quantisation": local.quantisation or header.quantisation,
+            "context_length": header.context_length,
+            "vocabulary": header.vocabulary,
+            "chat_template": header.chat_template,
+        }
+    return result
+
+
+def _lines(described: dict[str, Any]) -> list[str]:
+    card, file = described["card"], described["file"]
+    lines: list[str] = []
+    if card:
+        parameters = billions(card["parameters"], card.get("active_parameters"))
+        lines += [
+            f"{card['title']}  ({card['name']})",
+            f"  {parameters} parameters, {card.get('licence', '')}",
+        ]
+        if shape := card.get("shape"):
+            lines.append(
+                f"  {shape['layers']} layers, {shape['kv_heads']} kv heads of {shape['head_size']}, "
+                f"{shape['context']:,} tokens of context"
+            )
+        for backend in ("gguf", "mlx"):
+            for name, entry in (card.get(backend) or {}).get("quantisations", {}).items():
+                repo = entry.get("repo") or card[backend].get("repo")
+                known = f", {entry['bytes'] / 1e9:.1f} GB" if "bytes" in entry else ""
+                lines.append(f"  {card['name']}:{name}  from {repo}{known}")
+        if card.get("sampling_source"):
+            shown = ", ".join(f"{key} {value}" for key, value in card["sampling"].items())
+            lines.append(f"  sampling: {shown}  [{card['sampling_source']}]")
+        for score in card.get("published", []):
+            kind = "" if score["metric"] == "accuracy" else f" ({score['metric']})"
+            lines.append(
+                f"  published {score['eval']}{kind}: {100 * score['value']:.1f} %  [{score['source']}]"
+            )
+        lines += [f"  note: {text}" for text in card.get("template_notes", [])]
+        lines += [f"  beware: {text}" for text in card.get("pitfalls", [])]
+        lines += [f"  not confirmed: {text}" for text in card.get("unconfirmed", [])]
+    if file:
+        lines.append(f"on this machine: {file['path']}")
+        if "parameters" in file:
+            lines.append(
+                f"  {file['architecture']} {file['quantisation']}, "
+                f"{billions(file['parameters'])} parameters, "
+                f"{size(file['bytes'])}, {file['context_length']:,} tokens of context, "
+                f"{file['vocabulary']:,} in the vocabulary"
+            )
+    elif card:
+        lines.append(f"not on this machine: localrl models pull {card['name']}")
+    return lines
+
+
+@command.command("search")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--limit", default=20, show_default=True, help="Most results.")
+@JSON
+def search(words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Ask the hub for repos with GGUF files that match WORDS."""
+    from localrl.catalog import hub
+
+    results = hub.search(" ".join(words), limit)
+    if as_json:
+        document([{"repo": r.repo, "downloads": r.downloads, "likes": r.likes} for r in results])
+    elif results:
+        rows = [[r.repo, f"{r.downloads:,}", f"{r.likes:,}"] for r in results]
+        table(["repo", "downloads", "likes"], rows, right=(1, 2))
+    else:
+        note("nothing found")
+
+
+@command.command("rm")
+@click.argument("models", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@JSON
+def remove(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Free the space that MODELS take in the hub's cache, unfinished downloads included."""
+    freed = 0
+    for model in models:
+        choice = choose.parse(model)
+        if choice is None:
+            raise UsageError(f"{model} is not in the hub's cache", hint="remove other files yourself")
+        chosen = _cached_files(choice)
+        partials = [] if chosen else list((hubcache.folder(choice.repo) / "blobs").glob("*.localrl-part*"))
+        if not chosen and not partials:
+            raise UsageError(f"nothing of {model} is in the hub's cache")
+        total = sum(entry.bytes for entry in chosen) or sum(Path(part).stat().st_size for part in partials)
+        if not yes:
+            click.confirm(f"remove {model} ({size(total)})?", abort=True, err=True)
+        freed += hubcache.remove(choice.repo, chosen) if chosen else hubcache.remove_partials(choice.repo)
+    if as_json:
+        document({"freed_bytes": freed})
+    else:
+        click.echo(f"freed {size(freed)}")
+
+
+def _cached_files(choice: choose.Choice) -> list[hubcache.Cached]:
+    files = {entry.path: entry for entry in hubcache.files(choice.repo)}
+    try:
+        return [files[path] for path in choice.select(files)]
+    except UsageError:
+        return []

@@ -1,0 +1,212 @@
+"""`localrl models fit`: will it fit, with how much cache, how fast, and how long an eval then takes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localrl import hardware
+from localrl.catalog import card as cards
+from localrl.catalog import choose, gguf
+from localrl.catalog.resolve import resolve
+from localrl.catalog.shape import Shape, from_config, from_header
+from localrl.cli.output import document, note, seconds, size, table
+from localrl.engine.ranking import SHARE_USED, Line, Work, catalogue, here, line_of
+from localrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from localrl.hardware import Machine
+
+PROMPT_TOKENS = 512
+"""Room for the prompt beside the eval's token limit."""
+
+
+@click.command("fit")
+@click.argument("model", required=False)
+@click.option("--device", default="", help="A machine that is not here: rtx-4090, 'm3-ultra 512GB'.")
+@click.option("--memory", default="", help="Its memory, such as 24GiB.")
+@click.option("--bandwidth", default="", help="Its memory's bandwidth, such as 1008GB/s.")
+@click.option(
+    "--eval", "eval_name", default="", help="Plan for this eval's length, and say how long it takes."
+)
+@click.option("-k", "--samples", type=click.IntRange(1), help="Samples a problem; the eval's own by default.")
+@click.option("--tokens", type=click.IntRange(64), help="Longest stream; 32,768 by default.")
+@click.option("--hub", "ask_hub", is_flag=True, help="Read the real file's header from the hub.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(
+    model: str | None,
+    device: str,
+    memory: str,
+    bandwidth: str,
+    eval_name: str,
+    samples: int | None,
+    tokens: int | None,
+    ask_hub: bool,
+    as_json: bool,
+) -> None:
+    """Say whether MODEL fits this machine or a described one; without MODEL, rank the catalogue."""
+    machine = _machine(device, memory, bandwidth)
+    work = _work(eval_name, samples, tokens)
+    if model:
+        shapes = _from_hub(model) if ask_hub else _shapes(model, apple=machine.kind == "metal")
+        lines = [line_of(name, shape, machine, work, path) for name, shape, path in shapes]
+    else:
+        lines = catalogue(machine, work)
+    if as_json:
+        document(
+            {
+                "machine": asdict(machine),
+                "tokens_per_stream": work.tokens_per_stream,
+                "models": [_as_json(line) for line in lines],
+            }
+        )
+        return
+    _show(machine, work, lines, one=bool(model))
+
+
+def _machine(device: str, memory: str, bandwidth: str) -> Machine:
+    rate = hardware.parse_bandwidth(bandwidth) if bandwidth else None
+    if device or memory:
+        return hardware.describe(device, hardware.parse_bytes(memory) if memory else None, rate)
+    return replace(hardware.probe(), bandwidth=rate) if rate else here()
+
+
+def _work(eval_name: str, samples: int | None, tokens: int | None) -> Work:
+    if not eval_name:
+        return Work(tokens or 32_768)
+    from localrl.bench import estimate, spec
+
+    found, _ = spec.load(eval_name)
+    problems = estimate.problems(found)
+    return Work(tokens or found.max_tokens + PROMPT_TOKENS, found.name, problems * (samples or found.samples))
+
+
+def _from_hub(model: str) -> list[tuple[str, Shape, Any]]:
+    """What the hub's own file says; llama.cpp then plans with a copy that holds no weights."""
+    from localrl.catalog import peek, pull
+
+    choice = choose.parse(model)
+    if choice is None:
+        raise UsageError(f"{model} is not on a hub")
+    folder = click.get_current_context().with_resource(tempfile.TemporaryDirectory())
+    shape, path = peek.shape_of(pull.prepare(choice), Path(folder))
+    return [(choice.name, shape, path)]
+
+
+def _shapes(model: str, *, apple: bool) -> list[tuple[str, Shape, Any]]:
+    """(name, shape, local path if any) of what MODEL means: one file, or every quantisation of a card."""
+    base, _, quantisation = model.partition(":")
+    card = cards.load(base) if base in cards.available() else None
+    if not (card and not quantisation and (card.gguf or card.mlx)):
+        try:
+            local = resolve(model)
+        except UsageError:
+            if card is None and choose.parse(model) is None:
+                raise
+        else:
+            if local.path.is_dir():
+                return [(local.name, _mlx_folder(local.path), None)]
+            if local.path.is_file():
+                header = gguf.preflight(local.path)
+                return [
+                    (
+                        f"{local.name}:{local.quantisation or header.quantisation}",
+                        from_header(header),
+                        local.path,
+                    )
+                ]
+    if card:
+        every = card.quantisations("gguf") + (card.quantisations("mlx") if apple else [])
+        names = [quantisation] if quantisation else every
+        names = [_known(card, name) for name in names] or ["BF16"]
+        shapes = [(f"{card.name}:{name}", card.at(name), None) for name in names]
+        return [(name, shape, path) for name, shape, path in shapes if shape]
+    return _from_hub(model)
+
+
+def _mlx_folder(folder: Path) -> Shape:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} has no readable config.json") from error
+    return from_config(folder.name, config, sum(path.stat().st_size for path in folder.glob("*.safetensors")))
+
+
+def _known(card: cards.Card, quantisation: str) -> str:
+    """The name as the card writes it; raises UsageError for one that it does not have."""
+    choice = choose.parse(f"{card.name}:{quantisation}")
+    return choice.quantisation if choice else quantisation
+
+
+def _as_json(line: Line) -> dict[str, Any]:
+    plan = line.plan
+    return {
+        "model": line.name,
+        "quantisation": line.shape.quantisation,
+        "verdict": plan.verdict,
+        "reason": plan.reason,
+        "context": plan.context,
+        "cache_type": plan.cache_type,
+        "gpu_layers": plan.gpu_layers,
+        "streams": plan.streams,
+        "cells": plan.cells,
+        "memory": asdict(plan.memory) | {"total": plan.memory.total},
+        "usable_bytes": plan.usable_bytes,
+        "measured": plan.measured,
+        "tokens_per_s": {"single": line.pace.single, "together": line.pace.together} if line.pace else None,
+        "hours": line.hours,
+        "kwh": line.kwh,
+    }
+
+
+def _show(machine: Machine, work: Work, lines: list[Line], *, one: bool) -> None:
+    rate = f", {machine.bandwidth / 1e9:,.0f} GB/s" if machine.bandwidth else ""
+    note(f"{machine.device}: {size(machine.usable_bytes)} for models{rate}")
+    columns = ["model", "verdict", "weights", "f16", "q8_0", "q4_0", "streams", "tokens/s one", "together"]
+    if work.samples:
+        columns += ["time", "kWh"]
+    table(columns, [_row(line, work) for line in lines], right=tuple(range(2, len(columns))))
+    if one:
+        for line in lines:
+            how = "measured by llama.cpp" if line.plan.measured else "estimated"
+            note(f"{line.name}: {line.plan.verdict}, {line.plan.reason} ({how})")
+        if all(line.plan.verdict == "no" for line in lines):
+            note(_instead(machine, work, lines))
+    note(
+        f"f16, q8_0, q4_0: tokens of cache over all streams; streams: how many of {work.tokens_per_stream:,} "
+        f"tokens fit; together: as many as fit at {SHARE_USED:.0%} of that"
+    )
+    if work.samples:
+        note(
+            f"time: {work.samples:,} samples that use {SHARE_USED:.0%} of their limit each, a guess; "
+            "kWh at full power"
+        )
+
+
+def _row(line: Line, work: Work) -> list[str]:
+    plan, expected = line.plan, line.pace
+    no = plan.verdict == "no"
+    cells = [f"{plan.cells[kind] / 1000:,.0f}k" for kind in ("f16", "q8_0", "q4_0")]
+    row = [line.name, plan.verdict, size(plan.memory.weights), *cells, "–" if no else str(plan.streams)]
+    row += [f"{expected.single:,.0f}", f"{expected.together:,.0f}"] if expected else ["–", "–"]
+    if work.samples:
+        row += [
+            seconds(line.hours * 3600) if line.hours is not None else "–",
+            f"{line.kwh:.1f}" if line.kwh is not None else "–",
+        ]
+    return row
+
+
+def _instead(machine: Machine, work: Work, lines: list[Line]) -> str:
+    """The largest model of the catalogue that fits where the asked one does not."""
+    smallest = min(line.shape.weight_bytes for line in lines)
+    fitting = [line for line in catalogue(machine, work) if line.plan.verdict == "fits"]
+    smaller = [line for line in fitting if line.shape.weight_bytes < smallest]
+    if not smaller:
+        return "nothing in the catalogue fits this machine at this length; try fewer --tokens"
+    return f"the nearest that fits: {max(smaller, key=lambda line: line.shape.weight_bytes).name}"

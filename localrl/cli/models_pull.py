@@ -1,0 +1,118 @@
+"""`localrl models pull`: download a model, and go on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from localrl.catalog import choose, pull
+from localrl.cli.output import document, note, seconds
+from localrl.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from localrl.catalog.hub import HubName
+
+
+@click.command("pull")
+@click.argument("model")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
+@click.option(
+    "--source",
+    type=click.Choice(["huggingface", "modelscope"]),
+    help="Ask only this hub; by default ModelScope is asked where Hugging Face cannot be reached.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) -> None:
+    """Download MODEL[:QUANTISATION]; call it again to go on after an interruption.
+
+    MODEL is a card's name or a hub repo. The files go where huggingface-hub keeps them, so that other
+    programs share them.
+    """
+    choice = choose.parse(model)
+    if choice is None:
+        from localrl.catalog import card as cards
+
+        known = cards.available()
+        if model in known:
+            note(f"{model} comes with a Python package; nothing to download")
+            if as_json:
+                document({"files": []})
+            return
+        raise UsageError(f"no card or hub repo {model!r}", hint=nearest(model, known))
+    job = pull.prepare(choice, source)
+    if dry_run:
+        _show_plan(job, as_json)
+        return
+    note(f"{choice.name} from {job.listing.repo}: {len(job.files)} files, {_gb(job.missing)} to fetch")
+    shown = _Progress()
+    try:
+        pulled = pull.pull(job, report=shown.show)
+    except KeyboardInterrupt:
+        shown.end()
+        note(f"stopped; what is here is kept, go on with: localrl models pull {model}")
+        raise
+    finally:
+        shown.end()
+    if as_json:
+        document(
+            {
+                "files": [
+                    {
+                        "path": str(file.path),
+                        "bytes": file.bytes,
+                        "sha256": file.sha256,
+                        "resumed_bytes": file.resumed_bytes,
+                    }
+                    for file in pulled
+                ]
+            }
+        )
+    else:
+        for file in pulled:
+            click.echo(file.path)
+
+
+def _show_plan(job: pull.Job, as_json: bool) -> None:
+    if as_json:
+        files = [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in job.files]
+        document({"repo": job.listing.repo, "files": files, "bytes": job.total, "missing_bytes": job.missing})
+        return
+    for file in job.files:
+        click.echo(f"{_gb(file.size):>10}  {file.path}")
+    note(f"{_gb(job.total)} in all, {_gb(job.missing)} to fetch")
+
+
+class _Progress:
+    """One line on stderr that is rewritten on a terminal, and printed now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._tenth = -1
+        self._open = False
+
+    def show(self, progress: pull.Progress) -> None:
+        share = progress.got / progress.total if progress.total else 1.0
+        if not self._live and int(share * 10) == self._tenth:
+            return
+        self._tenth = int(share * 10)
+        speed = f"{progress.bytes_per_s / 1e6:,.0f} MB/s" if progress.bytes_per_s else ""
+        left = seconds(progress.eta_s) if progress.eta_s is not None and share < 1 else ""
+        line = f"{100 * share:5.1f} %  {_gb(progress.got)} of {_gb(progress.total)}  {speed}  {left}"
+        if progress.count > 1:
+            line += f"  file {progress.number} of {progress.count}"
+        if self._live:
+            click.echo(f"\r\x1b[2K{line}", err=True, nl=False)
+            self._open = True
+        else:
+            note(line)
+
+    def end(self) -> None:
+        if self._open:
+            click.echo("", err=True)
+            self._open = False
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"

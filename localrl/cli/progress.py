@@ -1,0 +1,82 @@
+"""The progress line of a run on stderr: in place on a terminal, now and then in a pipe, or not at all."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Literal
+
+from localrl.bench.runner import Judged
+from localrl.cli.output import note, percent, seconds
+from localrl.engine.client import Restarted
+
+if TYPE_CHECKING:
+    from localrl.bench.progress import Progress
+    from localrl.bench.runner import RunEvent
+
+Display = Literal["full", "plain", "none"]
+EVERY_S = {"full": 0.1, "plain": 5.0}
+
+
+class ProgressLine:
+    """Shows `progress`; call `take` with every event and `end` once."""
+
+    def __init__(self, progress: Progress, display: Display) -> None:
+        self._progress, self._display = progress, display
+        self._shown = 0.0
+        self._width = 0
+
+    def take(self, event: RunEvent) -> None:
+        if self._display == "none":
+            return
+        if isinstance(event, Restarted):
+            self._clear()
+            note(f"the engine died (exit status {event.exit_status}) and was started again; the run goes on")
+        now = time.monotonic()
+        first = self._shown == 0.0 and isinstance(event, Judged)
+        if first or (self._shown and now - self._shown >= EVERY_S[self._display]) or not self._shown:
+            self._shown = now
+            self._show()
+
+    def end(self) -> None:
+        if self._display == "plain":
+            self._show()
+        self._clear()
+
+    def _show(self) -> None:
+        text = line(self._progress)
+        if self._display == "plain":
+            note(text)
+            return
+        sys.stderr.write("\r" + text.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(text)
+
+    def _clear(self) -> None:
+        if self._display == "full" and self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0
+
+
+def line(progress: Progress) -> str:
+    """done/total, accuracy so far, tokens/s, streams, ETA."""
+    total = f"/{progress.total}" if progress.total else ""
+    streams = f"{progress.load.running} streams"
+    if progress.load.set_aside:
+        streams += f" (+{progress.load.set_aside} set aside)"
+    parts = [
+        f"{progress.done}{total}",
+        f"{percent(progress.accuracy)} correct",
+        f"{progress.tokens_per_s:,.0f} tok/s",
+        streams,
+        f"ETA {seconds(progress.eta_s and round(progress.eta_s))}",
+    ]
+    return "  ".join(parts)
+
+
+def choose(display: str | None) -> Display:
+    """What fits: in place on a terminal, lines in a pipe."""
+    if display in ("full", "plain", "none"):
+        return display  # type: ignore[return-value]
+    return "full" if sys.stderr.isatty() else "plain"

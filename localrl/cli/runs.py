@@ -1,0 +1,109 @@
+"""`localrl runs`: what was run, and what came of it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from localrl.bench import report
+from localrl.cli.output import document, note, percent, table
+from localrl.cli.summary import summary
+from localrl.errors import UsageError
+from localrl.store import runs as stored
+from localrl.store.runs import Store
+
+ELSEWHERE: dict[str, tuple[str, str]] = {
+    "rescore": ("localrl.cli.runs_rescore", "Judge stored texts again, with today's verifiers."),
+    "compare": ("localrl.cli.runs_compare", "Compare runs on the problems that they share."),
+    "report": ("localrl.cli.runs_report", "Write a report: HTML, Markdown, CSV, JSON, or plots."),
+    "export": ("localrl.cli.runs_export", "Write a run in the format of another tool."),
+    "import": ("localrl.cli.runs_import", "Read a run that was exported as JSONL."),
+}
+"""Commands in files of their own: name -> (module, one line of help)."""
+
+
+class Runs(click.Group):
+    """The commands of this file, and those that are loaded from their own when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ELSEWHERE:
+            command: click.Command = importlib.import_module(ELSEWHERE[cmd_name][0]).command
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group("runs", cls=Runs)
+def command() -> None:
+    """Look at runs, compare them, export them."""
+
+
+@command.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_runs(as_json: bool) -> None:
+    """List all runs, the newest first."""
+    with Store() as store:
+        found = [_line(store, run) for run in store.runs()]
+    if as_json:
+        document(found)
+        return
+    if not found:
+        note("no runs yet; start one with: localrl bench")
+        return
+    columns = ["run", "name", "created", "status", "model", "evals", "samples", "accuracy"]
+    rows = [
+        [*(run[c] for c in columns[:5]), ", ".join(run["evals"]), run["samples"], percent(run["accuracy"])]
+        for run in found
+    ]
+    table(columns, rows, right=(6, 7))
+
+
+@command.command("show")
+@click.argument("run", default="last")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
+def show(run: str, as_json: bool) -> None:
+    """Show the report of RUN: an id, a name, or 'last'."""
+    with Store() as store:
+        made = report.make(store, store.find(run))
+    if as_json:
+        document(made)
+    else:
+        click.echo(summary(made))
+
+
+@command.command("rm")
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(runs: tuple[str, ...], yes: bool) -> None:
+    """Delete RUNS with all their samples."""
+    with Store() as store:
+        found = [store.find(run) for run in runs]
+        for run in found:
+            if stored.is_locked(run):
+                raise UsageError(f"run {run.id} is being worked on", hint="stop it first")
+        if not yes:
+            click.confirm(f"Delete {', '.join(run.id for run in found)}?", abort=True, err=True)
+        for run in found:
+            store.remove(run)
+            note(f"deleted run {run.id}")
+
+
+def _line(store: Store, run: stored.Run) -> dict[str, Any]:
+    made = report.make(store, run)
+    outcomes = [part["outcomes"] for part in made["evals"]]
+    samples = sum(sum(counts.values()) for counts in outcomes)
+    correct = sum(counts["correct"] for counts in outcomes)
+    return {
+        "run": run.id,
+        "name": run.name,
+        "created": run.created,
+        "status": "running" if stored.is_locked(run) else made["status"],
+        "model": made["model"]["name"],
+        "evals": [part["eval"] for part in made["evals"]],
+        "samples": samples,
+        "accuracy": correct / samples if samples else None,
+    }

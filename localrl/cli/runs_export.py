@@ -1,0 +1,36 @@
+"""`localrl runs export`: a run in the format of another tool, or in our own to keep or send."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from localrl.bench import exports, stored
+from localrl.bench.record import OneEval
+from localrl.cli.output import note, size
+from localrl.errors import UsageError, nearest
+from localrl.store.runs import Store
+
+
+@click.command(
+    "export", epilog="Formats: " + "; ".join(f"{k}: {f.help}" for k, f in exports.FORMATS.items()) + "."
+)
+@click.argument("run", default="last")
+@click.option(
+    "--format", "form", type=click.Choice(list(exports.FORMATS)), default="jsonl", show_default=True
+)
+@click.option("--eval", "eval_name", help="Only this eval of the run.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; else standard output.")
+def command(run: str, form: str, eval_name: str | None, output: Path | None) -> None:
+    """Write RUN (an id, a name, or 'last') with all its samples."""
+    with Store() as store:
+        found = stored.find(store, run)
+        names = [entry["eval"] for entry in found.report["evals"]]
+        if eval_name and eval_name not in names:
+            raise UsageError(f"run {found.run.id} has no eval {eval_name!r}", hint=nearest(eval_name, names))
+        part = OneEval(found, eval_name) if eval_name else found
+        exports.export(part, form, output, sys.stdout.buffer)
+    if output:
+        note(f"wrote {output} ({size(output.stat().st_size)})")

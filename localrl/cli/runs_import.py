@@ -1,0 +1,23 @@
+"""`localrl runs import`: take in a run that another localrl exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from localrl.bench import stored
+from localrl.bench.exports.flat import read_jsonl
+from localrl.cli.output import note
+from localrl.store.runs import Store
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def command(files: tuple[Path, ...]) -> None:
+    """Keep the runs in FILES, made by `runs export --format jsonl`, under new ids."""
+    with Store() as store:
+        for file in files:
+            kept = stored.put(store, read_jsonl(file))
+            note(f"kept as run {kept.id}")
+            click.echo(kept.id)

@@ -1,0 +1,38 @@
+"""`localrl runs rescore`: judge stored texts again, and show what changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from localrl.bench import report
+from localrl.bench.rescore import rescore
+from localrl.cli.output import document, note, table
+from localrl.cli.summary import summary
+from localrl.store import runs
+from localrl.store.runs import Store
+from localrl.verify.pool import VerifierPool
+
+
+@click.command("rescore")
+@click.argument("run", default="last")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the changes and the report.")
+def command(run: str, as_json: bool) -> None:
+    """Judge the stored texts of RUN with today's verifiers; nothing is generated."""
+    with Store() as store:
+        found = store.find(run)
+        with runs.lock(found), VerifierPool() as pool:
+            changes = list(rescore(store, found, pool))
+        made = report.make(store, store.find(found.id))
+    if as_json:
+        document({"changes": [asdict(change) for change in changes], "report": made})
+        return
+    if changes:
+        columns = ["eval", "problem", "sample", "before", "after", "extracted"]
+        table(
+            columns,
+            [[c.eval, c.problem, c.index, c.before or "–", c.after, c.extracted or "–"] for c in changes],
+        )
+    note(f"{len(changes)} verdicts changed")
+    click.echo(summary(made))

@@ -1,0 +1,71 @@
+"""`localrl speed`: tokens per second of a model on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from localrl import settings
+from localrl.bench.session import new_log
+from localrl.bench.speed import Speed
+from localrl.cli.output import document, note, number, seconds, table
+from localrl.engine import backends
+from localrl.engine.client import EngineClient
+from localrl.engine.protocol import EngineSettings
+
+
+@click.command("speed")
+@click.argument("model", required=False)
+@click.option(
+    "--parallel", type=click.IntRange(1, 192), multiple=True, help="Streams at once; may be repeated."
+)
+@click.option("--prompt-tokens", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option("--generate-tokens", type=click.IntRange(min=2), default=128, show_default=True)
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--ctx", type=click.IntRange(min=64), help="Tokens of context in all, over all streams.")
+@click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
+@click.option("--backend", type=click.Choice(["auto", "llama.cpp", "mlx"]), default="auto")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(model: str | None, parallel: tuple[int, ...], as_json: bool, **options: Any) -> None:
+    """Measure MODEL: prefill, one stream, and several streams at once (1 and 8 unless said otherwise)."""
+    streams = sorted(set(parallel or (1, 8)))
+    choice = backends.choose(model or settings.load().settings.model, options["backend"])
+    prompt, generate = options["prompt_tokens"], options["generate_tokens"]
+    engine = EngineSettings(
+        backend=choice.backend,
+        model=str(choice.model.path),
+        parallel=max(streams),
+        context=options["ctx"] or max(streams) * (prompt + generate + 32),
+        cache_type=options["cache_type"],
+        tokens_per_stream=prompt + generate,
+    )
+    rows = []
+    with EngineClient(engine, new_log()) as client:
+        backend = {
+            "name": client.info.backend,
+            "version": client.info.version,
+            "settings": client.info.settings,
+        }
+        for row in Speed(client).rows(streams, prompt, generate, options["repeats"]):
+            note(f"{row.parallel} streams: {number(row.decode_tokens_per_s)} tokens/s")
+            rows.append(row)
+    if as_json:
+        named = {"name": choice.model.name, "quantisation": choice.model.quantisation}
+        document({"model": named, "backend": backend, "rows": [row.as_dict() for row in rows]})
+        return
+    table(
+        ["streams", "prefill tok/s", "decode tok/s", "±", "one stream tok/s", "first token"],
+        [
+            [
+                row.parallel,
+                number(row.prefill_tokens_per_s),
+                number(row.decode_tokens_per_s),
+                number(row.stdev),
+                number(row.stream_tokens_per_s),
+                seconds(row.ttft_s),
+            ]
+            for row in rows
+        ],
+        right=range(6),
+    )

@@ -1,0 +1,232 @@
+"""The app's handle on the worker process: start it, talk to it, and bring it back when it dies.
+
+A dead worker is started again and everything that was in flight is submitted again. When it dies twice
+without a sample finished in between, one of the groups in flight may be the cause: they run one by one, and a
+group that dies alone ends as errors. So no sample fails for the fault of another, and none is tried for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from localrl.engine import wire
+from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, ModelInfo
+from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
+from localrl.errors import LocalrlError, Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BARREN_DEATHS = 2
+"""Deaths in a row, without a sample finished in between, after which groups run one by one."""
+HOPELESS_GROUPS = 3
+"""Groups in a row that died alone, after which the engine is given up."""
+QUEUED_STEPS = 256
+"""Steps that may wait for the app; beyond them the worker waits, so memory stays flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The worker died and is back; the samples in flight were submitted again."""
+
+    exit_status: int
+
+
+@dataclass(slots=True)
+class _InFlight:
+    group: Group
+    """With the samples that have not finished."""
+    suspect: bool = False
+    """It was in flight when the worker died again and again: it must run alone."""
+
+
+class EngineClient:
+    """One loaded model in one child process. Not thread-safe, except `cancel` and `pause`.
+
+    Use as a context manager, or call `close`.
+    """
+
+    def __init__(self, settings: EngineSettings, log: Path) -> None:
+        self._settings = settings
+        self._log = log
+        self._in_flight: dict[str, _InFlight] = {}
+        self._group_of: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._paused = False
+        self._barren_deaths = 0
+        self._hopeless = 0
+        self._alone: str | None = None
+        self._process, self._inbox = self._start()
+        self.info = self._wait_ready()
+
+    def __enter__(self) -> EngineClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> EngineSettings:
+        return self._settings
+
+    @property
+    def worker_pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def in_flight(self) -> int:
+        """Samples submitted and not finished."""
+        return len(self._group_of)
+
+    def submit(self, group: Group) -> None:
+        """Queue a group; its id and those of its samples must not be in flight."""
+        self._in_flight[group.id] = _InFlight(group)
+        self._group_of.update({sample.id: group.id for sample in group.samples})
+        if self._alone is None:
+            self._send(Submit(group))
+
+    def cancel(self, name: str) -> None:
+        """Stop a sample or a group; its samples still finish, as cancelled."""
+        self._send(Cancel(name))
+
+    def pause(self, paused: bool = True) -> None:
+        """Stop stepping after the current step, or go on."""
+        self._paused = paused
+        self._send(Pause(paused))
+
+    def events(self, timeout: float | None = None) -> list[Event | Restarted]:
+        """The events of the next step; empty when none came within `timeout` seconds.
+
+        Raises:
+            LocalrlError: the worker cannot be brought back, or refused the model on its second start.
+        """
+        try:
+            message = self._inbox.get(timeout=timeout)
+        except queue.Empty:
+            return []
+        if message is None:
+            return self._revive()
+        if not isinstance(message, Step):
+            return []
+        return [event for event in message.events if self._note(event)]
+
+    def close(self) -> None:
+        """End the worker; samples in flight are dropped."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    # -- the child
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], queue.Queue[Ready | Refused | Step | None]]:
+        environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "localrl.engine.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**environment, "HF_HUB_OFFLINE": "1"},
+                start_new_session=True,  # Ctrl-C in the terminal is for the app alone
+            )
+        inbox: queue.Queue[Ready | Refused | Step | None] = queue.Queue(QUEUED_STEPS)
+        threading.Thread(target=_read, args=(process, inbox), daemon=True).start()
+        self._process = process
+        self._send(LoadModel(self._settings))
+        return process, inbox
+
+    def _wait_ready(self) -> ModelInfo:
+        message = self._inbox.get()
+        if isinstance(message, Ready):
+            return message.info
+        self.close()
+        if isinstance(message, Refused):
+            error = next(kind for kind in _kinds(LocalrlError) if kind.exit_code == message.exit_code)
+            raise error(message.message)
+        raise Unavailable("the engine died while it loaded the model", hint=f"see {self._log}")
+
+    def _send(self, command: LoadModel | Submit | Cancel | Pause) -> None:
+        assert self._process.stdin is not None
+        with self._lock:
+            try:
+                self._process.stdin.write(wire.encode(wire.COMMANDS, command))
+                self._process.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                pass  # it has died: `events` will notice, and submit again
+
+    def _note(self, event: Event) -> bool:
+        """Keep track of what is in flight; False for a sample that nobody waits for."""
+        if not isinstance(event, Finished):
+            return True
+        name = self._group_of.pop(event.sample, None)
+        if name is None:
+            return False
+        if event.reason is not FinishReason.ERROR:
+            self._barren_deaths = self._hopeless = 0
+        flight = self._in_flight[name]
+        left = tuple(sample for sample in flight.group.samples if sample.id != event.sample)
+        if left:
+            flight.group = replace(flight.group, samples=left)
+        else:
+            del self._in_flight[name]
+            if name == self._alone:
+                self._submit_again()
+        return True
+
+    def _revive(self) -> list[Event | Restarted]:
+        """Start a new worker and submit again what was in flight, except what died alone."""
+        status = self._process.wait()
+        self.close()
+        failed: list[Event] = []
+        self._barren_deaths += 1
+        if self._alone is not None:
+            error = f"the engine died of this prompt (exit status {status})"
+            samples = self._in_flight[self._alone].group.samples
+            failed = [Finished(sample.id, FinishReason.ERROR, "", error=error) for sample in samples]
+            self._hopeless += 1
+            if self._hopeless >= HOPELESS_GROUPS:
+                raise Unavailable("the engine dies of every prompt", hint=f"see {self._log}")
+        elif self._barren_deaths >= BARREN_DEATHS:
+            for flight in self._in_flight.values():
+                flight.suspect = True
+        self._process, self._inbox = self._start()
+        self.info = self._wait_ready()
+        if self._paused:
+            self._send(Pause(paused=True))
+        if self._alone is None:
+            self._submit_again()
+        return [Restarted(status), *[event for event in failed if self._note(event)]]
+
+    def _submit_again(self) -> None:
+        """To a worker without work: the next suspect alone, or everything when there is none."""
+        self._alone = next((name for name, flight in self._in_flight.items() if flight.suspect), None)
+        for name, flight in self._in_flight.items():
+            if self._alone in (None, name):
+                self._send(Submit(flight.group))
+
+
+def _read(process: subprocess.Popen[bytes], inbox: queue.Queue[Ready | Refused | Step | None]) -> None:
+    """Feed the queue until the worker closes its pipe; None says that it is gone."""
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if not line.endswith(b"\n"):
+                break  # cut off in the middle of a message
+            inbox.put(wire.decode(wire.ANSWERS, line))
+    except (LocalrlError, ValueError):
+        process.kill()
+    inbox.put(None)
+
+
+def _kinds(error: type[LocalrlError]) -> list[type[LocalrlError]]:
+    return [error, *(kind for child in error.__subclasses__() for kind in _kinds(child))]

@@ -1,0 +1,76 @@
+"""A loaded model with its KV cells, as the scheduler sees it: copy, compute, choose a token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from localrl.engine.protocol import Group, ModelInfo
+    from localrl.sampling import Sampling
+
+
+@dataclass(slots=True)
+class Batch:
+    """One forward pass: parallel lists, one entry a token; the last token of a run asks for logits."""
+
+    tokens: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    sequences: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    """Rows whose logits are wanted, ascending."""
+
+    def add(self, tokens: Sequence[int], position: int, sequence: int, output: bool) -> None:
+        self.tokens += tokens
+        self.positions += range(position, position + len(tokens))
+        self.sequences += [sequence] * len(tokens)
+        if output:
+            self.outputs.append(len(self.tokens) - 1)
+
+
+class Device(Protocol):
+    """A loaded model with its cells. Sequences are numbers; positions in one are consecutive from 0."""
+
+    info: ModelInfo
+    cells: int
+    max_sequences: int
+    batch_tokens: int
+    """Most tokens in one forward pass."""
+    longest: int
+    """Most tokens in one sequence."""
+    partial: bool
+    """Whether a prefix of a sequence can be shared; recurrent models can only copy a whole one."""
+    state_bytes_per_token: int
+
+    def encode(self, group: Group) -> tuple[list[int], bool]:
+        """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
+
+    def piece(self, token: int) -> bytes: ...
+    def is_end(self, token: int) -> bool: ...
+    def decode(self, batch: Batch) -> bool:
+        """Compute; False when no cells were found, with nothing changed."""
+
+    def logits(self, row: int) -> Any:
+        """A copy of the logits of one output row, to be sampled from later."""
+
+    def sampler(self, sampling: Sampling, seed: int) -> Any: ...
+    def free_sampler(self, sampler: Any) -> None: ...
+    def sample(self, sampler: Any, row: int) -> int: ...
+    def sample_from(self, sampler: Any, logits: Any) -> int: ...
+    def share(self, source: int, target: int, tokens: int) -> None:
+        """Let the empty `target` begin with the first tokens of `source`."""
+
+    def remove(self, sequence: int) -> None: ...
+    def save(self, sequence: int) -> Any:
+        """The cells of a sequence as bytes in host memory."""
+
+    def restore(self, sequence: int, state: Any) -> bool:
+        """Put saved cells back into an empty sequence; False when they found no room."""
+
+    def replace_prefix(self, source: int, target: int, tokens: int) -> None:
+        """Let `target` use the cells of `source` for its first tokens and free its own: they are the same."""
+
+    def peak_memory_bytes(self) -> int: ...
+    def close(self) -> None: ...

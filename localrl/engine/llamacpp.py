@@ -1,0 +1,334 @@
+"""llama.cpp as a `Device`, through the low-level API of llama-cpp-python.
+
+The high-level `Llama` class cannot batch requests; here one context holds all sequences in a unified cache,
+so copying a prompt to its samples moves nothing. Only this module imports `llama_cpp`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import resource
+import sys
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp as lib
+import numpy as np
+
+from localrl import hardware
+from localrl.catalog import fit, gguf, shape
+from localrl.engine.protocol import EngineSettings, Group, ModelInfo
+from localrl.engine.template import Renderer
+from localrl.errors import LocalrlError, Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from localrl.engine.device import Batch
+    from localrl.sampling import Sampling
+
+BATCH_TOKENS = 512
+"""Tokens in one forward pass; also llama.cpp's micro-batch, so a step is one pass and never several."""
+SEQUENCES = 256
+"""llama.cpp's own limit."""
+CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
+"""ggml's numbers for the cache types."""
+
+WARNING, ERROR, DEBUG = 2, 3, 4
+"""ggml's log levels."""
+
+_log: deque[str] = deque(maxlen=50)
+"""Warnings and errors, which explain a failure to load."""
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_log(level: int, text: bytes, _data: Any) -> None:
+    if level == DEBUG:
+        return
+    line = text.decode("utf-8", errors="replace")
+    if level in (WARNING, ERROR):
+        _log.append(line.strip())
+    sys.stderr.write(line)
+
+
+class LlamaDevice:
+    """One model and one context, loaded in the process that calls this.
+
+    Raises (when made):
+        UsageError: the file is no model that llama.cpp can load, or the context is impossible.
+        Unavailable: there is not enough memory.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        lib.llama_log_set(_on_log, ctypes.c_void_p(0))
+        lib.llama_backend_init()
+        self._settings = settings
+        header = gguf.preflight(Path(settings.model))
+        self._shape = shape.from_header(header)
+        self.max_sequences = SEQUENCES
+        if self._shape.state_bytes:
+            # Each sequence of a recurrent model holds a whole state.
+            streams = settings.parallel or fit.RECURRENT_STREAMS
+            self.max_sequences = min(SEQUENCES, streams + fit.SPARE_SEQUENCES)
+        machine = hardware.probe()
+        self._plan = fit.plan(
+            header,
+            machine if lib.llama_supports_gpu_offload() else hardware.cpu_only(machine),
+            tokens_per_stream=settings.tokens_per_stream,
+            context=settings.context,
+            cache_type=settings.cache_type,
+            gpu_layers=settings.gpu_layers,
+            streams=settings.parallel or fit.STREAMS,
+        )
+        self._model = self._load_model()
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self._vocab_size = lib.llama_vocab_n_tokens(self._vocab)
+        self.partial = not (
+            lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model)
+        )
+        self._context = self._make_context()
+        self._memory = lib.llama_get_memory(self._context)
+        self.cells = int(lib.llama_n_ctx(self._context))
+        self.longest = min(self.cells, int(lib.llama_model_n_ctx_train(self._model)) or self.cells)
+        self.batch_tokens = int(lib.llama_n_batch(self._context))
+        self.state_bytes_per_token = self._shape.cache_bytes(256, self._plan.cache_type) // 256
+        self._batch = _BatchArrays(self.batch_tokens)
+        self._candidates = _Candidates(self._vocab_size)
+        self._pieces: dict[int, bytes] = {}
+        self._ends = {t for t in range(self._vocab_size) if lib.llama_vocab_is_eog(self._vocab, t)}
+        self._shown = self._tag_tokens()
+        template = lib.llama_model_chat_template(self._model, None)
+        self._template = template.decode("utf-8", errors="replace") if template else ""
+        self._renderer = Renderer(
+            self._template, self._text_of(lib.llama_vocab_bos), self._text_of(lib.llama_vocab_eos)
+        )
+        self.info = self._describe()
+
+    # -- loading
+
+    def _load_model(self) -> Any:
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = self._plan.gpu_layers
+        model = lib.llama_model_load_from_file(self._settings.model.encode(), params)
+        if not model:
+            raise UsageError(
+                f"llama.cpp cannot load {self._settings.model}: {_last_error()}",
+                hint="check the file with `localrl models verify`",
+            )
+        return model
+
+    def _make_context(self) -> Any:
+        params = lib.llama_context_default_params()
+        params.n_ctx = self._plan.context
+        params.n_batch = params.n_ubatch = BATCH_TOKENS
+        params.n_seq_max = self.max_sequences
+        params.n_outputs_max = self.max_sequences
+        params.kv_unified = True
+        params.no_perf = True
+        params.type_k = params.type_v = CACHE_TYPES[self._plan.cache_type]
+        params.n_threads = params.n_threads_batch = self.threads = self._settings.threads or hardware.cores()
+        context = lib.llama_init_from_model(self._model, params)
+        if not context:
+            raise Unavailable(
+                f"no memory for a context of {params.n_ctx} tokens ({_last_error()})",
+                hint="ask for less with --ctx",
+            )
+        return context
+
+    def _describe(self) -> ModelInfo:
+        buffer = ctypes.create_string_buffer(256)
+        lib.llama_model_desc(self._model, buffer, len(buffer))
+        return ModelInfo(
+            backend="llama.cpp",
+            version=lib.__version__,
+            context=self.cells,
+            parameters=int(lib.llama_model_n_params(self._model)),
+            description=buffer.value.decode("utf-8", errors="replace"),
+            template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
+            settings={
+                "cache_type": self._plan.cache_type,
+                "batch_tokens": self.batch_tokens,
+                "threads": self.threads,
+                "gpu_layers": self._plan.gpu_layers,
+                "gpu_offload": bool(lib.llama_supports_gpu_offload()),
+            },
+        )
+
+    # -- text
+
+    def encode(self, group: Group) -> tuple[list[int], bool]:
+        prompt = group.prompt
+        if isinstance(prompt, str):
+            return self._tokenize(prompt, add_special=True), False
+        if not prompt or isinstance(prompt[0], int):
+            return [int(token) for token in prompt], False  # type: ignore[arg-type]
+        messages = [message for message in prompt if not isinstance(message, int)]
+        if self._template:
+            text = self._renderer.render(messages)
+        else:
+            text = "\n\n".join(message.content for message in messages) + "\n\n"
+        inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
+        return self._tokenize(text, add_special=not self._template), inside
+
+    def _tokenize(self, text: str, add_special: bool) -> list[int]:
+        raw = text.encode("utf-8", errors="replace")
+        size = len(raw) + 8
+        tokens = (lib.llama_token * size)()
+        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, size, add_special, True)
+        if count < 0:
+            raise LocalrlError(f"a text of {len(text)} characters could not be split into tokens")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._to_piece(token, special=token in self._shown)
+        return known
+
+    def _to_piece(self, token: int, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(64)
+        size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        if size < 0:
+            buffer = ctypes.create_string_buffer(-size)
+            size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        return buffer.raw[:size]
+
+    def _tag_tokens(self) -> set[int]:
+        """Special tokens that stand in the thinking tags: the splitter must see them."""
+        tags = self._settings.tags
+        return set() if tags is None else set(self._tokenize(tags.open + tags.close, add_special=False))
+
+    def _text_of(self, which: Any) -> str:
+        token = which(self._vocab)
+        return self._to_piece(token, special=True).decode("utf-8", errors="replace") if token >= 0 else ""
+
+    def is_end(self, token: int) -> bool:
+        return token in self._ends
+
+    # -- computing
+
+    def decode(self, batch: Batch) -> bool:
+        status = lib.llama_decode(self._context, self._batch.fill(batch))
+        if status == 1:
+            return False
+        if status != 0:
+            raise Unavailable(f"llama_decode failed with {status}: {_last_error()}")
+        return True
+
+    def logits(self, row: int) -> Any:
+        pointer = lib.llama_get_logits_ith(self._context, row)
+        return np.ctypeslib.as_array(pointer, shape=(self._vocab_size,)).copy()
+
+    def sampler(self, sampling: Sampling, seed: int) -> Any:
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        if sampling.temperature == 0.0:
+            parts = [lib.llama_sampler_init_greedy()]
+        else:
+            # top_k first: every later filter then looks at a few candidates instead of the vocabulary.
+            parts = [lib.llama_sampler_init_top_k(sampling.top_k)] if sampling.top_k else []
+            parts += [lib.llama_sampler_init_top_p(sampling.top_p, 1)] if sampling.top_p < 1 else []
+            parts += [lib.llama_sampler_init_min_p(sampling.min_p, 1)] if sampling.min_p > 0 else []
+            parts += [lib.llama_sampler_init_temp(sampling.temperature), lib.llama_sampler_init_dist(seed)]
+        for part in parts:
+            lib.llama_sampler_chain_add(chain, part)
+        return chain
+
+    def free_sampler(self, sampler: Any) -> None:
+        lib.llama_sampler_free(sampler)
+
+    def sample(self, sampler: Any, row: int) -> int:
+        return int(lib.llama_sampler_sample(sampler, self._context, row))
+
+    def sample_from(self, sampler: Any, logits: Any) -> int:
+        token = self._candidates.draw(sampler, logits)
+        lib.llama_sampler_accept(sampler, token)
+        return token
+
+    # -- cells
+
+    def share(self, source: int, target: int, tokens: int) -> None:
+        # A recurrent state cannot be cut; its caller only asks for whole sequences.
+        lib.llama_memory_seq_cp(
+            self._memory, source, target, 0 if self.partial else -1, tokens if self.partial else -1
+        )
+
+    def remove(self, sequence: int) -> None:
+        lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def replace_prefix(self, source: int, target: int, tokens: int) -> None:
+        lib.llama_memory_seq_rm(self._memory, target, 0, tokens)
+        lib.llama_memory_seq_cp(self._memory, source, target, 0, tokens)
+
+    def save(self, sequence: int) -> Any:
+        size = lib.llama_state_seq_get_size(self._context, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        lib.llama_state_seq_get_data(self._context, buffer, size, sequence)
+        return buffer
+
+    def restore(self, sequence: int, state: Any) -> bool:
+        return bool(lib.llama_state_seq_set_data(self._context, state, len(state), sequence))
+
+    def peak_memory_bytes(self) -> int:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+    def close(self) -> None:
+        self._renderer.close()
+        lib.llama_free(self._context)
+        lib.llama_model_free(self._model)
+
+
+class _BatchArrays:
+    """A `llama_batch` whose arrays are numpy's, so that filling it costs no call per token."""
+
+    def __init__(self, size: int) -> None:
+        self._tokens = np.zeros(size, np.int32)
+        self._positions = np.zeros(size, np.int32)
+        self._counts = np.ones(size, np.int32)
+        self._sequences = np.zeros(size, np.int32)
+        self._logits = np.zeros(size, np.int8)
+        # One pointer a token into the array of sequences: every token belongs to exactly one.
+        self._pointers = (self._sequences.ctypes.data + 4 * np.arange(size)).astype(np.uintp)
+        self._batch = lib.llama_batch(
+            0,
+            self._tokens.ctypes.data_as(ctypes.POINTER(lib.llama_token)),
+            None,
+            self._positions.ctypes.data_as(ctypes.POINTER(lib.llama_pos)),
+            self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            ctypes.cast(self._pointers.ctypes.data, ctypes.POINTER(ctypes.POINTER(lib.llama_seq_id))),
+            self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def fill(self, batch: Batch) -> Any:
+        count = len(batch.tokens)
+        self._tokens[:count] = batch.tokens
+        self._positions[:count] = batch.positions
+        self._sequences[:count] = batch.sequences
+        self._logits[:count] = 0
+        self._logits[batch.outputs] = 1
+        self._batch.n_tokens = count
+        return self._batch
+
+
+class _Candidates:
+    """The array that llama.cpp's samplers work on, filled from saved logits."""
+
+    def __init__(self, size: int) -> None:
+        self._ids = np.arange(size, dtype=np.int32)
+        self._data = np.zeros(size, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        self._pointer = self._data.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
+
+    def draw(self, sampler: Any, logits: Any) -> int:
+        self._data["id"], self._data["logit"], self._data["p"] = self._ids, logits, 0.0
+        array = lib.llama_token_data_array(self._pointer, len(self._data), -1, False)
+        lib.llama_sampler_apply(sampler, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
+
+def library() -> dict[str, Any]:
+    """What is installed: version, and whether it was built for an accelerator."""
+    return {"version": lib.__version__, "gpu_offload": bool(lib.llama_supports_gpu_offload())}
+
+
+def _last_error() -> str:
+    return " ".join(list(_log)[-2:]) or "no reason given"

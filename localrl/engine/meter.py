@@ -1,0 +1,69 @@
+"""What a server backend has done and in which time, and from it the number of streams worth having."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from localrl.engine.protocol import Load
+
+if TYPE_CHECKING:
+    from localrl.engine.parallel import Parallel
+
+WINDOW_S = 0.5
+"""Over which the rate of all streams is measured."""
+PAUSE_S = 1.0
+"""A longer time between two steps was a pause, and counts for nothing."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts and wall times; a step ends with `measure`."""
+
+    parallel: Parallel
+    generated: int = 0
+    """Tokens, as far as they are known."""
+    prefilled: int = 0
+    _steps: int = 0
+    _decode_s: float = 0.0
+    _prefill_s: float = 0.0
+    _last: float = field(default_factory=time.monotonic)
+    _window: float = field(default_factory=time.monotonic)
+    _window_tokens: int = 0
+    _window_streams: int = 0
+    """The fewest that ran since the window began."""
+
+    def begin(self, now: float) -> float:
+        """A step begins; returns how long it was paused before."""
+        gap = now - self._last
+        if gap <= PAUSE_S:
+            return 0.0
+        self._last = now
+        return gap
+
+    def measure(self, now: float, decoding: int, streams: int) -> None:
+        """A step has ended, with `decoding` of all `streams` past their first token."""
+        seconds, self._last = now - self._last, now
+        self._steps += 1
+        self._decode_s += seconds if decoding else 0.0
+        self._prefill_s += seconds if decoding < streams else 0.0
+        self._window_streams = min(self._window_streams, streams)
+        if now - self._window < WINDOW_S:
+            return
+        made = self.generated - self._window_tokens
+        if made > 0:  # in the terms of a batch: the time in which every stream gains a token
+            self.parallel.observe(self._window_streams, (now - self._window) * self._window_streams / made)
+        self._window, self._window_tokens, self._window_streams = now, self.generated, streams
+
+    def load(self, running: int, waiting: int) -> Load:
+        return Load(
+            running=running,
+            waiting=waiting,
+            parallel=self.parallel.limit,
+            generated_tokens=self.generated,
+            decode_s=self._decode_s,
+            prefill_tokens=self.prefilled,
+            prefill_s=self._prefill_s,
+            steps=self._steps,
+        )

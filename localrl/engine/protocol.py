@@ -1,0 +1,185 @@
+"""What a backend is asked and what it answers.
+
+A backend takes groups (one prompt, k samples), and every `step` is one batched forward pass that returns the
+events of that step. Nothing but the caller's loop drives it, so cancelling and adding work take effect within
+one step. A backend may be stopped at any step: what matters is in the events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from localrl.chat import Message, ThinkingTags
+from localrl.sampling import Sampling
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    """An end-of-generation token or a stop string: the text ended by itself."""
+    LENGTH = "length"
+    """`max_tokens` was reached."""
+    CONTEXT = "context"
+    """The context holds no further token of this stream."""
+    LOOP = "loop"
+    """The loop guard stopped a text that repeated itself."""
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    """This prompt cannot run with these settings: it is too long, or the template rejects it."""
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    id: str
+    """Unique among everything in flight."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """k samples of one prompt; the prompt is computed once."""
+
+    id: str
+    prompt: tuple[Message, ...] | str | tuple[int, ...]
+    """Messages for the model's template, raw text, or tokens."""
+    samples: tuple[SampleRequest, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    """Strings that end the answer; thinking is not searched for them."""
+    thinking: ThinkingTags | None = None
+    loop_guard: bool = True
+    ignore_end: bool = False
+    """Go on past end-of-generation tokens up to `max_tokens`; for measuring speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The prompt of a sample is computed, and its first token chosen."""
+
+    sample: str
+    starts_thinking: bool
+    """The rendered prompt ends inside the thinking tags."""
+    type: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What one step added to a sample; tags and special tokens are not in it."""
+
+    sample: str
+    text: str
+    thinking: bool
+    type: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of one sample, with everything that is kept of it."""
+
+    sample: str
+    reason: FinishReason
+    text: str
+    """All generated text, thinking tags included, special tokens not; ends before a stop string."""
+    starts_thinking: bool = False
+    prompt_tokens: int = 0
+    """Length of the prompt, all of it."""
+    shared_tokens: int = 0
+    """How many of them were taken from another sequence instead of computed for this sample."""
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+    ttft_s: float | None = None
+    """From submission to the first token; None when there was none."""
+    tokens_per_s: float | None = None
+    """(n - 1) / (t_last - t_first); None below two tokens."""
+    error: str = ""
+    estimated: bool = False
+    """The token counts are our own estimate, not the backend's."""
+    type: Literal["finished"] = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the engine is, and what it has done since it was loaded; sums are over all samples."""
+
+    running: int = 0
+    waiting: int = 0
+    set_aside: int = 0
+    parallel: int = 1
+    """How many streams may run at once at the moment."""
+    cells_used: int = 0
+    cells: int = 0
+    generated_tokens: int = 0
+    decode_s: float = 0.0
+    """Wall time of the steps in which at least one stream was decoding."""
+    prefill_tokens: int = 0
+    """Prompt tokens that were computed."""
+    prefill_s: float = 0.0
+    """Wall time of steps with prompt tokens; of a mixed step, the share of prompt tokens in its batch."""
+    steps: int = 0
+    peak_memory_bytes: int = 0
+    type: Literal["load"] = "load"
+
+
+Event = Started | Text | Finished | Load
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a backend knows of the model it loaded, and the settings it ended up with."""
+
+    backend: str
+    version: str
+    context: int
+    """KV cells in all."""
+    parameters: int = 0
+    description: str = ""
+    template_sha256: str = ""
+    settings: dict[str, str | int | float | bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What a worker is told to load."""
+
+    backend: Literal["llama.cpp", "scripted", "mlx", "server"] = "llama.cpp"
+    model: str = ""
+    """Path of the model; for `scripted` a JSON script."""
+    parallel: int | None = None
+    """Streams at once; None finds the number by measuring."""
+    context: int | None = None
+    """KV cells in all; None takes what fits."""
+    tokens_per_stream: int = 4096
+    """Expected prompt and output of a sample; used to size the pool when `context` is None."""
+    cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
+    """Precision of the KV cells; None takes what fits best."""
+    gpu_layers: int | None = None
+    """Layers on the accelerator, -1 for all; None takes what fits."""
+    threads: int | None = None
+    tags: ThinkingTags | None = None
+    """Tags that stay visible although they may be special tokens."""
+    endpoints: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """The whole contract between the worker and the library that computes."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def submit(self, group: Group) -> None:
+        """Queue a group. A prompt that cannot run finishes its samples as `refused`."""
+
+    def cancel(self, name: str) -> None:
+        """Stop a sample, or all samples of a group; they finish as `cancelled` with what they have."""
+
+    def step(self) -> list[Event]:
+        """One forward pass over everything that runs; an empty list when there is nothing to do."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do something."""
+
+    def close(self) -> None:
+        """Free everything. Samples in flight are dropped without events."""

@@ -1,0 +1,100 @@
+"""Split a stream of text at the thinking tags, as it arrives or all at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localrl.verdict import Response
+
+if TYPE_CHECKING:
+    from localrl.chat import ThinkingTags
+
+
+class Splitter:
+    """Cuts text into thinking and answer while it arrives in pieces of any size.
+
+    Text that may be the beginning of a tag is held back until it is clear. A model thinks once: after the
+    first closing tag everything is answer. An opening tag counts only before any other visible text, so
+    that an answer may talk about tags.
+    """
+
+    def __init__(self, tags: ThinkingTags | None, starts_inside: bool = False) -> None:
+        self._tags = tags
+        self._held = ""
+        self._may_open = tags is not None and not starts_inside
+        self.thinking = tags is not None and starts_inside
+        """Whether the next character belongs to the thinking."""
+
+    @property
+    def holding(self) -> bool:
+        return bool(self._held)
+
+    def feed(self, text: str) -> list[tuple[bool, str]]:
+        """Take text, give back what is clear by now as (thinking, text) pieces, without the tags."""
+        if self._tags is None or not (self.thinking or self._may_open):
+            return [(False, text)] if text else []
+        self._held += text
+        pieces: list[tuple[bool, str]] = []
+        if self._may_open:
+            self._look_for_opening(pieces)
+        if self.thinking:
+            self._look_for_closing(pieces)
+        return pieces
+
+    def flush(self) -> list[tuple[bool, str]]:
+        """At the end of the stream, what was held back is just text."""
+        held, self._held = self._held, ""
+        return [(self.thinking, held)] if held else []
+
+    def _look_for_opening(self, pieces: list[tuple[bool, str]]) -> None:
+        assert self._tags is not None
+        stripped = self._held.lstrip()
+        if stripped.startswith(self._tags.open):
+            self._held = stripped[len(self._tags.open) :]
+            self._may_open, self.thinking = False, True
+        elif not self._tags.open.startswith(stripped):
+            self._may_open = False
+            pieces.append((False, self._held))
+            self._held = ""
+
+    def _look_for_closing(self, pieces: list[tuple[bool, str]]) -> None:
+        assert self._tags is not None
+        close = self._tags.close
+        before, found, after = self._held.partition(close)
+        if found:
+            self.thinking, self._held = False, ""
+            pieces += [piece for piece in ((True, before), (False, after)) if piece[1]]
+            return
+        keep = held_back(self._held, (close,))
+        ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        if ready:
+            pieces.append((True, ready))
+
+
+def held_back(text: str, marks: tuple[str, ...]) -> int:
+    """How many characters at the end of `text` could be the beginning of one of `marks`."""
+    longest = max((len(mark) for mark in marks), default=1) - 1
+    for length in range(min(longest, len(text)), 0, -1):
+        if any(mark.startswith(text[-length:]) for mark in marks):
+            return length
+    return 0
+
+
+def split(text: str, tags: ThinkingTags | None, starts_inside: bool = False) -> Response:
+    """Split a whole generation; `answer` is empty when the thinking never ends.
+
+    A text with a closing tag but no opening one began inside: the opening tag stood in the prompt.
+    """
+    starts_inside = starts_inside or (tags is not None and tags.close in text and tags.open not in text)
+    splitter = Splitter(tags, starts_inside)
+    parts = {True: "", False: ""}
+    for thinking, piece in splitter.feed(text) + splitter.flush():
+        parts[thinking] += piece
+    return Response(answer=parts[False], thinking=parts[True], raw=text)
+
+
+def unfinished(text: str, tags: ThinkingTags | None, starts_inside: bool = False) -> bool:
+    """Whether a text ends inside its thinking."""
+    splitter = Splitter(tags, starts_inside)
+    splitter.feed(text)
+    return splitter.thinking

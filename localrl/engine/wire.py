@@ -1,0 +1,89 @@
+"""What the app and the worker say to each other: one line of JSON per message, validated on arrival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from localrl.engine.protocol import EngineSettings, Finished, Group, Load, ModelInfo, Started, Text
+from localrl.errors import LocalrlError
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    settings: EngineSettings
+    type: Literal["load_model"] = "load_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    group: Group
+    type: Literal["submit"] = "submit"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    name: str
+    """A sample's or a group's id."""
+    type: Literal["cancel"] = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    paused: bool
+    type: Literal["pause"] = "pause"
+
+
+Command = Annotated[LoadModel | Submit | Cancel | Pause, Field(discriminator="type")]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded."""
+
+    info: ModelInfo
+    type: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The model cannot be loaded; the worker ends."""
+
+    message: str
+    exit_code: int
+    type: Literal["refused"] = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """All events of one step."""
+
+    events: list[Annotated[Started | Text | Finished | Load, Field(discriminator="type")]]
+    type: Literal["step"] = "step"
+
+
+Answer = Annotated[Ready | Refused | Step, Field(discriminator="type")]
+
+COMMANDS: TypeAdapter[LoadModel | Submit | Cancel | Pause] = TypeAdapter(Command)
+ANSWERS: TypeAdapter[Ready | Refused | Step] = TypeAdapter(Answer)
+
+T = TypeVar("T")
+
+
+def encode(adapter: TypeAdapter[T], message: T) -> bytes:
+    """One line, newline included."""
+    return adapter.dump_json(message) + b"\n"
+
+
+def decode(adapter: TypeAdapter[T], line: bytes) -> T:
+    """Parse and validate one line.
+
+    Raises:
+        LocalrlError: it is not a message of this kind.
+    """
+    try:
+        return adapter.validate_json(line)
+    except ValidationError as error:
+        raise LocalrlError(f"not a message of the engine: {line[:200]!r}") from error

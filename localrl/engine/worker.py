@@ -1,0 +1,114 @@
+"""The child process in which a model lives: `python -m localrl.engine.worker`.
+
+Its loop is: drain the inbox, step, write the events. A crash of a native library ends this process and not
+the app; when the app goes away, its end of the pipe closes and the worker ends itself.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, BinaryIO
+
+from localrl.engine import wire
+from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
+from localrl.errors import LocalrlError
+
+if TYPE_CHECKING:
+    from localrl.engine.protocol import Backend, EngineSettings
+
+Inbox = queue.SimpleQueue[LoadModel | Submit | Cancel | Pause]
+
+
+def main() -> None:
+    commands, answers = _take_pipes()
+    inbox: Inbox = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(commands, inbox), daemon=True).start()
+    first = inbox.get()
+    if not isinstance(first, LoadModel):
+        raise LocalrlError("the first message must be load_model")
+    try:
+        backend = load(first.settings)
+    except LocalrlError as error:
+        _write(answers, Refused(str(error), error.exit_code))
+        return
+    _write(answers, Ready(backend.info))
+    serve(backend, inbox, answers)
+
+
+def serve(backend: Backend, inbox: Inbox, answers: BinaryIO) -> None:
+    """Step while there is work; sleep on the inbox while there is none, or while paused."""
+    paused = False
+    while True:
+        idle = paused or not backend.busy
+        while idle or not inbox.empty():
+            paused = _obey(backend, inbox.get(), paused)
+            idle = paused or not backend.busy
+        if events := backend.step():
+            _write(answers, Step(events))
+
+
+def _obey(backend: Backend, command: LoadModel | Submit | Cancel | Pause, paused: bool) -> bool:
+    if isinstance(command, Submit):
+        backend.submit(command.group)
+    elif isinstance(command, Cancel):
+        backend.cancel(command.name)
+    elif isinstance(command, Pause):
+        return command.paused
+    return paused
+
+
+def load(settings: EngineSettings) -> Backend:
+    """Make the backend that the settings name.
+
+    Raises:
+        LocalrlError: the model or the backend cannot be used; says why.
+    """
+    if settings.backend == "scripted":
+        from localrl.engine import scripted
+
+        return scripted.load(settings)
+    if settings.backend == "llama.cpp":
+        from localrl.engine.llamacpp import LlamaDevice
+        from localrl.engine.scheduler import Scheduler
+
+        return Scheduler(LlamaDevice(settings), settings.parallel)
+    if settings.backend == "server":
+        from localrl.engine import server
+
+        return server.load(settings)
+    if settings.backend == "mlx":
+        from localrl.engine import mlx
+
+        return mlx.load(settings)
+    raise LocalrlError(f"no backend {settings.backend!r}")
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the app's pipes for messages; whatever a native library prints goes to stderr, the log."""
+    commands = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    return commands, answers
+
+
+def _read(commands: BinaryIO, inbox: Inbox) -> None:
+    """Feed the inbox until the app closes the pipe or dies; then end at once, in the middle of a step too."""
+    for line in commands:
+        inbox.put(wire.decode(wire.COMMANDS, line))
+    os._exit(0)
+
+
+def _write(answers: BinaryIO, message: Ready | Refused | Step) -> None:
+    try:
+        answers.write(wire.encode(wire.ANSWERS, message))
+        answers.flush()
+    except BrokenPipeError:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

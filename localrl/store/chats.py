@@ -1,0 +1,141 @@
+"""Conversations on disk: a message is only ever added or marked as replaced, thinking beside the answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from localrl.errors import UsageError
+from localrl.sampling import Sampling
+from localrl.store import db
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from localrl.chat import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a reply took."""
+
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+    thinking_s: float | None = None
+    ttft_s: float | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of a conversation."""
+
+    key: int
+    role: Role
+    text: str
+    """Of a reply, the answer without its thinking."""
+    thinking: str = ""
+    finish: str = ""
+    """Why a reply ended, as the engine says it; empty while it is written, or when the program died."""
+    figures: Figures = field(default_factory=Figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    key: int
+    created: str
+    title: str
+    model: str
+    system: str
+    sampling: Sampling
+
+
+class Chats:
+    """The conversations in a store; on the store's connection, so for its thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def create(self, model: str, system: str, sampling: Sampling, title: str = "") -> Chat:
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        with db.transaction(self._connection):
+            row = self._connection.execute(
+                "INSERT INTO chats (created, title, model, system, sampling) "
+                "VALUES (?, ?, ?, ?, ?) RETURNING key",
+                (created, title, model, system, sampling.model_dump_json()),
+            ).fetchone()
+        return Chat(row[0], created, title, model, system, sampling)
+
+    def all(self) -> list[Chat]:
+        """Every conversation, the newest first."""
+        rows = self._connection.execute(
+            "SELECT key, created, title, model, system, sampling FROM chats ORDER BY key DESC"
+        )
+        return [
+            Chat(key, created, title, model, system, Sampling.model_validate_json(sampling))
+            for key, created, title, model, system, sampling in rows
+        ]
+
+    def find(self, key: int) -> Chat:
+        """
+        Raises:
+            UsageError: there is no such conversation.
+        """
+        for chat in self.all():
+            if chat.key == key:
+                return chat
+        raise UsageError(f"no conversation {key}")
+
+    def change(self, chat: Chat, **changes: Any) -> Chat:
+        """Another title, model, system prompt or sampling."""
+        values = {**asdict(chat), "sampling": chat.sampling, **changes}
+        changed = Chat(**values)
+        with db.transaction(self._connection):
+            self._connection.execute(
+                "UPDATE chats SET title = ?, model = ?, system = ?, sampling = ? WHERE key = ?",
+                (changed.title, changed.model, changed.system, changed.sampling.model_dump_json(), chat.key),
+            )
+        return changed
+
+    def remove(self, chat: Chat) -> None:
+        with db.transaction(self._connection):
+            self._connection.execute("DELETE FROM chats WHERE key = ?", (chat.key,))
+
+    def messages(self, chat: Chat) -> list[Said]:
+        """What was said and not replaced, in order."""
+        rows = self._connection.execute(
+            "SELECT key, role, text, thinking, finish, figures FROM messages "
+            "WHERE chat = ? AND NOT replaced ORDER BY key",
+            (chat.key,),
+        )
+        return [
+            Said(key, role, text, thinking, finish, Figures(**json.loads(figures)))
+            for key, role, text, thinking, finish, figures in rows
+        ]
+
+    def say(self, chat: Chat, role: Role, text: str = "") -> int:
+        """Add a message; returns its key."""
+        with db.transaction(self._connection):
+            row = self._connection.execute(
+                "INSERT INTO messages (chat, role, text, thinking, finish, figures) "
+                "VALUES (?, ?, ?, '', '', '{}') RETURNING key",
+                (chat.key, role, text),
+            ).fetchone()
+        return int(row[0])
+
+    def write(self, said: Said) -> None:
+        """Bring a reply up to date."""
+        with db.transaction(self._connection):
+            self._connection.execute(
+                "UPDATE messages SET text = ?, thinking = ?, finish = ?, figures = ? WHERE key = ?",
+                (said.text, said.thinking, said.finish, json.dumps(asdict(said.figures)), said.key),
+            )
+
+    def replace_from(self, chat: Chat, key: int) -> None:
+        """Mark a message and everything after it as replaced; it stays on disk."""
+        with db.transaction(self._connection):
+            self._connection.execute(
+                "UPDATE messages SET replaced = 1 WHERE chat = ? AND key >= ?", (chat.key, key)
+            )

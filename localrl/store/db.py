@@ -1,0 +1,172 @@
+"""The one SQLite file that holds all runs and chats: opening it, its migrations, and its errors in words.
+
+Write-ahead log with a full sync at each commit: what was committed survives the end of the process and of the
+machine. Readers never block the writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from localrl import paths
+from localrl.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUNS = """
+CREATE TABLE runs (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    created TEXT NOT NULL,
+    status TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    report TEXT
+);
+CREATE TABLE sessions (
+    key INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (key) ON DELETE CASCADE,
+    engine TEXT NOT NULL,
+    counters TEXT NOT NULL
+);
+CREATE INDEX sessions_of_run ON sessions (run);
+CREATE TABLE problems (
+    key INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (key) ON DELETE CASCADE,
+    eval INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    target TEXT NOT NULL,
+    meta TEXT NOT NULL,
+    UNIQUE (run, eval, id)
+);
+-- Narrow rows in the order in which they are summed up; the long texts lie apart.
+CREATE TABLE samples (
+    run INTEGER NOT NULL REFERENCES runs (key) ON DELETE CASCADE,
+    eval INTEGER NOT NULL,
+    problem INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    finish TEXT NOT NULL,
+    outcome TEXT,
+    score REAL,
+    prompt_tokens INTEGER NOT NULL,
+    shared_tokens INTEGER NOT NULL,
+    thinking_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL,
+    ttft_s REAL,
+    tokens_per_s REAL,
+    ended REAL NOT NULL,
+    PRIMARY KEY (run, eval, problem, idx)
+) WITHOUT ROWID;
+CREATE INDEX unjudged ON samples (run) WHERE outcome IS NULL;
+CREATE TABLE texts (
+    problem INTEGER NOT NULL REFERENCES problems (key) ON DELETE CASCADE,
+    idx INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    starts_thinking INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    verifier TEXT,
+    extracted TEXT,
+    detail TEXT,
+    UNIQUE (problem, idx)
+);
+"""
+
+CHATS = """
+CREATE TABLE chats (
+    key INTEGER PRIMARY KEY,
+    created TEXT NOT NULL,
+    title TEXT NOT NULL,
+    model TEXT NOT NULL,
+    system TEXT NOT NULL,
+    sampling TEXT NOT NULL
+);
+-- A message that was edited or made again stays, marked as replaced.
+CREATE TABLE messages (
+    key INTEGER PRIMARY KEY,
+    chat INTEGER NOT NULL REFERENCES chats (key) ON DELETE CASCADE,
+    role TEXT NOT NULL,
+    text TEXT NOT NULL,
+    thinking TEXT NOT NULL,
+    finish TEXT NOT NULL,
+    figures TEXT NOT NULL,
+    replaced INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX messages_of_chat ON messages (chat);
+"""
+
+MIGRATIONS: tuple[str, ...] = (RUNS, CHATS)
+"""Each brings the file from version i to i + 1; only ever append."""
+
+
+def default_path() -> Path:
+    return paths.home("data") / "localrl.db"
+
+
+def connect(path: Path | None = None) -> sqlite3.Connection:
+    """Open the store, making and migrating it as needed. The connection is for one thread.
+
+    Raises:
+        StoreError: the folder or the file cannot be written, is no store, or is a newer localrl's.
+    """
+    path = path or default_path()
+    paths.ensure(path.parent)
+    with told(path):
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; on disk when it ends.
+
+    Raises:
+        StoreError: it could not be written (a full disk, say); nothing of it was.
+    """
+    with told():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def told(path: Path | None = None) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        where = f" {path}" if path else ""
+        full = "full" in str(error) or "disk I/O" in str(error)
+        hint = "free some space, then resume" if full else "check the file and its folder"
+        raise StoreError(f"cannot use the store{where}: {error}", hint=hint) from error
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise StoreError(f"{path} was written by a newer localrl", hint="upgrade localrl")
+    for number in range(version, len(MIGRATIONS)):
+        # Another process may migrate at the same moment: look again once the file is ours.
+        with transaction(connection):
+            if connection.execute("PRAGMA user_version").fetchone()[0] == number:
+                for statement in MIGRATIONS[number].split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number + 1}")

@@ -1,0 +1,197 @@
+"""Talk to a model: history without thinking, the card's sampling, every reply kept, a partial one too.
+
+`localrl chat` and the chat screen are both this. A reply comes as the engine's events; what was said is on
+disk before the model is asked, and what it answers at least every few seconds.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from localrl.bench.session import new_log
+from localrl.chat import Message, ThinkingTags
+from localrl.engine import backends
+from localrl.engine.client import EngineClient, Restarted
+from localrl.engine.protocol import (
+    EngineSettings,
+    Finished,
+    FinishReason,
+    Group,
+    SampleRequest,
+    Started,
+    Text,
+)
+from localrl.errors import LocalrlError, Unavailable
+from localrl.sampling import Sampling
+from localrl.store.chats import Figures, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from localrl.catalog.card import Card
+    from localrl.store.chats import Chat, Chats
+
+SAMPLING = Sampling(temperature=0.7, top_p=0.95, max_tokens=4096)
+"""For models whose card says nothing."""
+TOKENS_PER_STREAM = 16_384
+"""How long a conversation should be able to become, where memory allows."""
+SAVE_EVERY_S = 2.0
+
+
+def sampling_of(card: Card | None) -> Sampling:
+    """The card's recommendation, or what suits most models."""
+    return card.sampling if card and card.sampling_source else SAMPLING
+
+
+def history(system: str, said: Sequence[Said]) -> tuple[Message, ...]:
+    """What is sent to the model: never thinking, and roles that alternate.
+
+    A reply that was stopped before its answer began is left out; the questions around it become one.
+    """
+    messages = [Message(role="system", content=system)] if system.strip() else []
+    for one in said:
+        if one.role == "assistant" and not one.text.strip():
+            continue
+        if messages and messages[-1].role == one.role:
+            content = f"{messages[-1].content}\n\n{one.text}"
+            messages[-1] = Message(role=one.role, content=content)
+        else:
+            messages.append(Message(role=one.role, content=one.text))
+    return tuple(messages)
+
+
+class Talk:
+    """One loaded model to talk to. Not thread-safe, except `stop`."""
+
+    def __init__(self, engine: EngineClient, choice: backends.Choice, tags: ThinkingTags | None) -> None:
+        self.engine, self.choice, self.tags = engine, choice, tags
+        self._sample: str | None = None
+        self._stopped = False
+
+    @classmethod
+    def open(
+        cls,
+        model: str,
+        backend: str = "auto",
+        endpoints: Sequence[str] = (),
+        context: int | None = None,
+    ) -> Talk:
+        """Load a model.
+
+        Raises:
+            UsageError, Unavailable: the model is not here, or cannot be loaded.
+        """
+        choice = backends.choose(model, backend, endpoints)  # type: ignore[arg-type]
+        card = choice.model.card
+        tags = card.thinking if card else ThinkingTags()
+        settings = EngineSettings(
+            backend=choice.backend,
+            model=str(choice.model.path),
+            parallel=1,
+            context=context,
+            tokens_per_stream=TOKENS_PER_STREAM,
+            tags=tags,
+            endpoints=choice.endpoints,
+        )
+        return cls(EngineClient(settings, new_log()), choice, tags)
+
+    @property
+    def sampling(self) -> Sampling:
+        return sampling_of(self.choice.model.card)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def stop(self) -> None:
+        """End the reply under way; it keeps what it has."""
+        self._stopped = True
+        if sample := self._sample:
+            self.engine.cancel(sample)
+
+    def reply(
+        self, chats: Chats, chat: Chat, seed: int | None = None
+    ) -> Iterator[Started | Text | Restarted | Said]:
+        """Have the conversation's last message answered; the last thing given is the reply as it is kept.
+
+        Raises:
+            LocalrlError: the prompt cannot run, or the engine cannot be kept alive; what came is kept.
+        """
+        prompt = history(chat.system, chats.messages(chat))
+        said = Said(chats.say(chat, "assistant"), "assistant", "")
+        request = SampleRequest(f"chat-{said.key}", secrets.randbits(32) if seed is None else seed)
+        group = Group(f"g-{said.key}", prompt, (request,), chat.sampling, thinking=self.tags)
+        began = saved = time.monotonic()
+        self._sample, self._stopped = request.id, False
+        thinking_s: float | None = None
+        try:
+            self.engine.submit(group)
+            while True:
+                for event in self.engine.events(timeout=0.5):
+                    if isinstance(event, Restarted):
+                        said = replace(said, text="", thinking="")
+                        yield event
+                    elif isinstance(event, Text) and event.sample == request.id:
+                        if event.thinking:
+                            said = replace(said, thinking=said.thinking + event.text)
+                        else:
+                            if said.thinking and thinking_s is None:
+                                thinking_s = time.monotonic() - began
+                            said = replace(said, text=said.text + event.text)
+                        yield event
+                    elif isinstance(event, Started) and event.sample == request.id:
+                        began = time.monotonic()
+                        yield event
+                    elif isinstance(event, Finished) and event.sample == request.id:
+                        if said.thinking and thinking_s is None:
+                            thinking_s = time.monotonic() - began
+                        said = _ended(said, event, thinking_s)
+                        _check(event)
+                        yield said
+                        return
+                if time.monotonic() - saved >= SAVE_EVERY_S:
+                    saved = time.monotonic()
+                    chats.write(said)
+        finally:
+            self._sample = None
+            chats.write(said)
+
+
+def _ended(said: Said, event: Finished, thinking_s: float | None) -> Said:
+    figures = Figures(
+        event.thinking_tokens, event.answer_tokens, thinking_s, event.ttft_s, event.tokens_per_s
+    )
+    return replace(said, text=said.text.strip("\n"), finish=str(event.reason), figures=figures)
+
+
+def _check(event: Finished) -> None:
+    if event.reason is FinishReason.REFUSED:
+        raise LocalrlError(event.error or "the prompt cannot run", hint="start a new conversation")
+    if event.reason is FinishReason.ERROR:
+        raise Unavailable(event.error or "the engine failed")
+
+
+ENDINGS = {
+    "length": "cut at the token limit",
+    "context": "cut: the context is full",
+    "loop": "stopped: it repeated itself",
+    "cancelled": "stopped",
+    "error": "the engine failed",
+    "": "interrupted",
+}
+"""What to say of a reply that did not end by itself."""
+
+
+def markdown(chat: Chat, said: Sequence[Said]) -> str:
+    """A conversation as a Markdown document; thinking is folded away."""
+    parts = [f"# {chat.title or 'Conversation'}", f"{chat.model}, {chat.created[:16].replace('T', ' ')} UTC"]
+    if chat.system:
+        parts.append(f"> {chat.system}".replace("\n", "\n> "))
+    for one in said:
+        parts.append(f"## {'You' if one.role == 'user' else chat.model}")
+        if one.thinking:
+            parts.append(f"<details><summary>Thinking</summary>\n\n{one.thinking.strip()}\n\n</details>")
+        parts.append(one.text.strip())
+    return "\n\n".join(parts) + "\n"

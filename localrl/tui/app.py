@@ -1,0 +1,238 @@
+"""The program that `localrl` opens on a terminal: its screens, and the work that goes on behind them."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App
+from textual.worker import Worker, WorkerState
+
+from localrl import settings
+from localrl.errors import LocalrlError
+from localrl.tui import keys, theme
+from localrl.tui.commands import Everything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.screen import Screen
+
+    from localrl.tui.widgets.bench.setup import Wish
+    from localrl.tui.work.bench import BenchWork
+    from localrl.tui.work.chat import ChatWork
+    from localrl.tui.work.downloads import Downloads
+
+
+SETTLE_AFTER_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model and the backend that chats and new runs use."""
+
+    model: str
+    backend: str = "auto"
+    endpoints: tuple[str, ...] = ()
+
+
+def _bench() -> Screen[None]:
+    from localrl.tui.screens.bench import BenchScreen
+
+    return BenchScreen()
+
+
+def _models() -> Screen[None]:
+    from localrl.tui.screens.models import ModelsScreen
+
+    return ModelsScreen()
+
+
+def _chat() -> Screen[None]:
+    from localrl.tui.screens.chat import ChatScreen
+
+    return ChatScreen()
+
+
+def _results() -> Screen[None]:
+    from localrl.tui.screens.results import ResultsScreen
+
+    return ResultsScreen()
+
+
+def _log() -> Screen[None]:
+    from localrl.tui.screens.log import LogScreen
+
+    return LogScreen()
+
+
+class LocalrlApp(App[None]):
+    """All screens are modes: each keeps its state while another is shown."""
+
+    TITLE = "localrl"
+    BINDINGS = keys.bindings("app")  # type: ignore[assignment]
+    COMMANDS: ClassVar = App.COMMANDS | {lambda: Everything}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
+    MODES: ClassVar = {"models": _models, "chat": _chat, "bench": _bench, "results": _results, "log": _log}
+    DEFAULT_MODE = "models"
+    CSS = """
+    Page { background: $background; color: $foreground; }
+    .pane { border: round $border; border-title-color: $secondary; border-title-style: none;
+            border-subtitle-color: $secondary; padding: 0 1; }
+    .pane:focus, .pane:focus-within { border: round $primary 70%; border-title-color: $primary; }
+    .dim { color: $secondary; }
+    Footer { background: $background; }
+    Toast { background: $panel; }
+    """
+
+    def __init__(self, choice: Choice | None = None) -> None:
+        self.settings = settings.load().settings
+        keymap = keys.remapped(self.settings.keys)
+        super().__init__()
+        self.choice = choice or Choice(self.settings.model)
+        self.bench_work: BenchWork | None = None
+        self.chat_work: ChatWork | None = None
+        self.downloads: Downloads | None = None
+        self.set_keymap(keymap)
+        for made in (theme.DARK, theme.LIGHT):
+            self.register_theme(made)
+        self.theme = theme.choose(self.settings.theme)
+
+    def on_ready(self) -> None:
+        # What the first picture can do without must not delay it.
+        self.set_timer(SETTLE_AFTER_S, lambda: self.in_thread(self._settle, "start"))
+
+    def _settle(self) -> None:
+        """In a thread: load what the other screens need, and offer to go on with what was left unfinished."""
+        for name in ("chat", "bench", "results"):
+            importlib.import_module(f"localrl.tui.screens.{name}")
+        from localrl.tui.work import plans
+
+        # What is loaded now stays: looking through it again and again would make the screen stutter.
+        gc.freeze()
+        if left := plans.unfinished():
+            words = "One run was" if len(left) == 1 else f"{len(left)} runs were"
+            self.call_from_thread(
+                self.notify, f"{words} left unfinished. Bench (F4) goes on with it.", title="Unfinished"
+            )
+
+    # -- actions
+
+    def action_show(self, name: str) -> None:
+        if len(self.screen_stack) == 1:
+            self.switch_mode(name)
+
+    def action_help(self) -> None:
+        from localrl.tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.current_mode))
+
+    def action_toggle_theme(self) -> None:
+        self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name
+
+    def action_leave(self) -> None:
+        leave: Callable[[], None] | None = getattr(self.screen, "leave", None)
+        if leave:
+            leave()
+        else:
+            self.screen.set_focus(None)
+
+    def action_stop_work(self) -> None:
+        """Copy what is selected; else stop what the screen in front does, else what goes on behind."""
+        if selected := self.screen.get_selected_text():
+            self.copy_to_clipboard(selected)
+            return
+        stop: Callable[[], bool] | None = getattr(self.screen, "stop_work", None)
+        if (stop is None or not stop()) and not self.stop_bench():
+            self.notify("Nothing is going on. Ctrl+Q quits.", timeout=3)
+
+    async def action_quit(self) -> None:
+        """Leave; a run under way is stopped first, and everything done is kept."""
+        work = self.bench_work
+        if work and not work.ended:
+            work.stop()
+            self.notify("Stopping the run; everything done is kept.")
+            self.set_interval(0.05, lambda: self.exit() if work.ended else None)
+            self.set_timer(5, self.exit)
+        else:
+            self.exit()
+
+    async def perform(self, group: str, action: str) -> None:
+        """Do an action of any screen, which is shown first."""
+        if group == "app":
+            await self.run_action(action)
+            return
+        if self.current_mode != group:
+            await self.switch_mode(group)
+        self.screen.set_focus(None)
+        await self.screen.run_action(action)
+
+    # -- work behind the screens
+
+    def choose_model(self, model: str) -> None:
+        """Chats and new runs take this model from now on."""
+        self.choice = replace(self.choice, model=model)
+        self.notify(f"Chats and new runs use {model}.", timeout=3, markup=False)
+
+    def begin_run(self, work: BenchWork) -> None:
+        """Work on a run until done or stopped, whichever screen is shown."""
+        if self.bench_work and not self.bench_work.ended:
+            self.notify("A run is under way: stop it first.", severity="warning")
+            return
+        if self.chat_work:  # two models at once may not fit
+            self.in_thread(self.chat_work.close, "closing the chat's model")
+        self.bench_work = work
+        self.in_thread(work.run, "run")
+
+    def start_run(self, wish: Wish) -> None:
+        """In a thread: begin the run that a form describes.
+
+        Raises:
+            UsageError: it cannot work as described.
+        """
+        from localrl.tui.work import plans
+        from localrl.tui.work.bench import BenchWork
+
+        made = plans.make(wish, self.choice, self.settings)
+        work = BenchWork(made, name=wish.options.get("name", ""))
+        self.call_from_thread(self.begin_run, work)
+
+    def resume_run(self, run_id: str) -> None:
+        """Go on with a stored run, and show it."""
+        from localrl.store.runs import Store
+        from localrl.tui.work.bench import BenchWork
+
+        with Store() as store:
+            run = store.find(run_id)
+        self.begin_run(BenchWork.resume(run))
+        self.switch_mode("bench")
+
+    def stop_bench(self) -> bool:
+        """Stop the run under way; False when there is none."""
+        if self.bench_work is None or self.bench_work.ended:
+            return False
+        self.bench_work.stop()
+        self.notify("Stopping after this step; everything done is kept.")
+        return True
+
+    def in_thread(self, work: Callable[[], Any], name: str) -> None:
+        """Do in a thread what takes long; what goes wrong is shown."""
+        self.run_worker(work, name=name, thread=True, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            self.tell_error(event.worker.error, event.worker.name)
+
+    def tell_error(self, error: BaseException | None, what: str) -> None:
+        """Say in words what went wrong."""
+        words = str(error) if isinstance(error, LocalrlError) else f"{type(error).__name__}: {error}"
+        self.notify(words, title=what, severity="error", timeout=15, markup=False)
+
+
+def main() -> None:
+    """Run the interface until the person leaves it."""
+    LocalrlApp().run()

@@ -1,0 +1,43 @@
+"""The command palette: every action of every screen by its words."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Provider
+
+from localrl.tui import keys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from typing import Any
+
+    from localrl.tui.app import LocalrlApp
+
+
+class Everything(Provider):
+    """All rows of the table of keys."""
+
+    async def discover(self) -> AsyncIterator[DiscoveryHit]:
+        for words, help_line, perform in self._all():
+            yield DiscoveryHit(words, perform, help=help_line)
+
+    async def search(self, query: str) -> AsyncIterator[Hit]:
+        matcher = self.matcher(query)
+        for words, help_line, perform in self._all():
+            if (score := matcher.match(words)) > 0:
+                yield Hit(score, matcher.highlight(words), perform, help=help_line)
+
+    def _all(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        app = cast("LocalrlApp", self.app)
+        return [
+            (
+                key.words if group == "app" else f"{keys.GROUPS[group]}: {key.words}",
+                f"{group}.{key.name}   {key.keys.split(',')[0]}",
+                partial(app.perform, group, key.action),
+            )
+            for group, table in keys.TABLE.items()
+            for key in table
+            if key.name != "everything"
+        ]

@@ -1,0 +1,154 @@
+"""Every key of the interface in one table: what it does, its name in the settings file, and where it works.
+
+`[keys]` in the settings file gives another key to a name: `"bench.pause" = "ctrl+p"`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from localrl.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from textual.binding import Binding
+
+
+class Key(NamedTuple):
+    name: str
+    """The part of the id after the group."""
+    keys: str
+    """Key names, separated by commas."""
+    action: str
+    words: str
+    """What it does, in the footer, the help and the palette."""
+    footer: bool = True
+    priority: bool = False
+    """Works although a field has the focus that could take the key."""
+
+
+GROUPS: dict[str, str] = {
+    "app": "Everywhere",
+    "models": "Models",
+    "chat": "Chat",
+    "bench": "Bench",
+    "results": "Results",
+    "log": "Log",
+}
+"""Where keys work: all but the first are screens, in the order of their tabs."""
+
+TABLE: dict[str, tuple[Key, ...]] = {
+    "app": (
+        Key("help", "f1,question_mark", "help", "Help"),
+        Key("models", "f2,1", "show('models')", "Models", footer=False),
+        Key("chat", "f3,2", "show('chat')", "Chat", footer=False),
+        Key("bench", "f4,3", "show('bench')", "Bench", footer=False),
+        Key("results", "f5,4", "show('results')", "Results", footer=False),
+        Key("log", "f6,5", "show('log')", "Log", footer=False),
+        Key("everything", "ctrl+p", "command_palette", "Everything", priority=True),
+        Key("stop", "ctrl+c", "stop_work", "Stop the work under way", footer=False, priority=True),
+        Key("theme", "ctrl+t", "toggle_theme", "Light or dark", footer=False, priority=True),
+        Key("leave", "escape", "leave", "Leave a field, or go back", footer=False),
+        Key("quit", "ctrl+q", "quit", "Quit", footer=False, priority=True),
+    ),
+    "models": (
+        Key("use", "enter", "use", "Use"),
+        Key("pull", "d", "pull", "Download"),
+        Key("filter", "slash", "filter", "Filter"),
+        Key("quantisation", "q", "quantisation", "Quantisation"),
+        Key("backend", "b", "backend", "Backend"),
+        Key("pause", "p", "pause", "Pause download", footer=False),
+        Key("cancel", "x", "cancel", "Cancel download", footer=False),
+        Key("chat", "c", "chat", "Chat with it", footer=False),
+        Key("refresh", "u", "refresh", "Look again", footer=False),
+    ),
+    "chat": (
+        Key("write", "i,enter", "write", "Write"),
+        Key("new", "n", "new", "New"),
+        Key("edit", "e", "edit", "Edit last"),
+        Key("again", "r", "again", "Again"),
+        Key("copy", "y", "copy", "Copy"),
+        Key("copy_code", "c", "copy_code", "Copy code"),
+        Key("thinking", "t", "thinking", "Thinking"),
+        Key("stop", "s", "stop", "Stop", footer=False),
+        Key("panel", "p", "panel", "Sampling"),
+        Key("list", "l", "list", "Conversations", footer=False),
+        Key("export", "x", "export", "Export to Markdown", footer=False),
+        Key("remove", "delete", "remove", "Delete the conversation", footer=False),
+    ),
+    "bench": (
+        Key("start", "n", "new", "New run"),
+        Key("go_on", "g", "go_on", "Go on with the last"),
+        Key("pause", "p", "pause", "Pause"),
+        Key("stop", "s", "stop", "Stop"),
+        Key("watch", "enter", "watch", "Watch"),
+        Key("next_stream", "right_square_bracket", "stream(1)", "Next stream"),
+        Key("previous_stream", "left_square_bracket", "stream(-1)", "Previous stream", footer=False),
+        Key("follow", "f", "follow", "Follow", footer=False),
+        Key("wide", "w", "wide", "Stream wide", footer=False),
+        Key("results", "r", "results", "Results", footer=False),
+    ),
+    "log": (
+        Key("other", "o", "other", "Another log"),
+        Key("follow", "f", "follow", "Follow"),
+        Key("copy", "y", "copy", "Copy"),
+    ),
+    "results": (
+        Key("mark", "space", "mark", "Mark"),
+        Key("compare", "c", "compare", "Compare marked"),
+        Key("go_on", "g", "go_on", "Go on"),
+        Key("plots", "v", "plots", "Plots"),
+        Key("filter", "slash", "filter", "Filter"),
+        Key("outcome", "o", "outcome", "Outcome"),
+        Key("thinking", "t", "thinking", "Thinking"),
+        Key("next", "right_square_bracket", "step(1)", "Next sample", footer=False),
+        Key("previous", "left_square_bracket", "step(-1)", "Previous sample", footer=False),
+        Key("copy", "y", "copy", "Copy the sample", footer=False),
+        Key("report", "h", "report", "Write an HTML report", footer=False),
+        Key("remove", "delete", "remove", "Delete the run", footer=False),
+    ),
+}
+
+
+def bindings(group: str) -> list[Binding]:
+    """The bindings of one group, as Textual takes them."""
+    from textual.binding import Binding
+
+    return [
+        Binding(
+            key.keys, key.action, key.words, show=key.footer, priority=key.priority, id=f"{group}.{key.name}"
+        )
+        for key in TABLE[group]
+    ]
+
+
+DISPLAYED = {
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "slash": "/",
+    "escape": "esc",
+    "plus": "+",
+    "minus": "-",
+    "full_stop": ".",
+}
+
+
+def display(key: str) -> str:
+    """A key's name as people write it."""
+    shown = "+".join(DISPLAYED.get(part, part) for part in key.strip().split("+"))
+    return shown.upper() if shown[0] == "f" and shown[1:].isdigit() else shown
+
+
+def remapped(chosen: Mapping[str, str]) -> dict[str, str]:
+    """The keymap for Textual from the settings' `[keys]`.
+
+    Raises:
+        UsageError: there is no action of this name; names the nearest.
+    """
+    known = [f"{group}.{key.name}" for group, table in TABLE.items() for key in table]
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"[keys] names no action {name!r}", hint=nearest(name, known))
+    return dict(chosen)

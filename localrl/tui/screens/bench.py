@@ -1,0 +1,273 @@
+"""Start runs and watch them: figures, a cell a sample, and the live text of any stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from textual.containers import Vertical
+from textual.widgets import ContentSwitcher, Input
+
+from localrl.tui import keys
+from localrl.tui.screens.page import Page
+from localrl.tui.widgets.bench.grid import SampleGrid
+from localrl.tui.widgets.bench.setup import Setup
+from localrl.tui.widgets.bench.stream import StreamView
+from localrl.tui.widgets.bench.summary import Intervals, Summary
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
+    from localrl.tui.work.bench import BenchWork
+    from localrl.tui.work.board import Stream, View
+
+TICK_S = 0.1
+FIGURES_EVERY = 5
+"""Ticks between two drawings of the figures."""
+ESTIMATE_AFTER_S = 0.4
+INTERVALS_EVERY = 20
+"""Ticks between two computations of the intervals."""
+
+
+class BenchScreen(Page):
+    GROUP = "bench"
+    BINDINGS = keys.bindings("bench")  # type: ignore[assignment]
+    CSS = """
+    BenchScreen ContentSwitcher { height: 1fr; }
+    BenchScreen #figures { height: auto; }
+    BenchScreen #left { height: 3fr; }
+    BenchScreen #cells { height: 1fr; }
+    BenchScreen StreamView { height: 2fr; }
+    BenchScreen.-wide #at-work { layout: horizontal; }
+    BenchScreen.-wide #left, BenchScreen.-wide StreamView { width: 1fr; height: 100%; }
+    BenchScreen.-stream-wide #cells { display: none; }
+    BenchScreen.-stream-wide #left { height: auto; }
+    BenchScreen.-wide.-stream-wide #left { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._work: BenchWork | None = None
+        self._setting_up = True
+        self._ticks = 0
+        self._intervals: Intervals = {}
+        self._computing = False
+        self._watched: Stream | None = None
+        self._pinned = False
+        self._told = 0
+        self._estimating: Timer | None = None
+
+    def body(self) -> ComposeResult:
+        from localrl.catalog import card
+
+        with ContentSwitcher(initial="setup"):
+            yield Setup(
+                self.program.choice.model, list(card.available()), _evals(), self.program.settings.evals
+            )
+            with Vertical(id="at-work"):
+                with Vertical(id="left"):
+                    with Vertical(id="figures", classes="pane"):
+                        yield Summary()
+                    with Vertical(id="cells", classes="pane") as cells:
+                        cells.border_title = "problems × samples"
+                        yield SampleGrid()
+                yield StreamView()
+
+    def on_mount(self) -> None:
+        self.set_interval(TICK_S, self._tick)
+        self._refresh_unfinished()
+
+    def on_screen_resume(self) -> None:
+        if self._setting_up:
+            self._refresh_unfinished()
+            self.query_one("#model", Input).value = self.program.choice.model
+
+    # -- what goes on
+
+    def _tick(self) -> None:
+        """Ten times a second while the screen is in front: show what has changed."""
+        work = self.program.bench_work
+        if work is not self._work and work is not None:
+            self._adopt(work)
+        if work is None or not self.is_current:
+            return
+        while self._told < len(work.board.notices):
+            self.notify(work.board.notices[self._told], title="Engine", severity="warning", timeout=10)
+            self._told += 1
+        if self._setting_up:
+            return
+        self._ticks += 1
+        self._pick_stream(work)
+        self.query_one(StreamView).update_text()
+        if self._ticks % FIGURES_EVERY == 0 or work.ended:
+            self._show_figures(work)
+
+    def _adopt(self, work: BenchWork) -> None:
+        """A run has begun: show it."""
+        self._work, self._intervals, self._told = work, {}, 0
+        self._watched, self._pinned = None, False
+        self.query_one(SampleGrid).show(work.board)
+        self._set_up(False)
+        self.query_one(SampleGrid).focus()
+
+    def _show_figures(self, work: BenchWork) -> None:
+        self.query_one(Summary).show(work, self._intervals)
+        self.query_one(SampleGrid).update_cells()
+        if self._ticks % INTERVALS_EVERY == 0 and not self._computing and work.board.view.done:
+            self._computing = True
+            self.program.in_thread(lambda: self._compute_intervals(work.board.view), "intervals")
+        self.refresh_bindings()
+
+    def _compute_intervals(self, view: View) -> None:
+        """In a thread: the intervals of every eval from its counts."""
+        from localrl.bench import stats
+        from localrl.bench.report import groups
+
+        found: Intervals = {}
+        try:
+            for i, part in enumerate(view.evals):
+                n, c = groups(part.counts)
+                if len(n):
+                    such, here = stats.generalisation(n, c), stats.repeatability(n, c)
+                    found[i] = (such.low, such.high, (here.high - here.low) / 2)
+            self._intervals = found
+        finally:
+            self._computing = False
+
+    def _pick_stream(self, work: BenchWork) -> None:
+        """Keep what the person chose; else the oldest running stream, once the one shown has ended."""
+        view = self.query_one(StreamView)
+        if self._pinned and self._watched:
+            return
+        if self._watched is None or not self._watched.running:
+            running = work.board.running()
+            if running:
+                self._watched = running[0]
+                view.show(self._watched)
+
+    def _set_up(self, on: bool) -> None:
+        self._setting_up = on
+        self.query_one(ContentSwitcher).current = "setup" if on else "at-work"
+        if on:
+            self._refresh_unfinished()
+        self.refresh_bindings()
+
+    # -- the form
+
+    def on_setup_begin(self) -> None:
+        self.action_new()
+
+    def on_setup_continue(self, event: Setup.Continue) -> None:
+        self.program.resume_run(event.run)
+
+    def on_setup_changed(self) -> None:
+        """Say how long it will take, once nothing has changed for a moment."""
+        if self._estimating:
+            self._estimating.stop()
+        self._estimating = self.set_timer(ESTIMATE_AFTER_S, self._estimate)
+
+    def _estimate(self) -> None:
+        setup, program = self.query_one(Setup), self.program
+        wish = setup.wish()
+
+        def look() -> None:
+            from localrl.tui.work import plans
+
+            self.call_later(setup.estimate, plans.estimated(wish, program.choice, program.settings))
+
+        program.in_thread(look, "estimate")
+
+    def _refresh_unfinished(self) -> None:
+        def look() -> None:
+            from localrl.tui.work import plans
+
+            found = plans.unfinished()
+            self.app.call_from_thread(self.query_one(Setup).unfinished, found)
+
+        self.program.in_thread(look, "unfinished runs")
+
+    # -- actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("pause", "stop", "watch", "stream", "follow", "wide", "results") and self._setting_up:
+            return False
+        if action == "go_on":
+            return self._setting_up
+        if action in ("pause", "stop"):
+            return self._work is not None and not self._work.ended
+        return True
+
+    def action_new(self) -> None:
+        """Show the form; on the form, begin the run that it describes."""
+        if not self._setting_up:
+            self._set_up(True)
+            return
+        wish = self.query_one(Setup).wish()
+        program = self.program
+        program.in_thread(lambda: program.start_run(wish), "new run")
+
+    def action_go_on(self) -> None:
+        """Go on with the newest run that was left unfinished."""
+        if left := self.query_one(Setup).left:
+            self.program.resume_run(left[0][0])
+        else:
+            self.notify("No run was left unfinished.", timeout=3)
+
+    def action_pause(self) -> None:
+        if self._work:
+            self._work.pause()
+            self._show_figures(self._work)
+
+    def action_stop(self) -> None:
+        self.program.stop_bench()
+
+    def stop_work(self) -> bool:
+        return self.program.stop_bench()
+
+    def action_watch(self) -> None:
+        """Watch the sample under the cursor."""
+        if (place := self.query_one(SampleGrid).place()) and self._work:
+            self._watch(self._work.board.streams.get(place))
+
+    def on_sample_grid_chosen(self, event: SampleGrid.Chosen) -> None:
+        if self._work:
+            self._watch(self._work.board.streams.get(event.place))
+
+    def _watch(self, stream: Stream | None) -> None:
+        if stream is None:
+            self.notify("No live text of this sample; the results have what is stored.", timeout=4)
+            return
+        self._watched, self._pinned = stream, True
+        self.query_one(StreamView).show(stream)
+
+    def action_stream(self, step: int) -> None:
+        """The next or previous running stream."""
+        running: list[Any] = self._work.board.running() if self._work else []
+        if running:
+            at = running.index(self._watched) if self._watched in running else -step
+            self._watch(running[(at + step) % len(running)])
+
+    def action_follow(self) -> None:
+        """Go on with whichever stream runs."""
+        self._pinned = False
+
+    def action_wide(self) -> None:
+        self.toggle_class("-stream-wide")
+
+    async def action_results(self) -> None:
+        if "results" in self.app.MODES:
+            await self.program.switch_mode("results")
+
+
+def _evals() -> list[tuple[str, str]]:
+    """Every eval with its title."""
+    from localrl.bench import spec
+    from localrl.errors import LocalrlError
+
+    found = []
+    for name in spec.available():
+        try:
+            found.append((name, spec.load(name)[0].title))
+        except LocalrlError as error:
+            found.append((name, str(error)))
+    return sorted(found, key=lambda pair: (pair[0] != "starter", pair[0]))

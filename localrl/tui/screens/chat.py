@@ -1,0 +1,312 @@
+"""Talk to a model: replies stream in, thinking folds away, conversations are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from localrl.tui import keys
+from localrl.tui.screens.page import Page
+from localrl.tui.widgets.chat.message import ReplyView, UserMessage
+from localrl.tui.widgets.chat.panel import Panel
+from localrl.tui.widgets.chat.prompt import Prompt
+from localrl.tui.work.chat import ChatWork, Question
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from localrl.store.chats import Chat, Said
+    from localrl.tui.work.chat import Reply
+
+TICK_S = 1 / 12
+
+
+class ChatScreen(Page):
+    GROUP = "chat"
+    BINDINGS = keys.bindings("chat")  # type: ignore[assignment]
+    CSS = """
+    ChatScreen #talk { width: 1fr; }
+    ChatScreen #said { height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable; }
+    ChatScreen #welcome { color: $secondary; margin: 1 1; }
+    ChatScreen #chats { width: 30; height: 1fr; display: none; background: $background; }
+    ChatScreen #chats.-open { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chat: Chat | None = None
+        self._said: list[Said] = []
+        self._replace_from: int | None = None
+        self._reply: Reply | None = None
+        self._view: ReplyView | None = None
+        self._updating = False
+        self._warned = False
+
+    @property
+    def work(self) -> ChatWork:
+        if self.program.chat_work is None:
+            self.program.chat_work = ChatWork()
+        return self.program.chat_work
+
+    def body(self) -> ComposeResult:
+        with Horizontal():
+            chats = OptionList(id="chats", classes="pane", compact=True)
+            chats.border_title = "conversations"
+            yield chats
+            with Vertical(id="talk"):
+                yield VerticalScroll(Static(id="welcome", markup=False), id="said")
+                yield Prompt()
+            yield Panel()
+
+    def on_mount(self) -> None:
+        self.set_interval(TICK_S, self._tick)
+        self.query_one(Prompt).focus()
+        self._list()
+        self._welcome()
+
+    def on_screen_resume(self) -> None:
+        self._defaults()
+        self._welcome()
+
+    def _defaults(self) -> None:
+        """The card's sampling for the chosen model."""
+        from localrl.catalog import card as cards
+        from localrl.talk import sampling_of
+
+        name = self.program.choice.model.partition(":")[0]
+        card = cards.load(name) if name in cards.available() else None
+        source = card.sampling_source if card else ""
+        self.query_one(Panel).defaults(sampling_of(card), source or "no card: common values")
+
+    def _welcome(self) -> None:
+        if welcome := self.query("#welcome"):
+            words = f"Talk to {self.program.choice.model}. It is loaded with the first message."
+            welcome.first(Static).update(words)
+
+    # -- what goes on
+
+    async def _tick(self) -> None:
+        """Twelve times a second: take over what has arrived of the reply."""
+        reply, view = self._reply, self._view
+        if reply is None or view is None or self._updating or not view.is_attached:
+            return
+        if not self.is_current and not reply.over:
+            return
+        self._updating = True
+        try:
+            over, said = reply.over, self.query_one("#said", VerticalScroll)
+            follow = said.is_vertical_scroll_end
+            await view.update_reply(reply)
+            if follow:
+                said.scroll_end(animate=False)
+            if over:
+                self._reply_ended(reply)
+        finally:
+            self._updating = False
+
+    def _reply_ended(self, reply: Reply) -> None:
+        self._reply = None
+        self._chat = reply.chat or self._chat
+        self._said += [said for said in (reply.user, reply.said) if said]
+        if reply.died:
+            self.notify("The engine died and was started again; the reply began anew.", severity="warning")
+        self._list()
+        self.refresh_bindings()
+
+    def on_prompt_sent(self, event: Prompt.Sent) -> None:
+        self._send(event.text)
+
+    def _send(self, text: str) -> None:
+        work = self.work
+        if work.busy:
+            self.notify("A reply is under way; ctrl+c stops it.", timeout=3)
+            return
+        bench = self.program.bench_work
+        if bench and not bench.ended and not self._warned:
+            self._warned = True
+            self.notify(
+                "A run is under way: talking slows it and needs memory for a second model. "
+                "Send again to do it anyway.",
+                severity="warning",
+            )
+            return
+        panel = self.query_one(Panel)
+        try:
+            sampling = panel.sampling()
+        except ValueError as error:
+            self.notify(str(error).splitlines()[0], title="sampling", severity="error", markup=False)
+            return
+        question = Question(self._chat, text, panel.system, sampling, self._replace_from)
+        self._replace_from = None
+        self.query_one(Prompt).text = ""
+        self._reply = work.begin(question)
+        self._view = ReplyView()
+        said = self.query_one("#said", VerticalScroll)
+        self.query("#welcome").remove()
+        if text:
+            said.mount(UserMessage(text))
+        said.mount(self._view)
+        said.scroll_end(animate=False)
+        reply, choice, context = self._reply, self.program.choice, self.program.settings.ctx
+        self.program.in_thread(lambda: work.ask(reply, choice, context), "chat")
+        self.refresh_bindings()
+
+    # -- conversations
+
+    def _list(self) -> None:
+        def look() -> None:
+            from localrl.store.chats import Chats
+            from localrl.store.runs import Store
+
+            with Store() as store:
+                found = Chats(store.connection).all()
+            self.app.call_from_thread(self._listed, found)
+
+        self.program.in_thread(look, "conversations")
+
+    def _listed(self, chats: list[Chat]) -> None:
+        listed = self.query_one("#chats", OptionList)
+        listed.clear_options()
+        listed.add_options(
+            [Option(chat.title or f"conversation {chat.key}", str(chat.key)) for chat in chats]
+        )
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        key = int(event.option.id or 0)
+
+        def look() -> None:
+            from localrl.store.chats import Chats
+            from localrl.store.runs import Store
+
+            with Store() as store:
+                chats = Chats(store.connection)
+                chat = chats.find(key)
+                self.call_later(self._open, chat, chats.messages(chat))
+
+        if not self.work.busy:
+            self.program.in_thread(look, "conversation")
+
+    async def _open(self, chat: Chat | None, said: list[Said]) -> None:
+        """Show a conversation, or an empty one."""
+        self._chat, self._said, self._view, self._replace_from = chat, said, None, None
+        shown = self.query_one("#said", VerticalScroll)
+        await shown.remove_children()
+        views = [UserMessage(one.text) if one.role == "user" else ReplyView(one) for one in said]
+        await shown.mount_all(views or [Static(id="welcome", markup=False)])
+        self._welcome()
+        if views and isinstance(views[-1], ReplyView):
+            self._view = views[-1]
+        self.query_one(Panel).show(chat.system if chat else "", chat.sampling if chat else None)
+        shown.scroll_end(animate=False)
+        self.query_one(Prompt).focus()
+
+    # -- actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Letters are keys only while nothing is written."""
+        own = {key.action for key in keys.TABLE["chat"]}
+        return action not in own or not isinstance(self.focused, (Prompt,))
+
+    def leave(self) -> None:
+        """Stop the reply under way; else leave the field for the keys."""
+        if not self.stop_work():
+            self.query_one("#said").focus()
+            self.refresh_bindings()
+
+    def stop_work(self) -> bool:
+        return self.work.stop()
+
+    def action_stop(self) -> None:
+        self.stop_work()
+
+    def action_write(self) -> None:
+        self.query_one(Prompt).focus()
+
+    async def action_new(self) -> None:
+        if not self.work.busy:
+            await self._open(None, [])
+
+    def on_prompt_edit_last(self) -> None:
+        self.action_edit()
+
+    def action_edit(self) -> None:
+        """Take the last message back into the prompt; what is sent then takes its place."""
+        last = next((one for one in reversed(self._said) if one.role == "user"), None)
+        if last is None or self.work.busy:
+            return
+        self._replace_from = last.key
+        prompt = self.query_one(Prompt)
+        prompt.text = last.text
+        prompt.move_cursor(prompt.document.end)
+        prompt.focus()
+        self._forget_from(last.key)
+
+    def action_again(self) -> None:
+        """Another reply to the last message."""
+        if self.work.busy or not self._said or self._said[-1].role != "assistant":
+            return
+        self._replace_from = self._said[-1].key
+        self._forget_from(self._replace_from)
+        self._send("")
+
+    def _forget_from(self, key: int) -> None:
+        """Take messages off the screen that the next one replaces."""
+        gone = sum(one.key >= key for one in self._said)
+        self._said = self._said[: len(self._said) - gone]
+        for view in list(self.query_one("#said").children)[-gone:]:
+            view.remove()
+        self._view = None
+
+    def action_copy(self) -> None:
+        if self._view and self._view.text:
+            self.app.copy_to_clipboard(self._view.text)
+            self.notify("Copied the reply.", timeout=2)
+
+    def action_copy_code(self) -> None:
+        if self._view and (code := self._view.code):
+            self.app.copy_to_clipboard(code[-1])
+            self.notify("Copied the last block of code.", timeout=2)
+
+    def action_thinking(self) -> None:
+        if self._view:
+            self._view.toggle_thinking()
+
+    def action_panel(self) -> None:
+        self.query_one(Panel).toggle_class("-open")
+
+    def action_list(self) -> None:
+        listed = self.query_one("#chats")
+        listed.toggle_class("-open")
+        if listed.has_class("-open"):
+            listed.focus()
+
+    def action_export(self) -> None:
+        from localrl.talk import markdown
+
+        if self._chat is None:
+            self.notify("Nothing to export yet.", timeout=3)
+            return
+        path = Path(f"localrl-chat-{self._chat.key}.md").absolute()
+        path.write_text(markdown(self._chat, self._said), encoding="utf-8")
+        self.notify(f"Wrote {path}", markup=False)
+
+    def action_remove(self) -> None:
+        chat = self._chat
+        if chat is None or self.work.busy:
+            return
+
+        def remove() -> None:
+            from localrl.store.chats import Chats
+            from localrl.store.runs import Store
+
+            with Store() as store:
+                Chats(store.connection).remove(chat)
+            self.call_later(self._open, None, [])
+            self.call_later(self._list)
+
+        self.program.in_thread(remove, "delete")

@@ -1,0 +1,286 @@
+"""Choose a model: what fits this machine, what is on disk, and downloads that go on behind other screens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from localrl.tui import keys
+from localrl.tui.screens.page import Page
+from localrl.tui.widgets.models.details import VERDICTS, Details
+from localrl.tui.widgets.models.queue import Queue
+from localrl.tui.widgets.table import Cell, Column, Table
+from localrl.tui.words import number, size
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
+    from localrl.hardware import Machine
+    from localrl.tui.work.models import Row
+
+TICK_S = 0.25
+LOOK_AFTER_S = 0.1
+ASK_AFTER_S = 0.2
+BACKENDS = ("auto", "llama.cpp", "mlx", "server")
+COLUMNS = (
+    Column("", 1),
+    Column("model", 0),
+    Column("fit", 5),
+    Column("tok/s", 7, right=True),
+    Column("size", 9, right=True),
+    Column("", 8),
+)
+
+
+class ModelsScreen(Page):
+    GROUP = "models"
+    BINDINGS = keys.bindings("models")  # type: ignore[assignment]
+    CSS = """
+    ModelsScreen #machine-pane { height: auto; }
+    ModelsScreen #endpoint { display: none; background: $surface; }
+    ModelsScreen #endpoint.-open { display: block; }
+    ModelsScreen #middle { height: 1fr; }
+    ModelsScreen #table-pane { height: 3fr; }
+    ModelsScreen #details-pane { height: 2fr; }
+    ModelsScreen.-wide #middle { layout: horizontal; }
+    ModelsScreen.-wide #table-pane { width: 3fr; height: 100%; }
+    ModelsScreen.-wide #details-pane { width: 2fr; height: 100%; }
+    ModelsScreen #model-filter { background: $surface; display: none; }
+    ModelsScreen #model-filter.-open { display: block; }
+    ModelsScreen #queue-pane { height: auto; display: none; }
+    ModelsScreen #queue-pane.-open { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._machine: Machine | None = None
+        self._backends: dict[str, bool] = {}
+        self._rows: list[Row] = []
+        self._take = ""
+        self._asking: Timer | None = None
+        self._told: set[str] = set()
+
+    def body(self) -> ComposeResult:
+        with Vertical(id="machine-pane", classes="pane") as pane:
+            pane.border_title = "this machine"
+            yield Static("looking …", id="machine")
+            yield Input(placeholder="http://host:8000/v1", id="endpoint", compact=True)
+        with Container(id="middle"):
+            with Vertical(id="table-pane", classes="pane") as table:
+                table.border_title = "models · enter chooses"
+                yield Input(placeholder="part of a name", id="model-filter", compact=True)
+                yield Table(COLUMNS, self._cells, id="models")
+            with VerticalScroll(id="details-pane", classes="pane"):
+                yield Details("")
+        with Vertical(id="queue-pane", classes="pane") as queue:
+            queue.border_title = "downloads · p pauses and goes on, x cancels"
+            yield Queue()
+
+    def on_mount(self) -> None:
+        self.set_interval(TICK_S, self._tick)
+        self.query_one("#models").focus()
+        # What it imports would delay the first picture.
+        self.set_timer(LOOK_AFTER_S, self._look)
+
+    def _look(self) -> None:
+        def look() -> None:
+            from localrl.tui.work import models
+
+            working = models.working_backends()
+            machine = models.machine()
+            self.call_later(self._found_machine, machine, working)
+            self.call_later(self._found, models.rows(machine))
+
+        self.program.in_thread(look, "models")
+
+    def _found_machine(self, machine: Machine, working: dict[str, bool]) -> None:
+        self._machine, self._backends = machine, working
+        self._show_machine()
+
+    def _found(self, rows: list[Row]) -> None:
+        self._rows = rows
+        self._filter()
+
+    def _show_machine(self) -> None:
+        machine = self._machine
+        if machine is None:
+            return
+        rate = f" · {machine.bandwidth / 1e9:,.0f} GB/s" if machine.bandwidth else ""
+        device = machine.cpu if machine.kind == "cpu" else machine.device
+        parts: list[str | tuple[str, str]] = [
+            (device, "bold"),
+            f" · {size(machine.memory_bytes)} · {size(machine.usable_bytes)} for models{rate}\n",
+        ]
+        for name, works in self._backends.items():
+            sign, colour = ("✓", "$success") if works else ("–", "$secondary")
+            parts += [(f"{sign} ", colour), (f"{name}   ", "" if works else "$secondary")]
+        choice = self.program.choice
+        parts += [
+            ("in use: ", "$secondary"),
+            (f"{choice.model}", "bold"),
+            (f" on {choice.backend}", "$secondary"),
+        ]
+        self.query_one("#machine", Static).update(Content.assemble(*parts))
+
+    # -- the table
+
+    def _filter(self) -> None:
+        words = self.query_one("#model-filter", Input).value.casefold().split()
+        table = self.query_one("#models", Table)
+        shown = [row for row in self._rows if all(w in f"{row.name} {row.title}".casefold() for w in words)]
+        table.show(shown, keep_cursor=True)
+
+    def _cells(self, row: Row) -> list[Cell]:
+        line = row.line
+        verdict = line.plan.verdict if line else ""
+        pace = number(line.pace.together, 0) if line and line.pace else "–"
+        downloads = self.program.downloads
+        download = downloads.find(row.name) if downloads else None
+        state = "on disk" if row.is_here else ""
+        if download and download.state != "done":
+            state = f"{100 * download.share:.0f} %" if download.state == "running" else download.state
+        in_use = self.program.choice.model in (row.name, row.name.partition(":")[0])
+        name = row.title if row.path else row.name
+        return [
+            ("●" if in_use else " ", "primary"),
+            (name, "" if verdict != "no" else "secondary"),
+            (verdict, VERDICTS.get(verdict, "").removeprefix("$")),
+            (pace, "secondary"),
+            (size(row.weight_bytes), "secondary"),
+            (state, "success" if state == "on disk" else "primary"),
+        ]
+
+    @property
+    def _row(self) -> Row | None:
+        row: Row | None = self.query_one("#models", Table).current
+        return row
+
+    def on_table_highlighted(self) -> None:
+        if row := self._row:
+            self.query_one(Details).show(row, "")
+            if self._asking:
+                self._asking.stop()
+            self._asking = self.set_timer(ASK_AFTER_S, self._ask)
+
+    def _ask(self) -> None:
+        """What the chosen backend means for the model that the cursor rests on."""
+        if row := self._row:
+            choice = replace(self.program.choice, model=row.name)
+
+            def look() -> None:
+                from localrl.tui.work import models
+
+                self.call_later(self._taken, row, models.would_take(choice))
+
+            self.program.in_thread(look, "backend")
+
+    def _taken(self, row: Row, take: str) -> None:
+        if row is self._row:
+            self.query_one(Details).show(row, take)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.input.id == "model-filter":
+            self._filter()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "endpoint":
+            endpoints = tuple(event.value.split())
+            self.program.choice = replace(self.program.choice, endpoints=endpoints)
+        self.query_one("#models").focus()
+
+    def on_table_selected(self) -> None:
+        self.action_use()
+
+    def leave(self) -> None:
+        field = self.query_one("#model-filter", Input)
+        field.value = ""
+        field.remove_class("-open")
+        self.query_one("#models").focus()
+
+    # -- downloads
+
+    def _tick(self) -> None:
+        downloads = self.program.downloads
+        if downloads is None or not self.is_current:
+            return
+        self.query_one("#queue-pane").set_class(bool(downloads.queue), "-open")
+        self.query_one(Queue).show(downloads.queue)
+        self.query_one("#models").refresh()
+        for download in downloads.queue:
+            if download.state == "done" and download.name not in self._told:
+                self._told.add(download.name)
+                self.notify(f"{download.name} is on disk.", markup=False)
+                self._look()
+
+    # -- actions
+
+    def action_use(self) -> None:
+        """Chats and new runs take this model from now on."""
+        if row := self._row:
+            self.program.choose_model(row.name)
+            self._show_machine()
+            self.query_one("#models").refresh()
+            if not row.is_here and self.program.choice.backend != "server":
+                self.notify(f"{row.name} is not on disk yet: d downloads it.", markup=False)
+
+    async def action_chat(self) -> None:
+        self.action_use()
+        await self.program.switch_mode("chat")
+
+    def action_pull(self) -> None:
+        row = self._row
+        if row is None or row.is_here:
+            self.notify("It is on disk already.", timeout=3)
+            return
+        if self.program.downloads is None:
+            from localrl.tui.work.downloads import Downloads
+
+            self.program.downloads = Downloads()
+        self.program.downloads.add(row.name)
+        self.program.in_thread(self.program.downloads.work, "downloads")
+
+    def action_pause(self) -> None:
+        """Pause the download of the model under the cursor, or the one under way; or go on with it."""
+        downloads = self.program.downloads
+        if downloads and downloads.queue:
+            chosen = downloads.find(self._row.name) if self._row else None
+            downloads.pause(chosen or downloads.queue[0])
+            self.program.in_thread(downloads.work, "downloads")
+
+    def action_cancel(self) -> None:
+        downloads = self.program.downloads
+        if downloads and downloads.queue:
+            chosen = downloads.find(self._row.name) if self._row else None
+            downloads.cancel(chosen or downloads.queue[0])
+
+    def action_filter(self) -> None:
+        field = self.query_one("#model-filter", Input)
+        field.add_class("-open")
+        field.focus()
+
+    def action_quantisation(self) -> None:
+        """The next quantisation of this model."""
+        row = self._row
+        if row and len(row.options) > 1:
+            row.chosen = (row.chosen + 1) % len(row.options)
+            self.query_one("#models").refresh()
+            self.on_table_highlighted()
+
+    def action_backend(self) -> None:
+        """The next backend; a server also needs its address."""
+        choice = self.program.choice
+        at = BACKENDS.index(choice.backend) if choice.backend in BACKENDS else -1
+        chosen = BACKENDS[(at + 1) % len(BACKENDS)]
+        endpoints = choice.endpoints if chosen in ("auto", "server") else ()
+        self.program.choice = replace(choice, backend=chosen, endpoints=endpoints)
+        self.query_one("#endpoint").set_class(chosen == "server", "-open")
+        self._show_machine()
+        self.on_table_highlighted()
+
+    def action_refresh(self) -> None:
+        self._look()

@@ -1,0 +1,130 @@
+"""What a new run will do and how long it will take; and the runs that were left unfinished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
+from textual.message import Message
+from textual.suggester import SuggestFromList
+from textual.widgets import Button, Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from localrl.tui.widgets.bench.evals import EvalList
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+FIELDS: tuple[tuple[str, str, type, str], ...] = (
+    # option of `localrl bench`, label, type, what holds when it is left empty
+    ("samples", "samples each", int, "as the eval says"),
+    ("limit", "first problems", int, "all"),
+    ("max_tokens", "max tokens", int, "as the eval says"),
+    ("temperature", "temperature", float, "as card or eval say"),
+    ("parallel", "streams", int, "auto: measured"),
+    ("seed", "seed", int, "0"),
+    ("name", "name", str, "none"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the form says, in the words of `localrl bench`."""
+
+    model: str
+    evals: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Setup(VerticalScroll):
+    DEFAULT_CSS = """
+    Setup { padding: 0; }
+    Setup #columns { height: auto; max-height: 14; }
+    Setup #fields { width: 1fr; height: auto; grid-size: 2; grid-columns: 15 1fr; grid-rows: 1; }
+    Setup Input { background: $surface; }
+    Setup Label { color: $secondary; }
+    Setup #estimate { margin: 1 1 0 1; height: 2; }
+    Setup #begin { margin: 0 1 0 1; min-width: 20; }
+    Setup #unfinished { height: auto; max-height: 8; margin-top: 1; background: $background; }
+    Setup #unfinished.-none { display: none; }
+    """
+
+    class Changed(Message):
+        pass
+
+    class Begin(Message):
+        pass
+
+    class Continue(Message):
+        def __init__(self, run: str) -> None:
+            super().__init__()
+            self.run = run
+
+    def __init__(
+        self, model: str, models: list[str], evals: list[tuple[str, str]], chosen: list[str]
+    ) -> None:
+        super().__init__(id="setup")
+        self.left: list[tuple[str, str]] = []
+        self._model, self._models, self._evals, self._chosen = model, models, evals, chosen
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="columns"):
+            yield EvalList(self._evals, self._chosen)
+            with Vertical(classes="pane", id="what") as what, Grid(id="fields"):
+                what.border_title = "run"
+                yield Label("model")
+                yield Input(
+                    self._model,
+                    id="model",
+                    compact=True,
+                    suggester=SuggestFromList(self._models, case_sensitive=False),
+                )
+                for name, label, kind, otherwise in FIELDS:
+                    yield Label(label)
+                    types = {int: "integer", float: "number", str: "text"}
+                    yield Input(placeholder=otherwise, id=name, compact=True, type=types[kind])  # type: ignore[arg-type]
+        yield Static("", id="estimate", markup=False)
+        yield Button("Start", id="begin", variant="primary", compact=True)
+        unfinished = OptionList(id="unfinished", classes="pane -none", compact=True)
+        unfinished.border_title = "unfinished runs · enter goes on"
+        yield unfinished
+
+    def wish(self) -> Wish:
+        """What the form says now."""
+        options = {}
+        for name, _, kind, _ in FIELDS:
+            if value := self.query_one(f"#{name}", Input).value.strip():
+                options[name] = kind(value)
+        return Wish(
+            self.query_one("#model", Input).value.strip(),
+            tuple(self.query_one(EvalList).selected),
+            options,
+        )
+
+    def estimate(self, words: str) -> None:
+        self.query_one("#estimate", Static).update(words)
+
+    def unfinished(self, runs: list[tuple[str, str]]) -> None:
+        """Offer runs to go on with, as (id, description)."""
+        self.left = runs
+        listed = self.query_one("#unfinished", OptionList)
+        listed.set_class(not runs, "-none")
+        listed.clear_options()
+        listed.add_options([Option(words, id=run) for run, words in runs])
+
+    def on_input_changed(self) -> None:
+        self.post_message(self.Changed())
+
+    def on_eval_list_changed(self) -> None:
+        self.post_message(self.Changed())
+
+    def on_input_submitted(self) -> None:
+        self.post_message(self.Begin())
+
+    def on_button_pressed(self) -> None:
+        self.post_message(self.Begin())
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option.id and event.option_list.id == "unfinished":
+            self.post_message(self.Continue(event.option.id))

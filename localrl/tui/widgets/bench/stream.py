@@ -1,0 +1,80 @@
+"""The text of one sample, live while it is generated; its verdict when it has one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from localrl.tui.marks import MARKS
+from localrl.tui.widgets.livetext import LiveText
+from localrl.tui.words import span
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from localrl.tui.work.board import Stream
+
+
+class StreamView(Vertical):
+    DEFAULT_CSS = """
+    StreamView { layout: vertical; }
+    StreamView #stream-state { height: 1; color: $secondary; text-wrap: nowrap; text-overflow: ellipsis; }
+    StreamView LiveText { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(classes="pane")
+        self.stream: Stream | None = None
+        self._pieces: list[tuple[bool, str]] | None = None
+        self._seen = 0
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="stream-state", markup=False)
+        yield LiveText()
+
+    def show(self, stream: Stream | None) -> None:
+        if stream is not self.stream:
+            self.stream, self._pieces = stream, None
+        self.update_text()
+
+    def update_text(self) -> None:
+        """Take over what has arrived since the last time."""
+        text, state = self.query_one(LiveText), self.query_one("#stream-state", Static)
+        stream = self.stream
+        if stream is None:
+            self.border_title = "no stream"
+            return
+        if stream.pieces is not self._pieces:  # another stream, or this one began anew
+            self._pieces, self._seen = stream.pieces, 0
+            text.clear()
+        new = stream.pieces[self._seen :]
+        self._seen += len(new)
+        text.append(_joined(new))
+        self.border_title = f"{stream.place[1]} · sample {stream.place[2] + 1} · {stream.tokens:,} tokens"
+        state.update(self._state(stream), layout=False)
+
+    def _state(self, stream: Stream) -> str:
+        if stream.outcome:
+            mark = MARKS[stream.outcome]
+            answer = f": {stream.extracted}" if stream.extracted is not None else ""
+            return f"{mark.sign} {mark.words}{answer}"
+        if not stream.pieces:
+            return "waiting"
+        if stream.pieces[-1][0]:
+            return f"▾ thinking {span(time.monotonic() - stream.began)}"
+        thought = stream.thinking_s or 0.0
+        return f"answering, after {span(thought)} of thinking" if thought > 0.5 else "answering"
+
+
+def _joined(pieces: list[tuple[bool, str]]) -> list[tuple[bool, str]]:
+    """Neighbours of one kind as one piece."""
+    joined: list[tuple[bool, str]] = []
+    for thinking, text in pieces:
+        if joined and joined[-1][0] == thinking:
+            joined[-1] = (thinking, joined[-1][1] + text)
+        else:
+            joined.append((thinking, text))
+    return joined

@@ -1,0 +1,184 @@
+"""What was said: the person's messages, and replies that may still be growing.
+
+While a reply grows, its finished paragraphs are Markdown and the one under way is plain text: parsing every
+token again costs most of a core and makes the keyboard slow (measured in benchmarks/interface.py).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from textual.containers import Vertical
+from textual.widgets import Markdown, Static
+
+from localrl.talk import ENDINGS
+from localrl.tui.widgets.chat.tail import Tail
+from localrl.tui.widgets.chat.thinking import Thinking
+from localrl.tui.words import number, span
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from localrl.store.chats import Said
+    from localrl.tui.work.chat import Reply
+
+SETTLE_EVERY_S = 1.0
+"""Paragraphs become Markdown at most so often."""
+PAGE = 1500
+"""Characters after which another widget goes on."""
+CONTINUES = re.compile(r"\s*([-*+>|]|\d+[.)]|\s{2})")
+"""The beginning of a block that may belong to the one before it, such as a list."""
+STATES = {"loading": "loading the model …", "reading": "reading the prompt …"}
+
+
+class UserMessage(Static):
+    DEFAULT_CSS = """
+    UserMessage { margin: 1 0 1 0; padding: 0 1; background: $panel; border-left: thick $primary 60%; }
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, markup=False)
+        self.text = text
+
+
+class ReplyView(Vertical):
+    DEFAULT_CSS = """
+    ReplyView { height: auto; margin: 0 0 1 0; padding: 0 1; }
+    ReplyView Markdown { margin: 0; padding: 0; background: transparent; }
+    ReplyView MarkdownBlock { background: transparent; }
+    ReplyView .figures { color: $secondary; height: 1; }
+    """
+
+    def __init__(self, said: Said | None = None) -> None:
+        super().__init__()
+        self.said = said
+        self._seen = 0
+        self._settled = ""
+        self._tail = said.text if said else ""
+        self._pieces: list[tuple[bool, str]] | None = None
+        self._thought: Thinking | None = None
+        self._thinking_tokens = 0
+        self._settles = 0.0
+        self._folded = False
+
+    def compose(self) -> ComposeResult:
+        said = self.said
+        if said and said.thinking:
+            figures = said.figures
+            self._thought = Thinking(said.thinking, figures.thinking_s, figures.thinking_tokens)
+            yield self._thought
+        yield Markdown(said.text if said else "")
+        yield Tail()
+        yield Static(figures_of(said) if said else "", classes="figures", markup=False)
+
+    @property
+    def text(self) -> str:
+        return self.said.text if self.said else self._settled + self._tail
+
+    @property
+    def code(self) -> list[str]:
+        """The code blocks of the answer, in order."""
+        return [found[1] for found in re.finditer(r"^```[^\n]*\n(.*?)^```", self.text, re.M | re.S)]
+
+    def toggle_thinking(self) -> None:
+        if self._thought:
+            self._thought.toggle()
+
+    async def update_reply(self, reply: Reply) -> None:
+        """Take over what has arrived."""
+        if reply.pieces is not self._pieces:  # it begins, or begins anew
+            self._pieces, self._seen, self._settled, self._tail = reply.pieces, 0, "", ""
+            self._thinking_tokens = 0
+            first, *others = self.query(Markdown)
+            await first.update("")
+            for other in others:
+                await other.remove()
+        new = reply.pieces[self._seen :]
+        self._seen += len(new)
+        self._thinking_tokens += sum(thinking for thinking, _ in new)
+        await self._think("".join(text for thinking, text in new if thinking), reply)
+        answer = "".join(text for thinking, text in new if not thinking)
+        if answer or reply.over:
+            await self._answer(answer, all_of_it=reply.over)
+        if reply.over:
+            self.said = reply.said
+            self._figures(figures_of(reply.said) if reply.said else "not answered")
+        elif reply.state in STATES:
+            waited = span(time.monotonic() - (reply.asked or reply.began))
+            ending = ", then stops" if reply.stopped else ""
+            self._figures(f"{STATES[reply.state]} {waited}{ending}")
+        else:
+            ttft = span(reply.first - reply.asked) if reply.first and reply.asked else "–"
+            self._figures(
+                f"{len(reply.pieces):,} tokens · {number(reply.tokens_per_s)} tok/s · first after {ttft}"
+            )
+
+    async def _think(self, text: str, reply: Reply) -> None:
+        if text and self._thought is None:
+            self._thought = Thinking()
+            await self.mount(self._thought, before=0)
+            self._thought.fold(open_it=True)
+        if self._thought is None:
+            return
+        if text:
+            self._thought.append(text)
+        if reply.first is not None:
+            until = reply.answer or time.monotonic()
+            if not self._folded:
+                self._thought.figures(until - reply.first, self._thinking_tokens)
+        if (reply.answer is not None or reply.over) and not self._folded:
+            self._folded = True
+            self._thought.fold(open_it=False)
+
+    async def _answer(self, text: str, *, all_of_it: bool) -> None:
+        self._tail += text
+        now = time.monotonic()
+        cut = len(self._tail) if all_of_it else 0
+        if now >= self._settles:
+            self._settles = now + SETTLE_EVERY_S
+            cut = cut or settled(self._tail)
+        if cut:
+            ready, self._tail = self._tail[:cut], self._tail[cut:]
+            self._settled += ready
+            await self._settle(ready)
+        self.query_one(Tail).show(self._tail.strip("\n"))
+
+    async def _settle(self, ready: str) -> None:
+        """Make whole blocks Markdown; a long answer is several widgets, of which only the last changes."""
+        page = self.query(Markdown).last()
+        if len(page.source) > PAGE and not CONTINUES.match(ready):
+            page = Markdown()
+            await self.mount(page, before=self.query_one(Tail))
+        await page.append(ready)
+
+    def _figures(self, words: str) -> None:
+        self.query_one(".figures", Static).update(words, layout=False)
+
+
+def settled(text: str) -> int:
+    """How many characters at the beginning are whole blocks: to the last blank line outside a fence."""
+    cut = at = 0
+    fenced = False
+    for line in text.splitlines(keepends=True):
+        at += len(line)
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        if not fenced and line.endswith("\n") and (not line.strip() or line.lstrip().startswith("```")):
+            cut = at
+    return cut
+
+
+def figures_of(said: Said) -> str:
+    """Tokens, speed, and how a reply ended if not by itself."""
+    figures = said.figures
+    tokens = figures.thinking_tokens + figures.answer_tokens
+    parts = [f"{tokens:,} tokens"] if tokens else []
+    if figures.tokens_per_s:
+        parts.append(f"{number(figures.tokens_per_s)} tok/s")
+    if figures.ttft_s is not None:
+        parts.append(f"first after {span(figures.ttft_s)}")
+    if said.finish != "stop":
+        parts.append(ENDINGS.get(said.finish, said.finish))
+    return " · ".join(parts)

@@ -1,0 +1,69 @@
+"""System prompt and sampling of a conversation; what is left empty is as the model's card says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from textual.containers import Grid, Vertical
+from textual.widgets import Input, Label, Static, TextArea
+
+from localrl.sampling import Sampling
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+FIELDS = {"temperature": float, "top_p": float, "top_k": int, "min_p": float, "max_tokens": int}
+
+
+class Panel(Vertical):
+    DEFAULT_CSS = """
+    Panel { width: 34; height: 1fr; display: none; }
+    Panel.-open { display: block; }
+    Panel TextArea { height: 6; background: $surface; }
+    Panel Grid { height: auto; grid-size: 2; grid-columns: 13 1fr; grid-rows: 1; margin-top: 1; }
+    Panel Input { background: $surface; }
+    Panel Label, Panel Static { color: $secondary; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="panel", classes="pane")
+        self.border_title = "system prompt and sampling"
+        self._defaults = Sampling()
+
+    def compose(self) -> ComposeResult:
+        yield TextArea(id="system", compact=True, show_line_numbers=False, tab_behavior="focus")
+        with Grid():
+            for name, kind in FIELDS.items():
+                yield Label(name)
+                yield Input(id=name, compact=True, type="integer" if kind is int else "number")
+        yield Static("", id="source")
+
+    def defaults(self, sampling: Sampling, source: str) -> None:
+        """What holds where a field is empty."""
+        self._defaults = sampling
+        for name in FIELDS:
+            self.query_one(f"#{name}", Input).placeholder = f"{getattr(sampling, name):g}"
+        self.query_one("#source", Static).update(source)
+
+    def show(self, system: str, sampling: Sampling | None) -> None:
+        """The settings of a conversation."""
+        self.query_one("#system", TextArea).text = system
+        for name in FIELDS:
+            chosen = getattr(sampling, name) if sampling else None
+            same = chosen is None or chosen == getattr(self._defaults, name)
+            self.query_one(f"#{name}", Input).value = "" if same else f"{chosen:g}"
+
+    @property
+    def system(self) -> str:
+        return self.query_one("#system", TextArea).text.strip()
+
+    def sampling(self) -> Sampling:
+        """
+        Raises:
+            ValueError: a value is out of its range.
+        """
+        changes: dict[str, Any] = {}
+        for name, kind in FIELDS.items():
+            if value := self.query_one(f"#{name}", Input).value.strip():
+                changes[name] = kind(value)
+        return Sampling.model_validate({**self._defaults.model_dump(), **changes})

@@ -1,0 +1,50 @@
+"""Where the person writes: enter sends, and a key of its own begins a new line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+from textual.widgets import TextArea
+
+if TYPE_CHECKING:
+    from textual import events
+
+
+class Prompt(TextArea):
+    DEFAULT_CSS = """
+    Prompt { height: auto; min-height: 3; max-height: 10; border: round $border; padding: 0 1;
+        background: $background; }
+    Prompt:focus { border: round $primary 70%; }
+    """
+
+    class Sent(Message):
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class EditLast(Message):
+        """Up in an empty prompt."""
+
+    def __init__(self) -> None:
+        super().__init__(id="prompt", show_line_numbers=False, tab_behavior="focus")
+        self.border_subtitle = "enter sends · shift+enter or ctrl+o new line · esc for keys"
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            if text := self.text.strip():
+                self.post_message(self.Sent(text))
+            return
+        if event.key in ("shift+enter", "ctrl+o", "alt+enter"):
+            event.stop()
+            event.prevent_default()
+            self.insert("\n")
+            return
+        if event.key == "up" and not self.text:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.EditLast())
+            return
+        await super()._on_key(event)

@@ -1,0 +1,86 @@
+"""Everything known of one model: what it is, whether it fits, published scores, and pitfalls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widgets import Static
+
+from localrl.tui.words import number, percent, size
+
+if TYPE_CHECKING:
+    from localrl.tui.work.models import Row
+
+Part = str | tuple[str, str]
+VERDICTS = {"fits": "$success", "tight": "$warning", "no": "$error"}
+
+
+class Details(Static):
+    DEFAULT_CSS = "Details { height: auto; }"
+
+    def show(self, row: Row, take: str) -> None:
+        """
+        Args:
+            take: what the chosen backend means for this model.
+        """
+        parts: list[Part] = [(row.title + "\n", "bold")]
+        card = row.card
+        if card:
+            active = f", {card.active_parameters / 1e9:.1f}B active" if card.active_parameters else ""
+            parts.append(
+                (f"{card.parameters / 1e9:.1f}B parameters{active} · {card.licence}\n", "$secondary")
+            )
+        parts.append((f"{row.name}\n", "$secondary"))
+        if line := row.line:
+            plan = line.plan
+            parts += [(f"\n{plan.verdict}", f"bold {VERDICTS[plan.verdict]}"), f"  {plan.reason}\n"]
+            parts.append(
+                (
+                    f"{size(plan.memory.weights)} weights, {size(plan.memory.cache)} {plan.cache_type} cache "
+                    f"for {plan.streams} streams\n",
+                    "$secondary",
+                )
+            )
+            if line.pace:
+                parts.append(f"about {number(line.pace.single, 0)} tok/s alone, ")
+                parts.append(f"{number(line.pace.together, 0)} all streams together\n")
+        if take:
+            parts += [("runs on   ", "$secondary"), take + "\n"]
+        for option in row.options if len(row.options) > 1 else []:
+            here = "  on disk" if option.name in row.here else ""
+            quantisation = option.name.partition(":")[2]
+            words = f"  {quantisation:<10} {size(option.shape.weight_bytes):>9}  "
+            parts += [words, (option.plan.verdict, VERDICTS[option.plan.verdict]), here + "\n"]
+        if card:
+            parts += self._card(row)
+        self.update(Content.assemble(*parts))
+
+    def _card(self, row: Row) -> list[Part]:
+        card = row.card
+        assert card is not None
+        parts: list[Part] = []
+        if card.published:
+            parts.append(("\npublished\n", "bold $primary"))
+        for score in card.published:
+            metric = "" if score.metric == "accuracy" else f" {score.metric}"
+            parts += [
+                f"  {score.eval:<16}{metric} {percent(score.value)}  ",
+                (score.source + "\n", "$secondary"),
+            ]
+        for title, items in (
+            ("pitfalls", card.pitfalls),
+            ("notes", card.template_notes),
+            ("not confirmed", card.unconfirmed),
+        ):
+            if items:
+                parts += [(f"\n{title}\n", "bold $primary"), *(f"  {item}\n" for item in items)]
+        if card.sampling_source:
+            chosen = card.sampling
+            words = f"temperature {chosen.temperature:g}, top_p {chosen.top_p:g}, top_k {chosen.top_k}"
+            parts += [
+                ("\nsampling\n", "bold $primary"),
+                f"  {words}\n",
+                (f"  {card.sampling_source}\n", "$secondary"),
+            ]
+        return parts

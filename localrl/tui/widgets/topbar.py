@@ -1,0 +1,52 @@
+"""The first line of every screen: the screens' names, and what goes on at the moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from localrl.tui import keys
+from localrl.tui.words import number
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from localrl.tui.app import LocalrlApp
+
+
+class TopBar(Horizontal):
+    DEFAULT_CSS = """
+    TopBar { height: 1; background: $background; }
+    TopBar #tabs { width: auto; link-style: none; link-color: $secondary; link-style-hover: bold; }
+    TopBar #status { width: 1fr; text-align: right; color: $secondary; padding-right: 1;
+        text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def __init__(self, active: str) -> None:
+        super().__init__()
+        self._active = active
+
+    def compose(self) -> ComposeResult:
+        parts: list[Content] = [Content.from_markup("[bold $primary] localrl [/] ")]
+        for name, title in list(keys.GROUPS.items())[1:]:
+            style = "bold reverse" if name == self._active else "$secondary"
+            parts.append(Content.from_markup(f"[@click=app.show('{name}')][{style}] {title} [/][/]"))
+        yield Static(Content("").join(parts), id="tabs")
+        yield Static("", id="status")
+
+    def on_mount(self) -> None:
+        self.set_interval(0.5, self._refresh)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if not self.screen.is_current:
+            return
+        work = cast("LocalrlApp", self.app).bench_work
+        text = ""
+        if work and not work.ended:
+            view = work.board.view
+            text = f"{work.state} {view.done}/{view.total or '?'} · {number(view.tokens_per_s, 0)} tok/s"
+        self.query_one("#status", Static).update(text, layout=False)

@@ -1,0 +1,107 @@
+"""A run at work in a thread: what the bench screen looks at, and what pauses and stops it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from localrl.bench import session
+from localrl.bench.plan import RunPlan
+from localrl.store.runs import Store
+from localrl.tui.work.board import Board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from localrl.bench.runner import Runner
+    from localrl.store.runs import Run
+
+State = Literal["loading", "running", "paused", "stopping", "complete", "partial", "failed"]
+
+
+class BenchWork:
+    """Does a new run, or what a stored one lacks. `run` is for a thread; the rest may come from any."""
+
+    def __init__(self, plan: RunPlan, run: Run | None = None, name: str = "") -> None:
+        """
+        Args:
+            run: a stored run to go on with; None begins a new one.
+        """
+        self.stored, self.plan, self._name = run, plan, name
+        self.board = Board(plan)
+        self.state: State = "loading"
+        self.log: Path | None = None
+        self.worker_pid: int | None = None
+        self._runner: Runner | None = None
+
+    @classmethod
+    def resume(cls, run: Run) -> BenchWork:
+        return cls(RunPlan.model_validate(run.manifest["plan"]), run)
+
+    @property
+    def label(self) -> str:
+        return self._name or (self.stored.name or self.stored.id if self.stored else "")
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("complete", "partial", "failed")
+
+    def run(self) -> None:
+        """Load the model and work until done or stopped.
+
+        Raises:
+            LocalrlError: as `session.work_on` and `Runner.events`; what was counted is safe.
+        """
+        try:
+            with Store() as store:
+                with self._session(store) as opened:
+                    self.stored = opened.run
+                    self._work(opened)
+                complete = store.find(self.stored.id).status == "complete"
+                self.state = "complete" if complete else "partial"
+        except BaseException:
+            self.state = "failed"
+            raise
+
+    def pause(self) -> None:
+        """Pause, or go on."""
+        if self._runner and self.state in ("running", "paused"):
+            self._runner.pause(self.state == "running")
+            self.state = "paused" if self.state == "running" else "running"
+
+    def stop(self) -> None:
+        """End after the step under way; everything done is kept."""
+        if self.ended:
+            return
+        self.state = "stopping"
+        if self._runner:
+            self._runner.stop()
+
+    def _session(self, store: Store) -> AbstractContextManager[session.Session]:
+        if self.stored is None:
+            return session.start(store, self.plan, self._name)
+        self.board.seed(_stored(store, self.stored))
+        return session.work_on(store, self.stored)
+
+    def _work(self, opened: session.Session) -> None:
+        self._runner, self.log = opened.runner, opened.log
+        progress = opened.runner.progress
+        self.board.publish(progress)
+        if self.state == "stopping":  # asked for while the model was loaded
+            opened.runner.stop()
+        else:
+            self.state = "running"
+        for event in opened.runner.events():
+            self.worker_pid = opened.engine.worker_pid
+            self.board.take(event, progress)
+        self.board.publish(progress)
+
+
+def _stored(store: Store, run: Run) -> Iterator[tuple[int, str, int, str | None]]:
+    """(eval, problem's id, index, outcome) of every stored sample."""
+    return store.connection.execute(
+        "SELECT s.eval, p.id, s.idx, s.outcome FROM samples s JOIN problems p ON p.key = s.problem "
+        "WHERE s.run = ? ORDER BY s.eval, s.problem, s.idx",
+        (run.key,),
+    )

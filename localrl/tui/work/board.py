@@ -1,0 +1,213 @@
+"""What is known of a run at work, written by its thread and read by the screen.
+
+The thread appends and replaces whole values, so the reader needs no lock: it sees a state at most a tenth of
+a second old, and never slows the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from localrl.bench.runner import Judged, Live
+from localrl.engine.client import Restarted
+from localrl.engine.protocol import Load
+from localrl.tui.marks import CODE_OF, PENDING_CODE, RUNNING_CODE, UNJUDGED_CODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from localrl.bench.plan import RunPlan
+    from localrl.bench.progress import Progress
+    from localrl.bench.runner import RunEvent
+
+PUBLISH_S = 0.1
+RATES_KEPT = 240
+RATE_EVERY_S = 0.5
+STREAMS_KEPT = 64
+"""Streams that ended and can still be read."""
+
+Place = tuple[int, str, int]
+"""(eval's position, problem's id, sample's index)"""
+
+
+@dataclass(frozen=True, slots=True)
+class EvalView:
+    name: str
+    done: int
+    total: int
+    outcomes: dict[str, int]
+    counts: dict[tuple[int, int], int]
+    """(samples, correct ones) of a problem -> how many problems have these counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The run's figures at one moment."""
+
+    evals: tuple[EvalView, ...] = ()
+    load: Load = field(default_factory=Load)
+    tokens_per_s: float = 0.0
+    eta_s: float | None = None
+    elapsed_s: float = 0.0
+    correct_now: int = 0
+    """Correct samples of this session."""
+    restarts: int = 0
+
+    @property
+    def done(self) -> int:
+        return sum(part.done for part in self.evals)
+
+    @property
+    def total(self) -> int:
+        return sum(part.total for part in self.evals)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        return sum((Counter(part.outcomes) for part in self.evals), Counter())
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """The text of one sample while it is generated; pieces are only ever appended."""
+
+    place: Place
+    began: float
+    pieces: list[tuple[bool, str]] = field(default_factory=list)
+    """(whether it is thinking, text)"""
+    thinking_s: float | None = None
+    """How long it thought; None while it does."""
+    outcome: str = ""
+    """Empty while it runs."""
+    extracted: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """About how many: a piece is what one step added."""
+        return len(self.pieces)
+
+    @property
+    def running(self) -> bool:
+        return not self.outcome
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """The cells of one problem."""
+
+    eval: int
+    problem: str
+    cells: bytearray
+
+    @property
+    def judged(self) -> tuple[int, int]:
+        """(judged, correct) samples."""
+        done = sum(code > UNJUDGED_CODE for code in self.cells)
+        return done, self.cells.count(CODE_OF["correct"])
+
+
+class Board:
+    """One run's state for the screen; `take` is for the run's thread, everything else for readers."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self.plan = plan
+        self.view = View()
+        self.rows: list[Row] = []
+        self.streams: dict[Place, Stream] = {}
+        self.rates: list[float] = []
+        """Tokens per second over all streams, one each half second."""
+        self.notices: list[str] = []
+        self.version = 0
+        """Rises with every cell that changes."""
+        self._row_of: dict[tuple[int, str], Row] = {}
+        self._published = 0.0
+        self._rated = (time.monotonic(), 0)
+        self._correct_now = 0
+
+    def seed(self, stored: Iterable[tuple[int, str, int, str | None]]) -> None:
+        """Enter what earlier sessions did: (eval, problem, index, outcome)."""
+        for eval_index, problem, index, outcome in stored:
+            cells = self._row(eval_index, problem).cells
+            if outcome != "engine_error" and index < len(cells):
+                cells[index] = CODE_OF.get(outcome or "", UNJUDGED_CODE)
+        self.version += 1
+
+    def take(self, event: RunEvent, progress: Progress) -> None:
+        if isinstance(event, Live):
+            self._live(event)
+        elif isinstance(event, Judged):
+            self._judged(event)
+        elif isinstance(event, Restarted):
+            self.notices.append(
+                f"The engine died (exit status {event.exit_status}) and was started again; the run goes on."
+            )
+            for stream in self.streams.values():
+                if stream.running:  # it begins anew
+                    stream.pieces = []
+        now = time.monotonic()
+        if now - self._published >= PUBLISH_S:
+            self.publish(progress, now)
+
+    def publish(self, progress: Progress, now: float | None = None) -> None:
+        """Make the figures visible as they are now."""
+        now = now or time.monotonic()
+        self._published = now
+        self.view = View(
+            evals=tuple(
+                EvalView(part.name, part.done, part.total, dict(part.outcomes), dict(part.counts()))
+                for part in progress.evals
+            ),
+            load=progress.load,
+            tokens_per_s=progress.tokens_per_s,
+            eta_s=progress.eta_s,
+            elapsed_s=now - progress.began,
+            correct_now=self._correct_now,
+            restarts=progress.restarts,
+        )
+        then, tokens = self._rated
+        if now - then >= RATE_EVERY_S:
+            generated = progress.load.generated_tokens
+            self.rates.append(max(0.0, (generated - tokens) / (now - then)))
+            del self.rates[:-RATES_KEPT]
+            self._rated = (now, generated)
+
+    def running(self) -> list[Stream]:
+        """The streams that run, the oldest first."""
+        return [stream for stream in list(self.streams.values()) if stream.running]
+
+    def _live(self, event: Live) -> None:
+        place = (event.eval, event.problem, event.index)
+        stream = self.streams.get(place)
+        if stream is None:
+            stream = self.streams[place] = Stream(place, time.monotonic())
+            self._set(place, RUNNING_CODE)
+        if not event.thinking and stream.thinking_s is None:
+            stream.thinking_s = time.monotonic() - stream.began
+        stream.pieces.append((event.thinking, event.text))
+
+    def _judged(self, event: Judged) -> None:
+        place = (event.eval, event.problem, event.index)
+        self._set(place, CODE_OF[str(event.outcome)])
+        self._correct_now += event.outcome == "correct"
+        if stream := self.streams.get(place):
+            stream.outcome, stream.extracted = str(event.outcome), event.extracted
+            ended = [place for place, stream in self.streams.items() if not stream.running]
+            for old in ended[:-STREAMS_KEPT]:
+                del self.streams[old]
+
+    def _set(self, place: Place, code: int) -> None:
+        cells = self._row(place[0], place[1]).cells
+        if place[2] < len(cells):
+            cells[place[2]] = code
+            self.version += 1
+
+    def _row(self, eval_index: int, problem: str) -> Row:
+        row = self._row_of.get((eval_index, problem))
+        if row is None:
+            samples = self.plan.evals[eval_index].samples
+            row = Row(eval_index, problem, bytearray([PENDING_CODE]) * samples)
+            self._row_of[eval_index, problem] = row
+            self.rows.append(row)
+        return row

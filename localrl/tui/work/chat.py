@@ -1,0 +1,161 @@
+"""The model that the chat screen talks to, and the reply under way; the screen looks, threads work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from localrl.engine.client import Restarted
+from localrl.engine.protocol import Started, Text
+from localrl.store.chats import Chats, Said
+from localrl.store.runs import Store
+from localrl.talk import Talk
+
+if TYPE_CHECKING:
+    from localrl.sampling import Sampling
+    from localrl.store.chats import Chat
+    from localrl.tui.app import Choice
+
+State = Literal["loading", "reading", "thinking", "answering", "ended", "failed"]
+TITLE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the person sent: a new message, or with no text the last one again."""
+
+    chat: Chat | None
+    text: str
+    system: str
+    sampling: Sampling
+    replace_from: int | None = None
+    """The key of the first message that this one takes the place of."""
+
+
+@dataclass(slots=True, eq=False)
+class Reply:
+    """The reply under way; pieces are only ever appended."""
+
+    question: Question
+    state: State = "loading"
+    chat: Chat | None = None
+    pieces: list[tuple[bool, str]] = field(default_factory=list)
+    """(whether it is thinking, text)"""
+    began: float = field(default_factory=time.monotonic)
+    asked: float | None = None
+    """When the loaded model got the prompt."""
+    first: float | None = None
+    """When the first token came."""
+    answer: float | None = None
+    """When the answer began."""
+    user: Said | None = None
+    said: Said | None = None
+    """The reply as it is kept, once it has ended."""
+    died: int = 0
+    stopped: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("ended", "failed")
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        if self.first is None or len(self.pieces) < 2:
+            return None
+        return (len(self.pieces) - 1) / max(1e-3, time.monotonic() - self.first)
+
+
+class ChatWork:
+    """At most one loaded model and one reply at a time. `ask` is for a thread."""
+
+    def __init__(self) -> None:
+        self.reply: Reply | None = None
+        self._talk: Talk | None = None
+        self._loaded: Choice | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def busy(self) -> bool:
+        return self.reply is not None and not self.reply.over
+
+    def begin(self, question: Question) -> Reply:
+        """Say that a reply is under way; `ask` then does it."""
+        self.reply = Reply(question)
+        return self.reply
+
+    def ask(self, reply: Reply, choice: Choice, context: int | None) -> None:
+        """Store the question, load the model where needed, and take the answer.
+
+        Raises:
+            LocalrlError: the model cannot be loaded or cannot answer; what was said is kept.
+        """
+        try:
+            with self._lock, Store() as store:
+                chats = Chats(store.connection)
+                chat = reply.chat = self._enter(chats, reply, choice.model)
+                talk = self._load(choice, context)
+                reply.asked = time.monotonic()
+                if not reply.stopped:
+                    reply.state = "reading"
+                    for event in talk.reply(chats, chat):
+                        self._take(reply, event)
+            reply.state = "ended"
+        except BaseException:
+            reply.state = "failed"
+            raise
+
+    def stop(self) -> bool:
+        """Stop the reply under way, keeping what it has; False when there is none."""
+        if self.reply is None or self.reply.over:
+            return False
+        self.reply.stopped = True  # while the model is loaded, this is enough
+        if self._talk:
+            self._talk.stop()
+        return True
+
+    def close(self) -> None:
+        """Free the model; the next question loads it again."""
+        self.stop()
+        with self._lock:
+            talk, self._talk = self._talk, None
+        if talk:
+            talk.close()
+
+    def _enter(self, chats: Chats, reply: Reply, model: str) -> Chat:
+        question = reply.question
+        chat = question.chat
+        if chat is None:
+            title = " ".join(question.text.split())[:TITLE]
+            chat = chats.create(model, question.system, question.sampling, title)
+        else:
+            chat = chats.change(chat, model=model, system=question.system, sampling=question.sampling)
+        if question.replace_from is not None:
+            chats.replace_from(chat, question.replace_from)
+        if question.text:
+            reply.user = Said(chats.say(chat, "user", question.text), "user", question.text)
+        return chat
+
+    def _load(self, choice: Choice, context: int | None) -> Talk:
+        if self._talk is None or self._loaded != choice:
+            if self._talk:
+                self._talk.close()
+                self._talk = None
+            self._talk = Talk.open(choice.model, choice.backend, choice.endpoints, context)
+            self._loaded = choice
+        return self._talk
+
+    def _take(self, reply: Reply, event: Started | Text | Restarted | Said) -> None:
+        if isinstance(event, Text):
+            now = time.monotonic()
+            reply.first = reply.first or now
+            if not event.thinking and reply.answer is None:
+                reply.answer = now
+            reply.state = "thinking" if event.thinking else "answering"
+            reply.pieces.append((event.thinking, event.text))
+        elif isinstance(event, Restarted):
+            reply.pieces, reply.first, reply.answer = [], None, None
+            reply.died += 1
+        elif isinstance(event, Said):
+            reply.said = event

@@ -1,0 +1,75 @@
+"""From the form of the bench screen to a stored run, as `localrl bench` does it; for threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from localrl.bench import estimate, plan
+from localrl.engine import backends
+from localrl.engine.protocol import EngineSettings
+from localrl.errors import LocalrlError
+from localrl.store import runs
+from localrl.store.runs import Store
+from localrl.tui.words import span
+
+if TYPE_CHECKING:
+    from localrl.bench.plan import RunPlan
+    from localrl.settings import Settings
+    from localrl.tui.app import Choice
+    from localrl.tui.widgets.bench.setup import Wish
+
+SAMPLER = ("temperature", "max_tokens")
+
+
+def make(wish: Wish, choice: Choice, chosen: Settings) -> RunPlan:
+    """The run that the form describes.
+
+    Raises:
+        UsageError: the model or an eval is not there, or cannot work.
+    """
+    options: dict[str, Any] = dict(wish.options)
+    parallel = options.get("parallel") or (None if chosen.parallel == "auto" else int(chosen.parallel))
+    backend: Any = choice.backend
+    found = backends.choose(wish.model, backend, choice.endpoints)
+    engine = EngineSettings(
+        backend=found.backend, parallel=parallel, context=chosen.ctx, endpoints=found.endpoints
+    )
+    return plan.make(
+        found.model,
+        wish.evals or chosen.evals,
+        engine,
+        named=wish.model,
+        samples=options.get("samples"),
+        limit=options.get("limit"),
+        seed=options.get("seed", 0),
+        sampling={key: options[key] for key in SAMPLER if key in options},
+    )
+
+
+def estimated(wish: Wish, choice: Choice, chosen: Settings) -> str:
+    """How long the run will take, or why it cannot be done."""
+    try:
+        made = make(wish, choice, chosen)
+        with Store() as store:
+            found = estimate.estimate(store, made)
+    except LocalrlError as error:
+        return str(error)
+    time = f"about {span(found.seconds)}" if found.seconds is not None else "time unknown"
+    return f"{found.samples:,} samples, {found.tokens:,.0f} tokens, {time}\n({found.basis})"
+
+
+def unfinished() -> list[tuple[str, str]]:
+    """Runs that nobody works on and that lack samples, the newest first, as (id, description)."""
+    found = []
+    with Store() as store:
+        for run in store.runs():
+            if run.status in ("partial", "running") and not runs.is_locked(run):
+                kept = store.connection.execute(
+                    "SELECT COUNT(*) FROM samples WHERE run = ?", (run.key,)
+                ).fetchone()[0]
+                manifest = run.manifest["plan"]
+                evals = ", ".join(part["spec"]["name"] for part in manifest["evals"])
+                when = run.created[:16].replace("T", " ")
+                parts = (run.name or run.id, manifest["model_name"], evals, f"{kept:,} samples kept", when)
+                found.append((run.id, "   ".join(parts)))
+    return found

@@ -1,0 +1,210 @@
+"""What the results screen reads from the store; each function is for a thread, with its own connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+from localrl.bench import comparing, publish, report, stored
+from localrl.bench.plan import RunPlan
+from localrl.engine.thinking import split
+from localrl.errors import UsageError
+from localrl.store import runs as store_runs
+from localrl.store.runs import Store
+
+FETCHED = 1000
+"""Rows read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run as the table shows it."""
+
+    id: str
+    status: str
+    report: dict[str, Any]
+    samples: int
+    correct: int
+    tokens: int
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.correct / self.samples if self.samples else None
+
+    @property
+    def label(self) -> str:
+        return str(self.report["name"] or self.id)
+
+    @property
+    def model(self) -> str:
+        model = self.report["model"]
+        return f"{model['name']}:{model['quantisation']}" if model["quantisation"] else str(model["name"])
+
+    @property
+    def speed(self) -> float | None:
+        """Decode tokens per second over all streams."""
+        value: float | None = self.report["speed"]["decode_tokens_per_s"]
+        return value
+
+
+class SampleLine(NamedTuple):
+    eval: int
+    problem: int
+    """The problem's key."""
+    name: str
+    sample: int
+    """Which of the problem's samples, from 0."""
+    outcome: str | None
+    tokens: int
+    tokens_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Everything about one sample, as texts."""
+
+    name: str
+    index: int
+    outcome: str | None
+    prompt: str
+    thinking: str
+    answer: str
+    extracted: str | None
+    target: str
+    why: str
+    """The verifier's explanation."""
+    facts: str
+    """Tokens, speed, seed."""
+
+
+def lines() -> list[RunLine]:
+    """All runs, the newest first."""
+    found = []
+    with Store() as store:
+        for run in store.runs():
+            made = report.make(store, run)
+            outcomes = [part["outcomes"] for part in made["evals"]]
+            found.append(
+                RunLine(
+                    id=run.id,
+                    status="running" if store_runs.is_locked(run) else made["status"],
+                    report=made,
+                    samples=sum(sum(counts.values()) for counts in outcomes),
+                    correct=sum(counts["correct"] for counts in outcomes),
+                    tokens=sum(
+                        part["tokens"]["thinking"] + part["tokens"]["answer"] for part in made["evals"]
+                    ),
+                )
+            )
+    return found
+
+
+class SampleLines(Sequence[SampleLine]):
+    """Rows as the store gives them: plain tuples, which the garbage collector soon leaves alone."""
+
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> SampleLine: ...
+    @overload
+    def __getitem__(self, index: slice) -> SampleLines: ...
+    def __getitem__(self, index: int | slice) -> SampleLine | SampleLines:
+        found = self._rows[index]
+        return SampleLine(*found) if isinstance(found, tuple) else SampleLines(found)
+
+
+def samples(run_id: str, outcome: str = "", words: str = "") -> SampleLines:
+    """The samples of a run without their texts, in the order of eval, problem and index.
+
+    Args:
+        outcome: only those that ended so.
+        words: only problems whose id contains this.
+    """
+    with Store() as store:
+        run = store.find(run_id)
+        where, values = "s.run = ?", [run.key]
+        if outcome:
+            where += " AND s.outcome = ?"
+            values.append(outcome)  # type: ignore[arg-type]
+        if words:
+            where += " AND p.id LIKE ?"
+            values.append(f"%{words}%")  # type: ignore[arg-type]
+        cursor = store.connection.execute(
+            "SELECT s.eval, s.problem, p.id, s.idx, s.outcome, s.thinking_tokens + s.answer_tokens, "
+            f"s.tokens_per_s FROM samples s JOIN problems p ON p.key = s.problem WHERE {where} "
+            "ORDER BY s.eval, s.problem, s.idx",
+            values,
+        )
+        rows: list[tuple[Any, ...]] = []
+        while some := cursor.fetchmany(FETCHED):  # in parts, so that the screen gets its turns
+            rows += some
+        return SampleLines(rows)
+
+
+def detail(run_id: str, line: SampleLine) -> Detail:
+    """One sample with its texts."""
+    with Store() as store:
+        run = store.find(run_id)
+        plan = RunPlan.model_validate(run.manifest["plan"])
+        problem = store.problem(line.problem)
+        sample = store.sample(run, line.eval, line.problem, line.sample)
+        parts = split(sample.text, plan.thinking, sample.starts_thinking)
+        facts = [
+            f"{sample.prompt_tokens:,} prompt, {sample.thinking_tokens:,} thinking and "
+            f"{sample.answer_tokens:,} answer tokens",
+            f"{sample.tokens_per_s:.1f} tok/s" if sample.tokens_per_s else "",
+            f"first after {sample.ttft_s:.2f} s" if sample.ttft_s is not None else "",
+            f"ended: {sample.finish}",
+            f"seed {sample.seed}",
+            sample.verifier or "",
+        ]
+        why = json.dumps(sample.detail, indent=2, ensure_ascii=False) if sample.detail else ""
+        return Detail(
+            name=problem.id,
+            index=line.sample,
+            outcome=sample.outcome,
+            prompt="\n\n".join(f"{m['role']}: {m['content']}" for m in problem.prompt),
+            thinking=parts.thinking.strip(),
+            answer=parts.answer.strip(),
+            extracted=sample.extracted,
+            target=problem.target if isinstance(problem.target, str) else json.dumps(problem.target),
+            why=sample.error or why,
+            facts=" · ".join(filter(None, facts)),
+        )
+
+
+def compare(run_ids: Sequence[str]) -> comparing.Side:
+    """Runs against the first of them.
+
+    Raises:
+        UsageError: they share no problems.
+    """
+    with Store() as store:
+        return comparing.compare([stored.find(store, run) for run in run_ids])
+
+
+def write_report(run_ids: Sequence[str]) -> Path:
+    """A report on runs as one HTML page in the current folder."""
+    path = Path(f"localrl-{'-'.join(run_ids)}.html").absolute()
+    with Store() as store:
+        publish.write([stored.find(store, run) for run in run_ids], "html", path)
+    return path
+
+
+def remove(run_id: str) -> None:
+    """
+    Raises:
+        UsageError: somebody works on the run.
+    """
+    with Store() as store:
+        run = store.find(run_id)
+        if store_runs.is_locked(run):
+            raise UsageError(f"run {run.id} is being worked on", hint="stop it first")
+        store.remove(run)

@@ -1,0 +1,92 @@
+"""Text that grows, broken into lines: only the last one is looked at again when more arrives."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+Piece = tuple[bool, str]
+"""(whether it is shown faint, text)"""
+
+
+class Wrapped:
+    def __init__(self) -> None:
+        self.width = 0
+        self.pieces: list[Piece] = []
+        self.lines: list[list[Piece]] = [[]]
+
+    @property
+    def text(self) -> str:
+        return "".join(text for _, text in self.pieces)
+
+    def clear(self) -> None:
+        self.pieces, self.lines = [], [[]]
+
+    def rewrap(self, width: int) -> None:
+        """Break all of it again, for another width."""
+        if width != self.width and width > 0:
+            self.width, self.lines = width, [[]]
+            self._wrap(self.pieces)
+
+    def append(self, pieces: list[Piece]) -> None:
+        self.pieces += pieces
+        self._wrap(pieces)
+
+    def _wrap(self, pieces: list[Piece]) -> None:
+        """Put pieces after the last line, breaking at spaces where one is near."""
+        width = max(8, self.width)
+        line = self.lines[-1]
+        used = sum(cell_len(text) for _, text in line)
+        for faint, text in pieces:
+            for i, part in enumerate(text.expandtabs(4).split("\n")):
+                if i:
+                    line, used = [], 0
+                    self.lines.append(line)
+                rest = "".join(c for c in part if c.isprintable())
+                while rest:
+                    room = width - used
+                    length = cell_len(rest)
+                    if length <= room:
+                        line.append((faint, rest))
+                        used += length
+                        break
+                    cut = _cut(rest, room, at_start=used == 0)
+                    if cut:
+                        line.append((faint, rest[:cut]))
+                    carried = [] if cut else _carry(line, width)
+                    rest = rest[cut:].lstrip(" ") if cut or not carried else rest
+                    line, used = carried, sum(cell_len(t) for _, t in carried)
+                    self.lines.append(line)
+
+
+def _cut(text: str, room: int, *, at_start: bool) -> int:
+    """How many characters of `text` go on this line: to its last space, or all that fit."""
+    if text.isascii():  # one column a character
+        last = text.rfind(" ", 0, room + 1) + 1 if len(text) > room else len(text)
+        return last or (room if at_start else 0)
+    used = last = 0
+    for i, character in enumerate(text):
+        used += cell_len(character)
+        if used > room:
+            return last or (i if at_start else 0)
+        if character == " ":
+            last = i + 1
+    return len(text)
+
+
+def _carry(line: list[Piece], width: int) -> list[Piece]:
+    """Take the unfinished word from the end of a line, to go on with it on the next."""
+    whole = "".join(text for _, text in line)
+    start = whole.rfind(" ") + 1
+    word = whole[start:]
+    if not start or not word or cell_len(word) > width // 2:
+        return []
+    left = len(word)
+    carried: list[Piece] = []
+    while left and line:
+        faint, text = line.pop()
+        if len(text) > left:
+            line.append((faint, text[:-left]))
+            text = text[-left:]
+        carried.insert(0, (faint, text))
+        left -= len(text)
+    return carried

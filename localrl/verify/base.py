@@ -1,0 +1,57 @@
+"""The contract of every verifier: a response and a target in, a verdict out.
+
+A verifier is a pure function of its arguments; it may be slow, hang or crash, because `pool.py` runs it
+under limits. `VERSION` changes whenever the same input could get another verdict.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from localrl.tomlfile import Strict
+
+if TYPE_CHECKING:
+    from localrl.verdict import Response, Verdict
+
+Runs = Literal["inline", "thread", "process"]
+"""Where the pool calls a verifier: `inline`, in the caller, when it is always fast and safe; `thread`, when
+it starts and limits processes of its own (code in the sandbox); `process`, in a worker that can be killed."""
+
+
+class VerifierSpec(Strict):
+    """A verifier as an eval names it: which, how the answer is found, and its own parameters."""
+
+    name: str
+    extractor: str = "text"
+    """How the answer is found in the text: a name in `extract.EXTRACTORS`, or several joined by `|`."""
+    params: dict[str, Any] = {}
+
+
+class Verifier(Protocol):
+    """One module in `verify/` each, registered in `verify/registry.py`.
+
+    `quick` is asked only of verifiers that run in a process, `prepare` also of those that run in a thread.
+    """
+
+    VERSION: str
+    RUNS: Runs
+    Params: type[Strict]
+    """What `VerifierSpec.params` may hold."""
+
+    def verify(self, response: Response, target: Any, spec: VerifierSpec) -> Verdict: ...
+
+    def quick(self, response: Response, target: Any, spec: VerifierSpec) -> Verdict | None:
+        """The verdict where it is certain at once, in the caller; None sends the response to a worker."""
+        ...
+
+    def prepare(self) -> None:
+        """Get what `verify` needs, in the worker or in the app; does not count against a response.
+
+        Raises:
+            Unavailable: it cannot be had on this machine.
+        """
+        ...
+
+
+class NoParams(Strict):
+    """For a verifier that takes none."""

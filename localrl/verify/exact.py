@@ -1,0 +1,35 @@
+"""Equal text: the extracted answer against one target, or any of a list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from localrl.tomlfile import Strict
+from localrl.verdict import Outcome, Response, Verdict
+from localrl.verify.extract import extract
+
+if TYPE_CHECKING:
+    from localrl.verify.base import Runs, VerifierSpec
+
+VERSION = "1"
+RUNS: Runs = "inline"
+
+
+class Params(Strict):
+    ignore_case: bool = False
+
+
+def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
+    """Correct when the answer is the target, blanks inside runs counted as one; a list holds alternatives."""
+    found = extract(spec.extractor, response.answer)
+    if found is None:
+        return Verdict(Outcome.NO_ANSWER)
+    params = Params.model_validate(spec.params)
+    golds = target if isinstance(target, list) else [target]
+    right = _normal(found, params) in {_normal(str(gold), params) for gold in golds}
+    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, score=float(right), extracted=found)
+
+
+def _normal(text: str, params: Params) -> str:
+    joined = " ".join(text.split())
+    return joined.casefold() if params.ignore_case else joined

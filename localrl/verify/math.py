@@ -1,0 +1,70 @@
+r"""Mathematical answers: what the extractor finds in the text after thinking, against the gold answer.
+
+Equal text and rational values are decided at once and exactly; the rest is `mathexpr`'s, in a worker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from localrl.verdict import Outcome, Response, Verdict
+from localrl.verify import mathexpr, mathtext
+from localrl.verify.base import NoParams as Params
+from localrl.verify.extract import boxed, extract
+
+if TYPE_CHECKING:
+    from localrl.verify.base import Runs, VerifierSpec
+
+__all__ = ["RUNS", "VERSION", "Params", "prepare", "quick", "verify"]
+
+VERSION = "1"
+RUNS: Runs = "process"
+
+_LONGEST = 2000  # characters; no gold answer comes near, and parsing takes time
+
+
+def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
+    """Correct when the answer equals the target, or any of a list of targets."""
+    if (certain := quick(response, target, spec)) is not None:
+        return certain
+    found = extract(spec.extractor, response.answer) or ""
+    answer = _plain(found)
+    return _verdict(any(mathexpr.equal(gold, answer) for gold in _golds(target)), found)
+
+
+def quick(response: Response, target: Any, spec: VerifierSpec) -> Verdict | None:
+    found = extract(spec.extractor, response.answer)
+    if found is None:
+        return Verdict(Outcome.NO_ANSWER)
+    if len(found) > _LONGEST:
+        return Verdict(Outcome.WRONG, extracted=found[:200], detail={"refused": "longer than any answer"})
+    answer = _plain(found)
+    decided = [_at_once(gold, answer) for gold in _golds(target)]
+    if True in decided:
+        return _verdict(True, found)
+    return None if None in decided else _verdict(False, found)
+
+
+def prepare() -> None:
+    mathexpr.prepare()
+
+
+def _golds(target: Any) -> list[str]:
+    golds = target if isinstance(target, list) else [target]
+    return [_plain(str(gold)) for gold in golds]
+
+
+def _plain(text: str) -> str:
+    return mathtext.normal(boxed(text) or text)
+
+
+def _at_once(gold: str, answer: str) -> bool | None:
+    if mathtext.squeezed(gold) == mathtext.squeezed(answer):
+        return True
+    if mathtext.base_numeral(gold) or mathtext.base_numeral(answer):
+        return None
+    return mathexpr.certain(gold, answer)
+
+
+def _verdict(right: bool, found: str) -> Verdict:
+    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, score=float(right), extracted=found)

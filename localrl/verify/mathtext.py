@@ -1,0 +1,216 @@
+r"""Answers to mathematical problems as text: one spelling, their structure, and exact rational values.
+
+Everything here is fast and exact; what it cannot decide goes to `mathexpr`, in a worker process.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+_SPELLINGS = [
+    (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
+    (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?(?=[\s()\[\]{}|.\\]|$)", ""),
+    (r"\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])", ""),
+    (r"\\(?:quad|qquad)(?![a-zA-Z])|(?<!\\)\\[,;:! ]|~", " "),
+    (r"\{,\}", ","),
+    (r"(?:\^\s*\{?\s*(?:\\circ|°)\s*\}?|\\degrees?(?![a-zA-Z])|°)", ""),
+    (r"\\leq?(?:slant)?(?![a-zA-Z])|≤", r" \\le "),
+    (r"\\geq?(?:slant)?(?![a-zA-Z])|≥", r" \\ge "),
+    (r"[−–]", "-"),
+    (r"×", r"\\times "),
+    (r"π|(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi "),
+    (r"∞|(?<![\\a-zA-Z])(?:infinity|inf|oo)(?![a-zA-Z])|\\infin(?![a-zA-Z])", r"\\infty "),
+    (r"∪|(?<![\\a-zA-Z])U(?=\s*[(\[])", r"\\cup "),
+    (r"√\s*\(([^()]*)\)|√\s*(\w+)", r"\\sqrt{\1\2}"),
+    (r"(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"\\frac\s*(\d)\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
+    (r"\\frac\s*(\{[^{}]*\})\s*(\d)", r"\\frac\1{\2}"),
+    (r"\\frac\s*(\d)\s*(\{)", r"\\frac{\1}\2"),
+    (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
+    (r"\\(?:math(?:rm|bf|sf|it)|text(?:bf|rm|it|normal)?|mbox|operatorname)\s*\{", r"\\text{"),
+]
+_RULES = [(re.compile(pattern), replacement) for pattern, replacement in _SPELLINGS]
+_TEXT = r"\\text\{([^{}]*)\}"
+_DECIMAL = r"[-+]?\s*(?:\d{1,3}(?:,\s?\d{3})+(?!\d)|\d+)?(?:\.\d+)?"
+_OR = re.compile(r"\\text\{\s*,?\s*(?:or|and)\s*\}|(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])|;")
+_LABEL = re.compile(r"^\s*(?:[a-zA-Z](?:_\{?\w+\}?)?|[a-zA-Z]\([a-zA-Z]\))\s*(?:=|\\in(?![a-zA-Z]))(?!=)\s*")
+_BASE = re.compile(r"^([0-9A-Za-z]+)_\{?(?:\\text\{)?\s*(\d+|two|eight|ten|sixteen)\s*\}?\}?$")
+
+Kind = Literal["scalar", "list", "set", "tuple", "interval"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An answer's outermost structure; `parts` of a scalar is the text alone.
+
+    `list` is bare and comma-separated, `set` in braces, `tuple` in brackets, `interval` two values of which
+    at least one stands beside a square bracket.
+    """
+
+    kind: Kind
+    parts: tuple[str, ...]
+    brackets: str = ""
+
+
+def normal(text: str) -> str:
+    """One spelling of what is written in several ways; the meaning is kept."""
+    text = text.strip()
+    for opening, closing in (("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]")):
+        text = text.removeprefix(opening).removesuffix(closing)
+    text = re.sub(r"\\\$|\$", "", text)
+    for rule, replacement in _RULES:
+        text = rule.sub(replacement, text)
+    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"(?<=[\w})\]])\s*[.,:;]+$", "", text).removeprefix("+").strip()
+    text = re.sub(r"^\\text\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}$", r"\1", text).strip()
+    if squeezed(text) in ("\\mathbb{R}", "\\R"):
+        return "(-\\infty,\\infty)"
+    return _outer_braces(text)
+
+
+def squeezed(text: str) -> str:
+    """Without blanks: two answers with the same are the same answer."""
+    return re.sub(r"\s+", "", text)
+
+
+def shape(text: str) -> Shape:
+    """The outermost structure of a normalised answer."""
+    text = _LABEL.sub("", text) if re.match(r"^[^=]*(?:=|\\in)\s*(?:\\\{|[(\[])", text) else text
+    if re.fullmatch(_DECIMAL, text):
+        return Shape("scalar", (text,))
+    for opening, closing in (
+        ("\\{", "\\}"),
+        ("(", ")"),
+        ("[", "]"),
+        ("(", "]"),
+        ("[", ")"),
+        ("\\langle", "\\rangle"),
+    ):
+        if not (text.startswith(opening) and text.endswith(closing)):
+            continue
+        inner = text[len(opening) : -len(closing)]
+        parts = _split(inner)
+        if parts is None or (len(parts) < 2 and opening != "\\{"):
+            continue
+        if opening == "\\{":
+            return Shape("set", parts)
+        square = "[" in opening or "]" in closing
+        kind: Kind = "interval" if square and len(parts) == 2 else "tuple"
+        return Shape(kind, parts, opening + closing if kind == "interval" else "")
+    parts = _split(_OR.sub(",", text))
+    if parts and len(parts) > 1:
+        return Shape("list", parts)
+    return Shape("scalar", (text,))
+
+
+def as_list(text: str) -> Shape:
+    """The same with every comma taken as a separator, also in `100,200`."""
+    parts = _split(text)
+    return Shape("list", parts) if parts and len(parts) > 1 else Shape("scalar", (text,))
+
+
+def _split(text: str) -> tuple[str, ...] | None:
+    """The parts between commas outside all brackets; None when brackets do not balance."""
+    parts, depth, start = [], 0, 0
+    for found in re.finditer(r"\\[{}]|\\langle|\\rangle|[(\[{}\])]|,", text):
+        token = found[0]
+        if token == ",":
+            if depth == 0:
+                parts.append(text[start : found.start()])
+                start = found.end()
+        else:
+            depth += 1 if token in ("\\{", "\\langle", "(", "[", "{") else -1
+            if depth < 0:
+                return None
+    if depth:
+        return None
+    parts.append(text[start:])
+    found_parts = tuple(part.strip() for part in parts)
+    return tuple(part for part in found_parts if part)
+
+
+def _outer_braces(text: str) -> str:
+    while text.startswith("{") and text.endswith("}") and _split(text[1:-1]) is not None:
+        text = text[1:-1].strip()
+    return text
+
+
+def rational(text: str) -> tuple[Fraction, int | None] | None:
+    r"""The exact value of an integer, decimal, `a/b` or `\frac{a}{b}`, and the number of its decimals.
+
+    Thousands commas are allowed. None for everything else.
+    """
+    text = text.strip()
+    if re.fullmatch(_DECIMAL, text) and re.search(r"\d", text):
+        plain = re.sub(r"[,\s]", "", text)
+        return Fraction(plain), len(plain.partition(".")[2]) or None
+    if found := re.fullmatch(r"([-+]?)(\d*)\.(\d*)\\(?:overline|bar)\{?(\d+)\}?", text):
+        fixed, repeating = found[3], Fraction(int(found[4]), 10 ** len(found[4]) - 1)
+        value = Fraction(int(found[2] + fixed or 0) + repeating, 10 ** len(fixed))
+        return (-value if found[1] else value), None
+    if re.fullmatch(r"[-+]?\d+(?:\.\d+)?[eE][-+]?\d{1,3}", text):
+        return Fraction(text), None
+    found = re.fullmatch(r"([-+]?)\s*\\frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*([-+]?\d+)\s*\}", text)
+    found = found or re.fullmatch(r"([-+]?)\s*\(?\s*(\d+)\s*/\s*([-+]?\d+)\s*\)?", text)
+    if found and int(found[3]):
+        value = Fraction(int(found[2]), int(found[3]))
+        return (-value if found[1] == "-" else value), None
+    return None
+
+
+def same_rational(gold: tuple[Fraction, int | None], answer: tuple[Fraction, int | None]) -> bool:
+    """Equal values; of a value that is no decimal, a decimal rounded to six places or more is accepted."""
+    if gold[0] == answer[0]:
+        return True
+    exact, rounded = (gold, answer) if gold[1] is None else (answer, gold)
+    places = rounded[1]
+    if exact[1] is not None or places is None or places < 6:
+        return False
+    return abs(exact[0] - rounded[0]) <= Fraction(1, 2 * 10**places)
+
+
+def words(text: str) -> str | None:
+    r"""The words of an answer that is text, such as `\text{Evelyn}` or `east`, in lower case; else None."""
+    inside = re.fullmatch(rf"{_TEXT}", text)
+    bare = (inside[1] if inside else text).strip().strip("().")
+    if inside and not re.search(r"[0-9=+]", bare):
+        return " ".join(bare.casefold().split())
+    if re.fullmatch(r"[A-Za-z][a-z]{2,}|[A-Za-z]+(?:[ '-][A-Za-z]{2,})+", bare) and bare not in (
+        "sin",
+        "cos",
+        "tan",
+        "log",
+    ):
+        return " ".join(bare.casefold().split())
+    return None
+
+
+def base_numeral(text: str) -> str | None:
+    """`52_8` and `52_{8}` alike; None when the answer is no numeral with a base."""
+    found = _BASE.fullmatch(squeezed(text))
+    if not found or not re.match(r"[0-9A-F]", found[1]):
+        return None
+    base = {"two": "2", "eight": "8", "ten": "10", "sixteen": "16"}.get(found[2], found[2])
+    return f"{found[1].upper()}_{base}"
+
+
+def without_unit(text: str) -> tuple[str, str]:
+    r"""A value and the unit or words beside it: `5 \text{ cm}` -> (`5`, `cm`)."""
+    value, unit = text, ""
+    after = re.fullmatch(rf"(.*[^\s_])\s*{_TEXT}\s*(?:\^\s*\{{?[23]\}}?)?", text) or re.fullmatch(
+        r"(-?[\d.,]+|-?\\frac\{\d+\}\{\d+\})\s*([a-zA-Z]{2}[a-zA-Z .]*)(?:\^\{?[23]\}?)?", text
+    )
+    if after:
+        value, unit = after[1], after[2]
+    elif before := re.fullmatch(rf"{_TEXT}\s*([-\d\\(].*)", text):
+        value = before[2]
+    unit = re.sub(r"\b(?:square|cubic|sq|cu)\b|[^a-z]", "", unit.casefold())
+    return value.strip(), unit
+
+
+def without_label(text: str) -> str:
+    """`x = 5`, `f(x) = 5` and `x \\in S` without what stands before the value."""
+    return _LABEL.sub("", text)

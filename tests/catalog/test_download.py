@@ -1,0 +1,372 @@
+"""Downloads lose no byte, trust no byte and leak no token, whatever the hub does."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localrl.catalog import choose, hub, hubcache, pull, ranges
+from localrl.catalog.transfer import Tuning
+from localrl.catalog.web import Web, retry_after
+from localrl.errors import LocalrlError, NetworkError, StoreError, UsageError
+from tests.catalog.hub_server import COMMIT, FAULTS, Hub, serve, sha256
+from tests.catalog.test_gguf import split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+QUICK = Tuning(connections=3, piece_bytes=1 << 18, stall_s=0.2, attempts=6, backoff_s=0.005, journal_s=0.05)
+REPO = "someone/Model-GGUF"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    hub = Hub()
+    stop = serve(hub)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
+    yield hub
+    stop()
+
+
+@pytest.fixture(scope="session")
+def shards(tiny_gguf: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    model = tiny_gguf("download", vocabulary=6000, embedding=384)
+    return [path.read_bytes() for path in split(model, tmp_path_factory.mktemp("shards"))]
+
+
+@pytest.fixture
+def sharded(server: Hub, tiny_gguf: Callable[..., Path], shards: list[bytes]) -> Hub:
+    """A model of two shards, a quantisation beside it, and files that must not be fetched."""
+    server.repos[REPO] = {
+        "Q8_0/m-Q8_0-00001-of-00002.gguf": shards[0],
+        "Q8_0/m-Q8_0-00002-of-00002.gguf": shards[1],
+        "m-Q4_0.gguf": tiny_gguf("small").read_bytes(),
+        "config.json": b"{}",
+        "pytorch_model.bin": b"evil",
+        "run.py": b"evil",
+    }
+    return server
+
+
+def job(model: str = f"{REPO}:Q8_0") -> pull.Job:
+    choice = choose.parse(model)
+    assert choice is not None
+    return pull.prepare(choice)
+
+
+def test_all_shards_arrive_where_other_programs_look(sharded: Hub, cache: Path) -> None:
+    pulled = pull.pull(job(), tuning=QUICK)
+    for file, (name, data) in zip(pulled, list(sharded.repos[REPO].items())[:2], strict=True):
+        assert file.path == cache / "models--someone--Model-GGUF" / "snapshots" / COMMIT / name
+        assert file.path.read_bytes() == data
+        assert (file.bytes, file.sha256, file.resumed_bytes) == (len(data), sha256(data), 0)
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(REPO, "Q8_0/m-Q8_0-00001-of-00002.gguf", cache_dir=cache)
+    assert found == str(pulled[0].path)
+
+
+def test_a_second_pull_fetches_nothing(sharded: Hub) -> None:
+    first = pull.pull(job(), tuning=QUICK)
+    before = sharded.sent
+    again = pull.pull(job(), tuning=QUICK)
+    assert sharded.sent == before
+    assert [file.path for file in again] == [file.path for file in first]
+    assert job().missing == 0
+
+
+def attempt() -> tuple[list[pull.Pulled], str]:
+    """A download's files, or the message it failed with."""
+    try:
+        return pull.pull(job(), tuning=QUICK), ""
+    except LocalrlError as error:
+        return [], str(error)
+
+
+@pytest.mark.slow
+def test_a_hundred_faulty_downloads_end_complete_or_in_a_clear_error(sharded: Hub, cache: Path) -> None:
+    rng = random.Random(5)
+    shards = [data for name, data in sharded.repos[REPO].items() if name.startswith("Q8_0")]
+    hashes, size = {sha256(data) for data in shards}, sum(len(data) for data in shards)
+    complete = failed = 0
+    for number in range(100):
+        sharded.rng.seed(number)
+        sharded.faults = [rng.choice((*FAULTS, "", "")) for _ in range(rng.randrange(1, 9))]
+        sharded.api_faults = [rng.choice(("429", "503"))] if rng.random() < 0.2 else []
+        sharded.token = "secret" if rng.random() < 0.1 else ""
+        sharded.corrupt = {"Q8_0/m-Q8_0-00002-of-00002.gguf": 1} if rng.random() < 0.03 else {}
+        pulled, message = attempt()
+        if message:
+            failed += 1
+            assert "\n" not in message
+            assert "HF_TOKEN" in message or list(cache.rglob("*.localrl-part"))
+        else:
+            complete += 1
+            assert {file.sha256 for file in pulled} == hashes
+            assert {sha256(file.path.read_bytes()) for file in pulled} == hashes
+            hubcache.remove(REPO, hubcache.files(REPO))
+    print(complete, failed, sharded.sent / (complete * size))
+    assert complete >= 80
+    assert sharded.sent < 1.2 * complete * size
+
+
+def test_a_token_stays_with_the_hub_that_asks_for_it(sharded: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    sharded.token = "secret"
+    with pytest.raises(UsageError, match="HF_TOKEN"):
+        job()
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    pull.pull(job(), tuning=QUICK)
+    with_token = {path.split("/")[1] for path, headers in sharded.requests if "authorization" in headers}
+    assert "cdn" not in with_token
+    assert any(path.startswith("/cdn/") for path, _ in sharded.requests)
+
+
+def test_a_wrong_byte_once_is_fetched_again_and_always_is_an_error(sharded: Hub, cache: Path) -> None:
+    name = "m-Q4_0.gguf"
+    sharded.corrupt = {name: 1}
+    pulled = pull.pull(job(f"{REPO}:{name}"), tuning=QUICK)
+    assert sha256(pulled[0].path.read_bytes()) == sha256(sharded.repos[REPO][name])
+    hubcache.remove(REPO, hubcache.files(REPO))
+    sharded.corrupt = {name: 1000}
+    with pytest.raises(NetworkError, match="hash is not the one"):
+        pull.pull(job(f"{REPO}:{name}"), tuning=QUICK)
+    assert not hubcache.files(REPO)
+    assert list(cache.rglob("*.localrl-part"))
+
+
+def test_a_lie_about_the_size_is_told_with_both_numbers(sharded: Hub) -> None:
+    real = len(sharded.repos[REPO]["m-Q4_0.gguf"])
+    sharded.listed_sizes["m-Q4_0.gguf"] = real + 1000
+    with pytest.raises(NetworkError, match=f"the server has {real} bytes, the hub lists {real + 1000}"):
+        pull.pull(job(f"{REPO}:Q4_0"), tuning=QUICK)
+
+
+def test_a_server_that_never_knows_ranges_still_serves(sharded: Hub) -> None:
+    sharded.faults = ["ignore_range"] * 1000
+    pulled = pull.pull(job(f"{REPO}:Q4_0"), tuning=QUICK)
+    assert sha256(pulled[0].path.read_bytes()) == pulled[0].sha256
+
+
+def test_an_interrupted_download_goes_on_from_its_journal(sharded: Hub) -> None:
+    sharded.faults = ["drop", *["reset"] * 50]
+    with pytest.raises(NetworkError, match="pull again"):
+        pull.pull(job(), tuning=QUICK)
+    sharded.faults = []
+    assert any(file.resumed_bytes > 0 for file in pull.pull(job(), tuning=QUICK))
+
+
+def test_too_small_a_disk_is_said_before_a_byte_is_fetched(
+    sharded: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(StoreError, match=r"needs .* more, .* free"):
+        pull.pull(job(), tuning=QUICK)
+    assert sharded.sent == 0
+
+
+def test_offline_asks_nobody(sharded: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UsageError, match="HF_HUB_OFFLINE"):
+        job()
+    assert not sharded.requests
+
+
+def test_modelscope_serves_the_same_files(sharded: Hub) -> None:
+    choice = choose.parse(f"{REPO}:Q8_0")
+    assert choice is not None
+    pulled = pull.pull(pull.prepare(choice, "modelscope"), tuning=QUICK)
+    assert [sha256(file.path.read_bytes()) for file in pulled] == [file.sha256 for file in pulled]
+
+
+def test_a_model_that_brings_code_is_refused_before_its_weights(server: Hub) -> None:
+    server.repos["someone/mlx"] = {
+        "config.json": json.dumps({"model_file": "evil.py"}).encode(),
+        "model.safetensors": b"x" * 1000,
+    }
+    with pytest.raises(UsageError, match="code of its own"):
+        pull.pull(job("someone/mlx"), tuning=QUICK)
+    assert not any("safetensors" in path for path, _ in server.requests if "/cdn/" in path)
+
+
+def test_an_unsafe_name_never_leaves_the_snapshot(server: Hub) -> None:
+    server.repos["someone/evil"] = {"../../escape-Q4_0.gguf": b"GGUF"}
+    with pytest.raises(UsageError, match="unsafe name"):
+        pull.pull(job("someone/evil:Q4_0"), tuning=QUICK)
+
+
+def test_an_unknown_quantisation_names_those_there(sharded: Hub) -> None:
+    with pytest.raises(UsageError, match="it has Q4_0, Q8_0"):
+        job(f"{REPO}:Q5_K_M")
+
+
+def test_modelscope_is_asked_where_the_hub_is_out_of_reach(
+    server: Hub, monkeypatch: pytest.MonkeyPatch, tiny_gguf: Callable[..., Path]
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hub, "ATTEMPTS", 1)
+    with pytest.raises(NetworkError, match="check the connection"):
+        job("qwq-32b")
+    server.repos["Qwen/QwQ-32B-GGUF"] = {"qwq-32b-q4_k_m.gguf": tiny_gguf("small").read_bytes()}
+    pulled = pull.pull(job("qwq-32b"), tuning=QUICK)
+    assert sha256(pulled[0].path.read_bytes()) == pulled[0].sha256
+
+
+def test_a_proxy_is_used_where_the_environment_names_one(
+    sharded: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setenv("HTTP_PROXY", sharded.url)
+    monkeypatch.setenv("http_proxy", sharded.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    start_pull("Q4_0").communicate(timeout=60)
+    assert len(hubcache.files(REPO)) == 1
+    assert any(path.startswith("http://hub.invalid/") for path, _ in sharded.requests)
+
+
+def test_a_redirect_never_leaves_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = SimpleNamespace(status=302, headers={"location": "http://cdn.invalid/x"}, close=lambda: None)
+    monkeypatch.setattr(Web, "_manager", lambda *_: SimpleNamespace(request=lambda *_, **__: answer))
+    with pytest.raises(NetworkError, match=r"from https to http://cdn\.invalid"):
+        Web().get("https://hub.invalid/x", home="https://hub.invalid")
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("", 0.0), ("soon", 0.0)])
+def test_retry_after_is_read_or_ignored(header: str, seconds: float) -> None:
+    assert retry_after(header) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    soon = email.utils.formatdate(time.time() + 100, usegmt=True)
+    assert 90 < retry_after(soon) <= 100
+
+
+def test_search_lists_repos(sharded: Hub) -> None:
+    assert [found.repo for found in hub.search("model")] == [REPO]
+
+
+def test_removing_says_what_it_frees(sharded: Hub) -> None:
+    pulled = pull.pull(job(), tuning=QUICK)
+    assert hubcache.remove(REPO, hubcache.files(REPO)) == sum(file.bytes for file in pulled)
+    assert not hubcache.folder(REPO).exists()
+
+
+PULL = """
+import sys
+from localrl.catalog import choose, pull
+from localrl.catalog.transfer import Tuning
+from localrl.catalog.web import Web, retry_after
+tuning = Tuning(connections=2, piece_bytes=1 << 18, journal_s=0.02)
+pulled = pull.pull(pull.prepare(choose.parse(sys.argv[1])), tuning=tuning)
+print(sum(file.resumed_bytes for file in pulled))
+"""
+
+
+# What a process held at most, without what its parent held when it was forked.
+MEMORY = f"""
+try:
+    exec({PULL!r})
+except Exception as error:
+    assert "not a GGUF" in str(error), error
+try:
+    status = open("/proc/self/status").read()
+    print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
+except OSError:
+    import resource
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def start_pull(quantisation: str = "F16") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "localrl", "models", "pull", f"{REPO}:{quantisation}", "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_bytes(server: Hub, child: subprocess.Popen[str], count: int) -> None:
+    before, until = server.sent, time.monotonic() + 60
+    while server.sent < before + count and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def large(server: Hub, tiny_gguf: Callable[..., Path]) -> bytes:
+    """A file of 24 MB that a throttled server takes seconds to send."""
+    data = tiny_gguf("large", vocabulary=20_000, embedding=512, kind="F16", tied=True).read_bytes()
+    server.repos[REPO] = {"large-F16.gguf": data}
+    server.bytes_per_s = 3 << 20
+    return data
+
+
+@pytest.mark.slow
+def test_kill_nine_ten_times_and_the_file_is_right(server: Hub, large: bytes) -> None:
+    for _ in range(10):
+        child = start_pull()
+        wait_for_bytes(server, child, 3 << 19)
+        child.kill()
+        child.communicate()
+    server.bytes_per_s = 0
+    child = start_pull()
+    output, _ = child.communicate()
+    file = json.loads(output)["files"][0]
+    assert file["resumed_bytes"] > 0
+    assert file["sha256"] == sha256(large) == sha256(hubcache.files(REPO)[0].file.read_bytes())
+    print(server.sent / len(large))
+    assert server.sent < 1.5 * len(large)  # what was under way at each kill is lost
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_partial_and_says_so(server: Hub, large: bytes, cache: Path) -> None:
+    child = start_pull()
+    wait_for_bytes(server, child, 2 << 20)
+    child.send_signal(signal.SIGINT)
+    output, narration = child.communicate(timeout=30)
+    assert (child.returncode, output) == (130, "")
+    assert "what is here is kept" in narration
+    assert list(cache.rglob("*.localrl-part"))
+    server.bytes_per_s = 0
+    output, _ = start_pull().communicate()
+    assert json.loads(output)["files"][0]["resumed_bytes"] > 1 << 20
+
+
+@pytest.mark.slow
+def test_memory_stays_flat(server: Hub, cache: Path) -> None:
+    server.repos[REPO] = {"big-Q4_0.gguf": bytes(300 << 20)}
+    child = subprocess.run(
+        [sys.executable, "-c", MEMORY, f"{REPO}:Q4_0"], capture_output=True, text=True, check=True
+    )
+    assert int(child.stdout) < 200 << 20
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60))))
+def test_ranges_are_the_set_of_bytes_they_stand_for(pairs: list[tuple[int, int]]) -> None:
+    kept = ranges.Ranges()
+    expected: set[int] = set()
+    for start, end in pairs:
+        kept.add(start, end)
+        expected |= set(range(start, end))
+    missing = {byte for start, end in kept.gaps(60) for byte in range(start, end)}
+    assert missing == set(range(60)) - expected
+    assert kept.total() == len(expected)
+    assert all(a[1] < b[0] for a, b in zip(kept.copy(), kept.copy()[1:], strict=False))

@@ -1,0 +1,180 @@
+"""`localrl models`: works offline, pulls and checks and removes, and finds what other programs hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from localrl.catalog import card as cards
+from localrl.catalog import found, gguf, hubcache, shape
+from localrl.catalog.resolve import resolve
+from localrl.cli.models import command
+from localrl.errors import LocalrlError, UsageError
+from tests.catalog.hub_server import Hub, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+REPO = "someone/Tiny-GGUF"
+CONFIG = {
+    "num_hidden_layers": 2,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "vocab_size": 300,
+    "intermediate_size": 128,
+    "quantization": {"bits": 4},
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "localrl"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for name in ("HF_TOKEN", "OLLAMA_MODELS", "LLAMA_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def server(home: Path, monkeypatch: pytest.MonkeyPatch, tiny_gguf: Callable[..., Path]) -> Iterator[Hub]:
+    hub = Hub()
+    stop = serve(hub)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    hub.repos[REPO] = {"tiny-Q8_0.gguf": tiny_gguf("whole").read_bytes()}
+    yield hub
+    stop()
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(command, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def run_json(*arguments: str) -> Any:
+    return json.loads(run(*arguments, "--json"))
+
+
+def test_ls_show_and_fit_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    listed = run_json("ls")
+    assert {card["name"] for card in listed["cards"]} == set(cards.available())
+    assert next(card for card in listed["cards"] if card["name"] == "smollm2-135m")["here"]
+    ranked = run_json("fit", "--device", "rtx-4090")["models"]
+    assert {line["verdict"] for line in ranked} == {"fits", "tight", "no"}
+    for name in cards.available():
+        assert run_json("show", name)["card"]["name"] == name
+        assert run_json("fit", name, "--device", "m3-ultra 512GB")["models"]
+    assert "QwQ" in run("show", "qwq-32b")
+    assert "smollm2" in run("ls")
+
+
+def test_fit_says_hours_and_kilowatt_hours_for_an_eval() -> None:
+    line = run_json("fit", "qwq-32b:Q4_K_M", "--device", "rtx-4090", "--eval", "aime24", "-k", "32")[
+        "models"
+    ][0]
+    assert line["verdict"] == "tight"
+    assert line["hours"] > 1
+    assert line["kwh"] == pytest.approx(line["hours"] * 0.45)
+
+
+def test_a_model_that_does_not_fit_gets_a_reason_and_a_nearest_choice() -> None:
+    result = CliRunner().invoke(command, ["fit", "deepseek-r1", "--device", "rtx-4090"])
+    assert "exceed" in result.stderr
+    assert "the nearest that fits: " in result.stderr
+
+
+def test_fit_of_a_local_file_is_measured_by_llama_cpp(tiny_gguf: Callable[..., Path]) -> None:
+    line = run_json("fit", str(tiny_gguf("whole")))["models"][0]
+    assert line["measured"]
+    assert line["verdict"] == "fits"
+
+
+def test_a_header_read_by_ranges_says_what_the_file_says(server: Hub, tiny_gguf: Callable[..., Path]) -> None:
+    line = run_json("fit", REPO, "--hub", "--device", "rtx-4090")["models"][0]
+    local = shape.from_header(gguf.preflight(tiny_gguf("whole")))
+    assert line["memory"]["weights"] == local.device_weights(separate=True)
+    here = run_json("fit", REPO, "--hub")["models"][0]
+    assert here["measured"]
+    assert here["memory"] == run_json("fit", str(tiny_gguf("whole")))["models"][0]["memory"]
+    assert not hubcache.files(REPO)
+    fetched = [headers["range"] for path, headers in server.requests if "/cdn/" in path]
+    assert fetched
+
+
+def test_pull_verify_and_rm(server: Hub) -> None:
+    planned = run_json("pull", REPO, "--dry-run")
+    assert planned["missing_bytes"] == planned["bytes"] == len(server.repos[REPO]["tiny-Q8_0.gguf"])
+    with pytest.raises(UsageError, match=f"`localrl models pull {REPO}`"):
+        resolve(REPO)
+    pulled = run_json("pull", REPO)["files"]
+    assert [set(file) for file in pulled] == [{"path", "bytes", "sha256", "resumed_bytes"}]
+    local = resolve(f"{REPO}:Q8_0")
+    assert (str(local.path), local.quantisation) == (pulled[0]["path"], "Q8_0")
+    assert run_json("verify", REPO)["files"][0]["ok"]
+    with local.path.open("r+b") as file:
+        file.seek(-10, 2)
+        file.write(b"\xff")
+    with pytest.raises(LocalrlError, match="1 of 1 files are damaged"):
+        run("verify")
+    assert run_json("rm", REPO, "--yes")["freed_bytes"] == planned["bytes"]
+    with pytest.raises(UsageError, match="nothing of"):
+        run("rm", REPO, "--yes")
+
+
+def test_a_quantisation_of_a_card_is_found_in_the_cache(server: Hub, tiny_gguf: Callable[..., Path]) -> None:
+    server.repos["Qwen/QwQ-32B-GGUF"] = {"qwq-32b-q4_k_m.gguf": tiny_gguf("whole").read_bytes()}
+    with pytest.raises(UsageError, match="localrl models pull qwq-32b:Q4_K_M"):
+        resolve("qwq-32b")
+    run("pull", "qwq-32b:q4_k_m")
+    local = resolve("qwq-32b")
+    assert (local.name, local.quantisation) == ("qwq-32b", "Q4_K_M")
+    assert local.card is not None
+    assert local.card.thinking is not None
+
+
+def test_an_mlx_folder_is_pulled_whole(server: Hub) -> None:
+    server.repos["mlx-community/Tiny-4bit"] = {
+        "config.json": json.dumps(CONFIG).encode(),
+        "tokenizer.json": b"{}",
+        "model.safetensors": b"weights",
+        "README.md": b"no",
+    }
+    assert len(run_json("pull", "mlx-community/Tiny-4bit")["files"]) == 3
+    assert run_json("fit", "mlx-community/Tiny-4bit")["models"][0]["quantisation"] == "4bit"
+    folder = resolve("mlx-community/Tiny-4bit").path
+    assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "model.safetensors"}
+
+
+def test_models_of_other_programs_are_listed(
+    monkeypatch: pytest.MonkeyPatch, home: Path, tiny_gguf: Callable[..., Path]
+) -> None:
+    model = tiny_gguf("whole")
+    studio = home / ".lmstudio" / "models" / "owner" / "repo"
+    studio.mkdir(parents=True)
+    shutil.copy(model, studio / "tiny-Q8_0.gguf")
+    monkeypatch.setenv("LLAMA_CACHE", str(home / "llama"))
+    (home / "llama").mkdir()
+    shutil.copy(model, home / "llama" / "owner_tiny-Q4_0.gguf")
+    ollama = home / ".ollama" / "models"
+    manifest = ollama / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "latest"
+    manifest.parent.mkdir(parents=True)
+    (ollama / "blobs").mkdir()
+    shutil.copy(model, ollama / "blobs" / "sha256-abc")
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:abc"}
+    manifest.write_text(json.dumps({"layers": [layer]}))
+    (manifest.parent / "broken").write_text("not json")
+    listed = {model.program: model for model in found.everything()}
+    assert set(listed) == {"LM Studio", "Ollama", "llama.cpp"}
+    assert listed["Ollama"].name == "tiny:latest"
+    assert gguf.preflight(listed["Ollama"].path).architecture == "llama"
+    assert len(run_json("ls", "--here")["files"]) == len(listed)

@@ -1,0 +1,198 @@
+"""`localrl bench` as it is typed: documents on stdout, narration on stderr, exit codes, kills and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from localrl.store.runs import Store
+from tests.scripted import write_eval, write_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "localrl", *arguments]
+
+
+def localrl(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, timeout=120, **more
+    )
+
+
+def scripted(folder: Path, *texts: str, problems: int = 10, **script: Any) -> list[str]:
+    """Arguments of `bench` for a script and an eval of sums."""
+    path = write_script(folder, *texts, **script)
+    return ["bench", str(path), str(write_eval(folder, problems)), "--backend", "scripted"]
+
+
+def keys(folder: Path) -> list[tuple[str, int]]:
+    with Store() as store:
+        run = store.find("last")
+        return [(store.problem(s.problem).id, s.index) for _, s in store.samples(run)]
+
+
+def test_stdout_is_one_json_document_and_the_progress_goes_to_stderr(tmp_path: Path) -> None:
+    done = localrl(*scripted(tmp_path, "it is 4", "it is 5"), "-k", "2", "--json")
+    assert done.returncode == 0
+    made = json.loads(done.stdout)
+    assert sum(made["evals"][0]["outcomes"].values()) == 20
+    assert "20/20" in done.stderr
+    assert f"localrl runs show {made['run']}" in done.stderr
+    again = localrl("runs", "show", made["run"], "--json")
+    assert json.loads(again.stdout) == made
+
+
+def test_without_json_a_person_reads_accuracy_interval_outcomes_and_speed(tmp_path: Path) -> None:
+    done = localrl(*scripted(tmp_path, "it is 4"), "--display", "none")
+    for words in ("accuracy   100.0 %", "95 % interval", "10 correct", "tokens/s", "first token"):
+        assert words in done.stdout
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_accuracy_below_the_minimum_is_exit_5(tmp_path: Path) -> None:
+    done = localrl(*scripted(tmp_path, "it is 5"), "--min-accuracy", "0.5")
+    assert done.returncode == 5
+    assert "below 0.5" in done.stderr
+
+
+def test_runs_are_listed_and_removed(tmp_path: Path) -> None:
+    localrl(*scripted(tmp_path), "--name", "mine")
+    listed = json.loads(localrl("runs", "ls", "--json").stdout)
+    assert [(run["name"], run["samples"], run["status"]) for run in listed] == [("mine", 10, "complete")]
+    assert localrl("runs", "rm", "mine", "--yes").returncode == 0
+    assert json.loads(localrl("runs", "ls", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["bench", "nomodel"], 2, "no model named"),
+        (["bench", "smollm2-135m", "nope"], 2, "no eval named"),
+        (["bench", "--resume", "zzz"], 2, "no run"),
+        (["bench", "--temperature", "-3"], 2, "--temperature"),
+        (["bench", "--parallel", "many"], 2, "auto"),
+        (["bench", "text.gguf"], 2, "text.gguf"),
+        (["bench", "smollm2-135m", "bad.toml"], 2, "bad.toml:4: unknown key 'max_token'; did you mean"),
+        (["bnch"], 2, "did you mean 'bench'?"),
+        (["runs", "show", "zzz"], 2, "no run"),
+    ],
+)
+def test_bad_input_gets_one_line_and_its_exit_code(
+    tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    (tmp_path / "text.gguf").write_text("hello")
+    (tmp_path / "bad.toml").write_text(
+        'name = "x"\ntitle = "x"\nversion = 1\nmax_token = 3\n[verifier]\nname = "exact"\n'
+        '[data.file]\npath = "x.jsonl"\n'
+    )
+    done = localrl(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_a_context_too_small_for_a_prompt_is_exit_2(tmp_path: Path) -> None:
+    done = localrl(*scripted(tmp_path, cells=3), "--display", "none")
+    assert done.returncode == 2
+    assert "does not fit a context of 3" in done.stderr.splitlines()[-1]
+
+
+def test_a_data_folder_that_cannot_be_written_is_exit_1(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    environment = {**os.environ, "LOCALRL_HOME": str(tmp_path / "file" / "home")}
+    done = localrl(*scripted(tmp_path), env=environment)
+    assert done.returncode == 1
+    assert "LOCALRL_HOME" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = scripted(tmp_path, "one two three it is 4", problems=200, real_s=0.01)
+    with subprocess.Popen(
+        command(*arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as app:
+        wait_for_samples(3)
+        app.send_signal(signal.SIGINT)
+        _, narration = app.communicate(timeout=30)
+    assert app.returncode == 130
+    done = keys(tmp_path)
+    assert 3 <= len(done) < 200
+    resume = next(line for line in narration.splitlines() if "--resume" in line)
+    assert localrl(*resume.split("localrl ")[-1].split()).returncode == 0
+    assert sorted(keys(tmp_path)) == sorted((f"p{i}", 0) for i in range(200))
+
+
+def wait_for_samples(count: int, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with Store() as store:
+            found = store.connection.execute("SELECT COUNT(*) FROM samples").fetchone()[0]
+        if found >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError("no samples came")
+
+
+PROBLEMS = 400
+
+
+def kill_randomly(tmp_path: Path, whom: str, times: int) -> None:
+    """Start or resume a run, and kill the app or its worker at a random moment, again and again."""
+    dice = random.Random(11)
+    arguments = [*scripted(tmp_path, "one two three it is 4", problems=PROBLEMS, real_s=0.004), "-k", "2"]
+    for _ in range(times):
+        counted = counted_so_far()
+        with subprocess.Popen(
+            command(*arguments), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        ) as app:
+            wait_for_samples(min(len(counted) + 1, 2 * PROBLEMS), seconds=60)
+            time.sleep(dice.random() / 4)
+            if whom == "worker":
+                for child in psutil.Process(app.pid).children():
+                    if "localrl.engine.worker" in " ".join(child.cmdline()):
+                        child.kill()
+                time.sleep(dice.random())
+            app.kill()
+        assert counted <= counted_so_far(), "a sample that had been counted was made again or lost"
+        arguments = ["bench", "--resume", "last"]
+    assert localrl("bench", "--resume", "last", "--display", "none").returncode == 0
+    assert sorted(keys(tmp_path)) == sorted((f"p{i}", k) for i in range(PROBLEMS) for k in (0, 1))
+
+
+def counted_so_far() -> set[tuple[int, int, float]]:
+    """Problem, index and time of every judged sample: made again, it would have another time."""
+    with Store() as store:
+        rows = store.connection.execute("SELECT problem, idx, ended FROM samples WHERE outcome NOT NULL")
+        return set(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["app", "worker"])
+def test_killed_at_random_moments_every_sample_is_there_once(tmp_path: Path, whom: str) -> None:
+    kill_randomly(tmp_path, whom, times=10)
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    localrl(*scripted(tmp_path))
+    done = localrl("bench", "--resume", "last", "--max-tokens", "5")
+    assert done.returncode == 2
+    assert "--max-tokens cannot be changed" in done.stderr

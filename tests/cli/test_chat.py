@@ -1,0 +1,59 @@
+"""`localrl chat` as a script sees it: the answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps({"texts": ["<think>let me see</think>It is 7."]}))
+    return path
+
+
+def chat(script: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "localrl", "chat", str(script), "--backend", "scripted", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LOCALRL_HOME": str(script.parent)},
+        timeout=120,
+    )
+
+
+def test_the_answer_is_on_stdout_and_the_reasoning_on_stderr(script: Path) -> None:
+    done = chat(script, "-p", "-", stdin="How much?")
+    assert (done.returncode, done.stdout) == (0, "It is 7.\n")
+    assert "let me see" in done.stderr
+    assert "tokens/s" in done.stderr
+
+
+def test_json_is_one_document_with_answer_thinking_and_figures(script: Path) -> None:
+    made = json.loads(chat(script, "-p", "How much?", "--json").stdout)
+    assert (made["answer"], made["thinking"], made["finish"]) == ("It is 7.", "let me see", "stop")
+    assert made["tokens"]["thinking"] > 0
+    assert made["ttft_s"] is not None
+
+
+def test_lines_of_a_pipe_are_one_conversation(script: Path) -> None:
+    done = chat(script, "--json", stdin="one\ntwo\n")
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(replies) == 2
+    assert replies[0]["chat"] == replies[1]["chat"]
+
+
+def test_an_empty_prompt_is_refused(script: Path) -> None:
+    done = chat(script, "-p", "-", stdin="  \n")
+    assert done.returncode == 2
+    assert "empty" in done.stderr

@@ -1,0 +1,130 @@
+"""The worker process answers, dies, comes back, and never loses or doubles a sample."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from localrl.chat import Message
+from localrl.engine.client import EngineClient, Restarted
+from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
+from localrl.errors import Unavailable, UsageError
+from localrl.sampling import Sampling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def engine(folder: Path, parallel: int = 4, **script: Any) -> EngineClient:
+    (folder / "script.json").write_text(json.dumps(script))
+    return EngineClient(
+        EngineSettings(backend="scripted", model=str(folder / "script.json"), parallel=parallel),
+        log=folder / "worker.log",
+    )
+
+
+def group(name: str, k: int = 1, max_tokens: int = 100) -> Group:
+    prompt = (Message(role="user", content="how much is it"),)
+    samples = tuple(SampleRequest(f"{name}.{i}", i) for i in range(k))
+    return Group(name, prompt, samples, Sampling(max_tokens=max_tokens))
+
+
+def collect(client: EngineClient, seconds: float = 30.0) -> tuple[dict[str, Finished], int]:
+    """Everything until nothing is in flight: ends by sample, and the number of restarts."""
+    ends: dict[str, Finished] = {}
+    restarts = 0
+    deadline = time.monotonic() + seconds
+    while client.in_flight:
+        assert time.monotonic() < deadline, "the engine hangs"
+        for event in client.events(timeout=1.0):
+            if isinstance(event, Finished):
+                assert event.sample not in ends, "a sample ended twice"
+                ends[event.sample] = event
+            restarts += isinstance(event, Restarted)
+    return ends, restarts
+
+
+def test_a_group_goes_in_and_every_sample_comes_out(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["one two three", "four"]) as client:
+        assert client.info.backend == "scripted"
+        client.submit(group("g", k=4))
+        ends, _ = collect(client)
+    assert [ends[f"g.{i}"].text for i in range(4)] == ["one two three", "four"] * 2
+    assert [ends[f"g.{i}"].shared_tokens for i in range(4)] == [0, 4, 4, 4]
+
+
+def test_a_killed_worker_comes_back_and_every_sample_ends_once(tmp_path: Path) -> None:
+    dice = random.Random(7)
+    with engine(tmp_path, texts=["a b c d e f g h"], real_s=0.002) as client:
+        for i in range(40):
+            client.submit(group(f"g{i}", k=2))
+        time.sleep(0.02 + dice.random() * 0.05)
+        os.kill(client.worker_pid, signal.SIGKILL)
+        ends, restarts = collect(client)
+    assert restarts == 1
+    assert len(ends) == 80
+    assert {end.reason for end in ends.values()} == {FinishReason.STOP}
+
+
+def test_a_prompt_that_kills_the_worker_fails_alone(tmp_path: Path) -> None:
+    with engine(tmp_path, parallel=1, texts=["fine", "poison"], die_on=["poison"]) as client:
+        for i in range(3):
+            client.submit(group(f"g{i}", k=1))
+        client.submit(Group("bad", "x", (SampleRequest("bad.1", 1),)))
+        client.submit(group("last"))
+        ends, restarts = collect(client)
+    assert restarts == 3
+    assert ends.pop("bad.1").reason is FinishReason.ERROR
+    assert {end.text for end in ends.values()} == {"fine"}
+
+
+def test_an_engine_that_dies_of_everything_is_given_up(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["poison"], die_on=["poison"]) as client:
+        for i in range(9):
+            client.submit(group(f"g{i}"))
+        with pytest.raises(Unavailable, match="dies of every prompt"):
+            collect(client)
+
+
+def test_cancelling_and_pausing_take_effect_while_it_runs(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["word " * 100_000], real_s=0.001) as client:
+        client.submit(group("g", k=2, max_tokens=90_000))
+        client.events(timeout=5)
+        client.pause()
+        while client.events(timeout=0.3):
+            pass
+        client.cancel("g.0")
+        client.pause(paused=False)
+        end = next(event for _ in range(1000) for event in client.events(1) if isinstance(event, Finished))
+        assert (end.sample, end.reason) == ("g.0", FinishReason.CANCELLED)
+        assert client.in_flight == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="script"):
+        EngineClient(EngineSettings(backend="scripted", model="/nowhere"), log=tmp_path / "log")
+
+
+def test_a_worker_that_dies_while_loading_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
+    with pytest.raises(Unavailable, match="died"):
+        EngineClient(EngineSettings(backend="scripted", model="x"), log=tmp_path / "log")
+
+
+def test_the_worker_ends_when_the_app_is_gone(tmp_path: Path) -> None:
+    client = engine(tmp_path, texts=["word " * 100_000], real_s=0.001)
+    client.submit(group("g", max_tokens=90_000))
+    client.events(timeout=5)
+    assert client._process.stdin is not None
+    client._process.stdin.close()
+    assert client._process.wait(timeout=5) == 0
+    client.close()

@@ -1,0 +1,113 @@
+"""The real library on the starter model: shared prompts, setting aside, seeds, special tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from localrl.catalog.resolve import resolve
+from localrl.chat import Message, ThinkingTags
+from localrl.engine.device import Batch
+from localrl.engine.llamacpp import LlamaDevice
+from localrl.engine.memory import common_prefix
+from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
+from localrl.engine.scheduler import Scheduler
+from localrl.errors import UsageError
+from localrl.sampling import Sampling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+WARM = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05, max_tokens=24)
+
+
+def ask(name: str, text: str, k: int = 1, sampling: Sampling = WARM) -> Group:
+    samples = tuple(SampleRequest(f"{name}.{i}", seed=i) for i in range(k))
+    return Group(name, (Message(role="user", content=text),), samples, sampling)
+
+
+def answers(groups: list[Group], parallel: int = 4, context: int = 2048) -> tuple[dict[str, Finished], int]:
+    """What the starter says, and the most streams that were set aside at once."""
+    device = LlamaDevice(
+        EngineSettings(model=str(resolve("smollm2-135m").path), context=context, cache_type="f16")
+    )
+    scheduler = Scheduler(device, parallel)
+    for group in groups:
+        scheduler.submit(group)
+    ends: dict[str, Finished] = {}
+    aside = 0
+    while scheduler.busy:
+        ends.update({e.sample: e for e in scheduler.step() if isinstance(e, Finished)})
+        aside = max(aside, scheduler.step_load.set_aside)
+    scheduler.close()
+    return ends, aside
+
+
+def agreement(a: str, b: str) -> int:
+    return common_prefix([*map(ord, a)], [*map(ord, b)], min(len(a), len(b)))
+
+
+def test_a_group_shares_one_prefill_and_its_samples_differ_by_seed() -> None:
+    ends, _ = answers([ask("g", "Tell me a story about a fox.", k=4)])
+    assert sorted(end.prompt_tokens - end.shared_tokens for end in ends.values())[:3] == [0, 0, 0]
+    assert len({end.text for end in ends.values()}) == 4
+    again, _ = answers([ask("g", "Tell me a story about a fox.", k=4)])
+    assert {n: e.text for n, e in again.items()} == {n: e.text for n, e in ends.items()}
+
+
+def test_streams_set_aside_in_a_small_pool_all_end_by_themselves() -> None:
+    greedy = Sampling(max_tokens=90)
+    groups = [ask(f"g{i}", f"Tell me a long story about the number {i}.", sampling=greedy) for i in range(8)]
+    large, none = answers(groups, parallel=8, context=4096)
+    small, some = answers(groups, parallel=8, context=256)
+    assert none == 0
+    assert some > 0
+    assert set(small) == set(large)
+    assert all(e.reason in (FinishReason.STOP, FinishReason.LENGTH) for e in small.values())
+    # Cells in another order are summed in another order, so texts part ways, but not at once.
+    agreeing = [agreement(small[name].text, large[name].text) for name in large]
+    assert sum(length >= 40 for length in agreeing) >= 6
+
+
+def test_saved_cells_come_back_as_they_were() -> None:
+    device = LlamaDevice(EngineSettings(model=str(resolve("smollm2-135m").path), context=512))
+
+    def logits(tokens: list[int], position: int, sequence: int) -> np.ndarray:
+        batch = Batch()
+        batch.add(tokens, position, sequence, output=True)
+        assert device.decode(batch)
+        row: np.ndarray = device.logits(len(tokens) - 1)
+        return row
+
+    tokens, _ = device.encode(ask("g", "Tell me a story about a fox."))
+    last = int(logits(tokens, 0, 0).argmax())
+    device.share(0, 1, len(tokens))
+    state = device.save(1)
+    device.remove(1)
+    expected = logits([last], len(tokens), 0)
+    assert device.restore(1, state)
+    assert np.array_equal(logits([last], len(tokens), 1), expected)
+    device.close()
+
+
+def test_special_tokens_are_not_text_unless_they_are_the_thinking_tags() -> None:
+    model = str(resolve("smollm2-135m").path)
+    plain = LlamaDevice(EngineSettings(model=model, context=256))
+    tags = ThinkingTags(open="<|im_start|>", close="<|im_end|>")
+    tagged = LlamaDevice(EngineSettings(model=model, context=256, tags=tags))
+    (token,) = plain._tokenize("<|im_start|>", add_special=False)
+    assert (plain.piece(token), tagged.piece(token)) == (b"", b"<|im_start|>")
+    plain.close()
+    tagged.close()
+
+
+@pytest.mark.parametrize("content", [b"hello", b"GGUF" + bytes(100)])
+def test_a_file_that_is_no_model_is_refused_before_llama_cpp_sees_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"model\.gguf"):
+        LlamaDevice(EngineSettings(model=str(path)))

@@ -1,0 +1,180 @@
+"""The scheduler keeps every promise of the engine on a device that checks each of its calls."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from localrl.engine.protocol import Event, Finished, FinishReason, Group, SampleRequest, Started, Text
+from localrl.engine.scheduler import Scheduler
+from localrl.sampling import Sampling
+from tests.engine.fake_device import FakeDevice, expected
+
+
+def group(name: str, prompt: tuple[int, ...] | str, k: int = 1, max_tokens: int = 50) -> Group:
+    samples = tuple(SampleRequest(f"{name}.{i}", seed=i) for i in range(k))
+    return Group(name, prompt, samples, Sampling(max_tokens=max_tokens), loop_guard=False)
+
+
+def run(scheduler: Scheduler, steps: int = 5_000) -> list[Event]:
+    events: list[Event] = []
+    for _ in range(steps):
+        if not scheduler.busy:
+            return events
+        events += scheduler.step()
+    raise AssertionError("the scheduler never came to an end")
+
+
+def finished(events: list[Event]) -> dict[str, Finished]:
+    ends = [event for event in events if isinstance(event, Finished)]
+    assert len({end.sample for end in ends}) == len(ends), "a sample ended twice"
+    return {end.sample: end for end in ends}
+
+
+def said(end: Finished) -> list[int]:
+    return [int(word) for word in end.text.split()]
+
+
+PROMPT = tuple(range(1, 30))
+
+
+def test_every_stream_says_what_it_would_say_alone() -> None:
+    device = FakeDevice()
+    scheduler = Scheduler(device, parallel=8)
+    for i in range(20):
+        scheduler.submit(group(f"g{i}", (*PROMPT, i + 1), k=3))
+    ends = finished(run(scheduler))
+    for i in range(20):
+        for seed in range(3):
+            assert said(ends[f"g{i}.{seed}"]) == expected((*PROMPT, i + 1), seed, 50)
+    assert device.samplers == 0
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    cells=st.integers(150, 600),
+    parallel=st.integers(1, 20),
+    partial=st.booleans(),
+    prompts=st.lists(
+        st.tuples(st.integers(1, 60), st.integers(1, 4), st.integers(1, 50)), min_size=1, max_size=12
+    ),
+)
+def test_no_sample_is_lost_cut_or_changed_however_small_the_pool(
+    cells: int, parallel: int, partial: bool, prompts: list[tuple[int, int, int]]
+) -> None:
+    device = FakeDevice(cells, sequences=40, partial=partial)
+    scheduler = Scheduler(device, parallel)
+    for i, (length, k, limit) in enumerate(prompts):
+        scheduler.submit(group(f"g{i}", PROMPT[:20] + tuple(range(30, 30 + length)), k, limit))
+    ends = finished(run(scheduler))
+    for i, (length, k, limit) in enumerate(prompts):
+        for seed in range(k):
+            prompt = PROMPT[:20] + tuple(range(30, 30 + length))
+            assert said(ends[f"g{i}.{seed}"]) == expected(prompt, seed, limit)
+            assert ends[f"g{i}.{seed}"].reason in (FinishReason.STOP, FinishReason.LENGTH)
+    assert device.samplers == 0
+
+
+def test_streams_are_set_aside_when_cells_run_out_and_end_the_same() -> None:
+    device = FakeDevice(cells=150, end_every=10**9)
+    scheduler = Scheduler(device, parallel=16)
+    for i in range(16):
+        scheduler.submit(group(f"g{i}", (i + 1, *PROMPT[:8]), max_tokens=60))
+    events: list[Event] = []
+    aside = 0
+    while scheduler.busy:
+        events += scheduler.step()
+        aside = max(aside, scheduler.step_load.set_aside)
+    ends = finished(events)
+    assert aside > 0
+    for i in range(16):
+        assert said(ends[f"g{i}.0"]) == expected((i + 1, *PROMPT[:8]), 0, 60, 10**9)
+
+
+def test_the_samples_of_a_group_share_one_prefill() -> None:
+    device = FakeDevice(end_every=10**9)
+    scheduler = Scheduler(device, parallel=16)
+    scheduler.submit(group("g", PROMPT, k=16, max_tokens=1))
+    ends = finished(run(scheduler))
+    assert device.computed == len(PROMPT)
+    assert sorted(end.shared_tokens for end in ends.values()) == [0] + 15 * [len(PROMPT)]
+
+
+def test_a_common_preamble_is_computed_once_over_many_problems() -> None:
+    device = FakeDevice()
+    scheduler = Scheduler(device, parallel=4)
+    preamble = tuple(range(1, 61))
+    for i in range(10):
+        scheduler.submit(group(f"g{i}", (*preamble, 70 + i, 71 + i), max_tokens=1))
+    ends = finished(run(scheduler))
+    assert device.computed == len(preamble) + 10 * 2
+    assert sum(end.prompt_tokens - end.shared_tokens for end in ends.values()) == device.computed
+
+
+def test_a_long_prompt_never_stalls_running_streams() -> None:
+    device = FakeDevice(batch=32, end_every=10**9)
+    scheduler = Scheduler(device, parallel=4)
+    scheduler.submit(group("short", PROMPT[:5], max_tokens=40))
+    scheduler.step()
+    scheduler.submit(group("long", tuple(i % 90 + 1 for i in range(600)), max_tokens=1))
+    for _ in range(10):
+        texts = [event.sample for event in scheduler.step() if isinstance(event, Text)]
+        assert texts == ["short.0"]
+    decoding, total = device.batches[-1]
+    assert decoding == 1
+    assert total > 1, "the long prompt moves on beside the short stream"
+
+
+def test_cancelling_takes_effect_within_one_step_and_frees_the_cells() -> None:
+    device = FakeDevice(end_every=10**9)
+    scheduler = Scheduler(device, parallel=2)
+    scheduler.submit(group("a", PROMPT, k=2, max_tokens=500))
+    scheduler.submit(group("b", PROMPT[:9], k=2, max_tokens=500))
+    for _ in range(5):
+        scheduler.step()
+    scheduler.cancel("a.1")
+    scheduler.cancel("b")
+    ends = finished(scheduler.step())
+    assert {name: end.reason for name, end in ends.items()} == dict.fromkeys(
+        ["a.1", "b.0", "b.1"], FinishReason.CANCELLED
+    )
+    assert said(ends["a.1"]) == expected(PROMPT, 1, 500, 10**9)[: len(said(ends["a.1"]))] != []
+    scheduler.cancel("a")
+    scheduler.step()
+    assert not scheduler.busy
+    assert device.samplers == 0
+
+
+def test_a_stream_that_fills_the_whole_pool_ends_as_context() -> None:
+    scheduler = Scheduler(FakeDevice(cells=64, end_every=10**9), parallel=4)
+    scheduler.submit(group("a", PROMPT, k=2, max_tokens=500))
+    ends = finished(run(scheduler))
+    assert [end.reason for end in ends.values()] == [FinishReason.CONTEXT] * 2
+    assert all(len(said(end)) >= 64 - len(PROMPT) - 1 for end in ends.values())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"), [("bad", "refused"), ((), "empty"), (tuple(range(64)), "does not fit")]
+)
+def test_an_impossible_prompt_fails_its_samples_in_words(prompt: tuple[int, ...] | str, words: str) -> None:
+    scheduler = Scheduler(FakeDevice(cells=64), parallel=4)
+    scheduler.submit(group("a", prompt, k=2))
+    scheduler.submit(group("b", PROMPT))
+    ends = finished(run(scheduler))
+    assert ends["a.0"].reason is ends["a.1"].reason is FinishReason.REFUSED
+    assert words in ends["a.0"].error
+    assert ends["b.0"].reason is not FinishReason.REFUSED
+
+
+def test_tokens_counted_are_tokens_computed() -> None:
+    device = FakeDevice()
+    scheduler = Scheduler(device, parallel=8)
+    for i in range(5):
+        scheduler.submit(group(f"g{i}", (*PROMPT, i + 40), k=2))
+    events = run(scheduler)
+    ends = finished(events)
+    load = scheduler.step_load
+    assert load.prefill_tokens == sum(end.prompt_tokens - end.shared_tokens for end in ends.values())
+    assert load.generated_tokens == sum(end.answer_tokens for end in ends.values())
+    assert sum(isinstance(event, Started) for event in events) == 10

@@ -1,0 +1,466 @@
+"""Servers that misbehave cost their samples an `engine_error` and a clear line, never a hang or a crash."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from localrl.chat import Message, ThinkingTags
+from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
+from localrl.engine.server import Patience, ServerBackend
+from localrl.engine.thinking import split
+from localrl.errors import Unavailable, UsageError
+from localrl.sampling import Sampling
+from tests.engine.hostile_server import MODEL, Conversation, HostileServer, hostile, nap
+from tests.engine.subjects import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QUICK = Patience(
+    first_token_s=1.0,
+    next_token_s=1.0,
+    broken_tries=2,
+    tries=4,
+    first_retry_s=0.01,
+    longest_retry_s=0.02,
+    outage_s=3.0,
+)
+
+
+def backend_for(
+    *servers: HostileServer, parallel: int | None = 4, patience: Patience = QUICK
+) -> ServerBackend:
+    endpoints = tuple(server.url for server in servers)
+    settings = EngineSettings("server", MODEL, parallel=parallel, endpoints=endpoints)
+    return ServerBackend(settings, patience)
+
+
+def group(name: str = "g", k: int = 1, tokens: int = 50, **more: Any) -> Group:
+    prompt = (Message(role="user", content="say it"),)
+    samples = tuple(SampleRequest(f"{name}.{i}", 10 + i) for i in range(k))
+    return Group(name, prompt, samples, Sampling(temperature=0.5, max_tokens=tokens), **more)
+
+
+def ends(*servers: HostileServer, groups: tuple[Group, ...] | None = None, **how: Any) -> dict[str, Finished]:
+    backend = backend_for(*servers, **how)
+    try:
+        found = run(backend, groups or (group(),))
+        return {name: outcome.finished for name, outcome in found.items()}
+    finally:
+        backend.close()
+
+
+def garbage(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    to.send(b"data: {]]] this is no JSON\x1b[2J\n\n")
+
+
+def half_a_stream(to: Conversation) -> None:
+    to.begin()
+    to.text("so far ")
+
+
+def error_in_a_200(to: Conversation) -> None:
+    to.begin(kind="application/json")
+    to.send(json.dumps({"error": {"message": "CUDA out of memory", "code": 500}}).encode())
+
+
+def error_in_the_stream(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    to.event({"error": {"message": "the engine core died"}})
+
+
+def without_end(to: Conversation) -> None:
+    to.begin()
+    for _ in range(100_000):
+        to.text("and ")
+
+
+def pings_without_end(to: Conversation) -> None:
+    to.begin()
+    for _ in range(200):
+        to.send(b": ping\n\ndata: {}\n\n")
+        nap(0.05)
+
+
+def silence(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    nap(8)
+
+
+def negative_count(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    to.finish()
+    to.usage(-4)
+
+
+def enormous_count(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    to.finish()
+    to.usage(10**12)
+
+
+def no_count(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    to.finish()
+    to.usage("many")
+
+
+def long_line(to: Conversation) -> None:
+    to.begin()
+    to.send(b'data: {"choices": [{"delta": {"content": "')
+    block = b"x" * (1 << 20)
+    for _ in range(1000):
+        to.send(block)
+
+
+def web_page(to: Conversation) -> None:
+    to.begin(kind="text/html")
+    to.send(b"<html><body>Please log in</body></html>")
+
+
+def wrong_types(to: Conversation) -> None:
+    to.begin()
+    to.event({"choices": [{"index": 0, "delta": {"content": {"text": ["so"]}}}]})
+
+
+def another_text(to: Conversation) -> None:
+    to.begin()
+    to.text("so ", index=7)
+
+
+def deep_nesting(to: Conversation) -> None:
+    to.begin()
+    to.send(b"data: " + b"[" * 200_000 + b"\n\n")
+
+
+def filtered(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    to.finish("content_filter")
+
+
+def much_text_in_one_piece(to: Conversation) -> None:
+    to.begin()
+    to.text("x" * 900_000)
+    to.finish()
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        (garbage, "no sense"),
+        (half_a_stream, "ended before"),
+        (error_in_a_200, "CUDA out of memory"),
+        (error_in_the_stream, "engine core died"),
+        (without_end, "more text than"),
+        (pings_without_end, "no text for too long"),
+        (silence, "no text for too long"),
+        (negative_count, "no sense"),
+        (enormous_count, "counts 1000000000000 tokens"),
+        (no_count, "no sense"),
+        (long_line, "a line of more than"),
+        (web_page, "Please log in"),
+        (wrong_types, "no sense"),
+        (another_text, "was not asked for"),
+        (deep_nesting, "no sense"),
+        (filtered, "content_filter"),
+        (much_text_in_one_piece, "more text than"),
+    ],
+)
+def test_a_hostile_answer_is_an_error_with_a_clear_line(
+    script: Callable[[Conversation], None], says: str
+) -> None:
+    with hostile(script) as server:
+        end = ends(server)["g.0"]
+    assert end.reason is FinishReason.ERROR
+    assert says in end.error
+    assert end.error.startswith(server.url)
+    assert end.error.isprintable()
+    assert len(end.error) < 600
+    assert len(server.requests) == QUICK.broken_tries
+
+
+def test_a_line_of_a_gigabyte_takes_no_memory() -> None:
+    unit = 1 if sys.platform == "darwin" else 1024
+    before = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with hostile(long_line) as server:
+        ends(server)
+    assert unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 20
+
+
+def test_a_broken_answer_is_tried_again_and_counts_once() -> None:
+    with hostile(half_a_stream, Conversation.good) as server:
+        backend = backend_for(server)
+        found = run(backend, [group()])["g.0"]
+        backend.close()
+    assert (found.reason, found.text, found.starts) == (FinishReason.STOP, "all is well", 2)
+    assert found.finished.answer_tokens == 3
+    assert "".join(text.text for text in found.texts) == "all is well"
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_an_overloaded_server_is_asked_again_later(status: int) -> None:
+    def overloaded(to: Conversation) -> None:
+        to.begin(status, "application/json", Retry_After="0")
+
+    with hostile(overloaded, overloaded, Conversation.good) as server:
+        assert ends(server)["g.0"].text == "all is well"
+
+
+def test_a_dead_endpoint_is_left_out_and_its_samples_go_elsewhere() -> None:
+    with hostile(Conversation.good) as alive, hostile(Conversation.good) as dead:
+        backend = backend_for(alive, dead)
+        dead.close()
+        found = run(backend, [group(f"g{i}") for i in range(12)])
+        backend.close()
+    assert len(found) == 12
+    assert {outcome.text for outcome in found.values()} == {"all is well"}
+
+
+def test_an_endpoint_that_is_dead_from_the_beginning_does_not_stop_the_run() -> None:
+    with hostile(Conversation.good) as alive, hostile(Conversation.good) as dead:
+        dead.close()
+        assert ends(dead, alive)["g.0"].text == "all is well"
+
+
+def test_without_any_endpoint_the_engine_gives_up_in_words() -> None:
+    with hostile(Conversation.good) as server:
+        backend = backend_for(server, patience=Patience(first_retry_s=0.01, tries=1000, outage_s=1.0))
+        server.close()
+        with pytest.raises(Unavailable, match="no endpoint"):
+            run(backend, [group(k=3)])
+        backend.close()
+        with pytest.raises(Unavailable, match="connection failed"):
+            backend_for(server)
+
+
+def test_a_request_that_the_server_rejects_is_refused_with_its_words() -> None:
+    def rejects(to: Conversation) -> None:
+        to.begin(400, "application/json")
+        to.send(b'{"error": {"message": "maximum context length is 4096 tokens"}}')
+
+    with hostile(rejects) as server:
+        end = ends(server)["g.0"]
+    assert end.reason is FinishReason.REFUSED
+    assert "4096 tokens" in end.error
+    assert len(server.requests) == 1
+
+
+def test_fields_that_a_server_does_not_know_are_left_out_unless_they_matter() -> None:
+    def strict(to: Conversation) -> None:
+        if unknown := {"min_p", "top_k", "stream_options"} & to.body.keys():
+            to.begin(400, "application/json")
+            to.send(json.dumps({"error": {"message": f"unknown argument {min(unknown)}"}}).encode())
+        else:
+            to.good()
+
+    matters = Group(
+        "m",
+        (Message(role="user", content="x"),),
+        (SampleRequest("m.0", 1),),
+        Sampling(temperature=1.0, top_k=20, max_tokens=9),
+    )
+    with hostile(strict) as server:
+        patience = Patience(first_retry_s=0.01, longest_retry_s=0.02)
+        found = ends(server, groups=(group(),), patience=patience)
+        assert found["g.0"].text == "all is well"
+        refused = ends(server, groups=(matters,), patience=patience)["m.0"]
+    assert refused.reason is FinishReason.REFUSED
+    assert "top_k" in refused.error
+
+
+def test_length_is_length_and_usage_is_believed() -> None:
+    def cut(to: Conversation) -> None:
+        to.begin()
+        to.text("a b c d")
+        to.finish("length")
+        to.usage(40, prompt=12)
+        to.done()
+
+    with hostile(cut) as server:
+        end = ends(server)["g.0"]
+    assert (end.reason, end.answer_tokens, end.prompt_tokens) == (FinishReason.LENGTH, 40, 12)
+    assert not end.estimated
+
+
+def test_without_usage_tokens_are_counted_and_marked() -> None:
+    def silent_about_tokens(to: Conversation) -> None:
+        to.begin()
+        for word in ("one ", "two ", "three"):
+            to.text(word)
+        to.finish()
+        to.done()
+
+    with hostile(silent_about_tokens) as server:
+        end = ends(server)["g.0"]
+    assert end.answer_tokens == 3
+    assert end.estimated
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_in_a_field_of_its_own_is_thinking(name: str) -> None:
+    tags = ThinkingTags()
+
+    def reasons(to: Conversation) -> None:
+        to.begin()
+        for word in ("let me ", "see"):
+            to.event({"choices": [{"index": 0, "delta": {name: word}}]})
+        to.text("it is 4")
+        to.finish()
+        to.event({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 30}})
+        to.done()
+
+    with hostile(reasons) as server:
+        backend = backend_for(server)
+        found = run(backend, [group(thinking=tags)])["g.0"]
+        backend.close()
+    parts = split(found.text, tags, found.finished.starts_thinking)
+    assert (parts.thinking, parts.answer) == ("let me see", "it is 4")
+    assert [(text.thinking, text.text) for text in found.texts] == [
+        (True, "let me "),
+        (True, "see"),
+        (False, "it is 4"),
+    ]
+    assert (found.finished.thinking_tokens, found.finished.answer_tokens) == (20, 10)
+
+
+def test_a_closing_tag_alone_shows_that_the_template_opened_it() -> None:
+    tags = ThinkingTags()
+    with hostile(lambda to: to.good("let me see", "</think>", "it is 4")) as server:
+        backend = backend_for(server)
+        first = run(backend, [group("a", thinking=tags)])["a.0"]
+        second = run(backend, [group("b", thinking=tags)])["b.0"]
+        backend.close()
+    for outcome in (first, second):
+        assert split(outcome.text, tags, outcome.finished.starts_thinking).answer == "it is 4"
+        assert outcome.finished.thinking_tokens == 2
+    assert [text.thinking for text in second.texts] == [True, False]
+
+
+def test_vllm_is_asked_for_all_samples_of_a_group_at_once() -> None:
+    def several(to: Conversation) -> None:
+        to.begin()
+        for word in range(3):
+            for index in range(to.body["n"]):
+                chunk = {"index": index, "delta": {"content": f"{index}{word} "}}
+                counted = {"prompt_tokens": 9, "completion_tokens": 2 * (word + 1)}
+                to.event({"choices": [chunk], "usage": counted})
+        for index in range(to.body["n"]):
+            to.finish(index=index)
+        to.usage(6 * to.body["n"], prompt=9)
+        to.done()
+
+    with hostile(several, owner="vllm") as server:
+        found = ends(server, groups=(group(k=4),), parallel=8)
+    assert [body["n"] for body in server.requests] == [4]
+    assert [found[f"g.{i}"].text for i in range(4)] == [f"{i}0 {i}1 {i}2 " for i in range(4)]
+    assert {end.answer_tokens for end in found.values()} == {6}
+    assert not any(end.estimated for end in found.values())
+
+
+def test_samples_left_over_by_a_broken_group_are_asked_for_again() -> None:
+    def only_two(to: Conversation) -> None:
+        to.begin()
+        for index in range(2):
+            to.text("first time", index=index)
+            to.finish(index=index)
+
+    def the_rest(to: Conversation) -> None:
+        to.begin()
+        for index in range(to.body["n"]):
+            to.text("second time", index=index)
+            to.finish(index=index)
+        to.done()
+
+    with hostile(only_two, the_rest, owner="vllm") as server:
+        found = ends(server, groups=(group(k=4),), parallel=8)
+    assert [found[f"g.{i}"].text for i in range(4)] == ["first time"] * 2 + ["second time"] * 2
+    assert [body["n"] for body in server.requests] == [4, 2]
+
+
+def test_samples_have_their_own_seeds_and_all_settings_are_sent() -> None:
+    with hostile(Conversation.good) as server:
+        ends(server, groups=(group(k=3),))
+    assert sorted(body["seed"] for body in server.requests) == [10, 11, 12]
+    assert {"temperature", "top_p", "top_k", "min_p", "max_tokens"} <= server.requests[0].keys()
+
+
+def test_no_more_requests_run_than_asked_for() -> None:
+    def slow(to: Conversation) -> None:
+        nap(0.05)
+        to.good()
+
+    with hostile(slow) as server:
+        ends(server, groups=(group(k=9),), parallel=3)
+    assert 1 < server.most_running <= 3
+
+
+def test_the_number_of_streams_is_found_within_the_bound() -> None:
+    def steady(to: Conversation) -> None:
+        to.begin()
+        for _ in range(60):
+            to.text("word ")
+            nap(0.02)
+        to.finish()
+        to.done()
+
+    with hostile(steady) as server:
+        backend = backend_for(server, parallel=None)
+        for i in range(400):
+            backend.submit(group(f"g{i}", tokens=100, loop_guard=False))
+        began = time.monotonic()
+        while server.most_running <= 8 and time.monotonic() - began < 60:
+            backend.step()
+        backend.close()
+    assert server.most_running > 8
+
+
+def test_the_key_comes_from_the_environment_and_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = "sk-secret-123456"
+    monkeypatch.setenv("LOCALRL_API_KEY", key)
+
+    def denies(to: Conversation) -> None:
+        to.begin(401, "application/json")
+        to.send(f'{{"error": "wrong key {key}"}}'.encode())
+
+    with hostile(denies) as server:
+        backend = backend_for(server, patience=Patience(tries=2))
+        end = run(backend, [group()])["g.0"].finished
+        described = repr(backend.info)
+        backend.close()
+    assert all(headers["Authorization"] == f"Bearer {key}" for headers in server.headers)
+    assert end.reason is FinishReason.ERROR
+    assert "LOCALRL_API_KEY" in end.error
+    shown = capfd.readouterr()
+    assert key not in end.error + described + shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host/v1", "host:8000", "http://user:password@host/v1", "http://host/v1?key=1", "http://"]
+)
+def test_what_is_no_endpoint_is_refused(url: str) -> None:
+    with pytest.raises(UsageError):
+        ServerBackend(EngineSettings("server", MODEL, endpoints=(url,)))
+
+
+def test_a_model_that_is_not_served_is_refused_by_name() -> None:
+    with hostile(Conversation.good, models=("a/qwq-32b", "b/llama-8b")) as server:
+        settings = EngineSettings("server", "tiny-model", endpoints=(server.url,))
+        with pytest.raises(UsageError, match="qwq-32b"):
+            ServerBackend(settings)
+        ServerBackend(EngineSettings("server", "QwQ-32B", endpoints=(server.url,))).close()

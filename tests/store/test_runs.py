@@ -1,0 +1,193 @@
+"""The store keeps what it was given, once; survives a full disk; and does not slow with its size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from localrl.errors import StoreError, UsageError
+from localrl.store import db, sums
+from localrl.store.runs import Run, Sample, Store, is_locked, lock
+from localrl.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store() as opened:
+        yield opened
+
+
+def sample(problem: int, index: int, outcome: str | None = "correct", text: str = "it is 4") -> Sample:
+    return Sample(
+        problem=problem,
+        index=index,
+        seed=7,
+        finish="stop",
+        prompt_tokens=10,
+        shared_tokens=0,
+        thinking_tokens=2,
+        answer_tokens=3,
+        ttft_s=0.5,
+        tokens_per_s=20.0,
+        text=text,
+        starts_thinking=False,
+        outcome=outcome,
+        score=1.0,
+    )
+
+
+def new_run(store: Store, problems: int = 2, name: str = "") -> tuple[Run, list[int]]:
+    run = store.create_run({"plan": {}}, name)
+    rows = [(f"p{i}", [{"role": "user", "content": "2+2"}], "4", {"a": 1}) for i in range(problems)]
+    return run, store.add_problems(run, 0, rows)
+
+
+def test_a_sample_comes_back_as_it_went_in(store: Store) -> None:
+    run, (first, _) = new_run(store)
+    given = sample(first, 3, text="π ≈ 3.14\x00\ud7ff")
+    store.add_samples(run, [(0, given)])
+    ((index, found),) = store.samples(run)
+    assert (index, found) == (0, given)
+    assert store.problem(first).target == "4"
+
+
+def test_a_sample_is_written_once_unless_the_engine_had_failed_on_it(store: Store) -> None:
+    run, (first, _) = new_run(store)
+    store.add_samples(run, [(0, sample(first, 0)), (0, sample(first, 1, "engine_error", ""))])
+    assert store.done(run, 0, first) == {0}
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.add_samples(run, [(0, sample(first, 0))])
+    store.add_samples(run, [(0, sample(first, 1))])
+    assert [s.outcome for _, s in store.samples(run)] == ["correct", "correct"]
+
+
+def test_a_commit_that_fails_leaves_nothing_of_itself(store: Store) -> None:
+    run, (first, second) = new_run(store)
+    store.add_samples(run, [(0, sample(first, 0))])
+    with pytest.raises(StoreError):
+        store.add_samples(run, [(0, sample(second, 0)), (0, sample(first, 0))])
+    assert [s.problem for _, s in store.samples(run)] == [first]
+
+
+def test_verdicts_are_kept_with_the_verifiers_version(store: Store) -> None:
+    run, (first, _) = new_run(store)
+    store.add_samples(run, [(0, sample(first, 0, outcome=None))])
+    assert [s.index for s in store.unjudged(run, 0, first)] == [0]
+    store.set_verdicts(run, [(0, first, 0, Verdict(Outcome.WRONG, 0.0, "5", {"why": "no"}), "exact/1")])
+    found = store.sample(run, 0, first, 0)
+    assert (found.outcome, found.verifier, found.extracted, found.detail) == (
+        *("wrong", "exact/1", "5"),
+        {"why": "no"},
+    )
+
+
+def test_runs_are_found_by_id_beginning_name_and_last(store: Store) -> None:
+    first, _ = new_run(store, name="mine")
+    last, _ = new_run(store)
+    assert store.find(first.id[:5]).key == store.find("mine").key == first.key
+    assert store.find("last").key == last.key
+    with pytest.raises(UsageError, match="no run"):
+        store.find("nothing")
+
+
+def test_a_removed_run_takes_its_samples_with_it(store: Store) -> None:
+    run, (first, _) = new_run(store)
+    store.add_samples(run, [(0, sample(first, 0))])
+    store.remove(run)
+    for table in ("runs", "problems", "samples", "texts"):
+        assert store.connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
+
+
+def test_a_run_is_locked_while_somebody_works_on_it(store: Store) -> None:
+    run, _ = new_run(store)
+    with lock(run):
+        assert is_locked(run)
+    assert not is_locked(run)
+
+
+def test_a_file_that_is_no_store_and_one_of_a_newer_version_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_bytes(b"not a database, but long enough to be taken for one" * 50)
+    with pytest.raises(StoreError, match=r"no\.db"):
+        db.connect(tmp_path / "no.db")
+    connection = db.connect(tmp_path / "new.db")
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    with pytest.raises(StoreError, match="newer localrl"):
+        db.connect(tmp_path / "new.db")
+
+
+FILL = """
+import sys
+from localrl.errors import StoreError
+from localrl.store.runs import Store
+from tests.store.test_runs import new_run, sample
+with Store() as store:
+    run, (first, _) = new_run(store)
+    for index in range(100_000):
+        try:
+            store.add_samples(run, [(0, sample(first, index, text="x" * 20_000))])
+        except StoreError as error:
+            print(index, error)
+            break
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system of a given size")
+def test_a_full_disk_is_an_error_in_words_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "home" / "data"
+    disk.mkdir(parents=True)
+    # A mount namespace of its own: the small disk is gone with the process.
+    script = (
+        f"mount -t tmpfs -o size=3m none {disk} && {sys.executable} -c '{FILL}'; "
+        f"cp {disk}/localrl.db* {tmp_path}"
+    )
+    shown = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "--user", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    kept, _, message = shown.partition(" ")
+    assert "free some space" in message
+    with Store(tmp_path / "localrl.db") as store:
+        run = store.find("last")
+        assert sum(1 for _ in store.samples(run)) == int(kept) > 10
+        assert store.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.slow
+def test_a_run_of_a_million_samples_is_summed_up_without_reading_texts(store: Store) -> None:
+    run, _ = new_run(store, problems=1)
+    with db.transaction(store.connection):
+        store.connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999999) "
+            "INSERT INTO samples SELECT ?, 0, i / 4, i % 4, i, 'stop', "
+            "CASE i % 3 WHEN 0 THEN 'correct' ELSE 'wrong' END, 0, 10, 0, 2, 3, i % 97, i % 89, i FROM n",
+            (run.key,),
+        )
+    began = time.monotonic()
+    tally = sums.tally(store, run, 0, k=4)
+    ttft, _ = sums.rates(store, run)
+    seconds = time.monotonic() - began
+    assert tally.samples == 1_000_000
+    assert tally.outcomes["correct"] == 333_334
+    assert sum(tally.groups.values()) == 250_000
+    assert 90_000 <= len(ttft) <= 110_000
+    assert seconds < 30, (
+        "a sum over narrow rows takes a second; only a scan of something else takes this long"
+    )

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from localrl.engine.protocol import Text
+from localrl.sampling import Sampling
+from localrl.store.chats import Chats, Said
+from localrl.store.runs import Store
+from localrl.talk import Talk, history
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def chats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chats]:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path))
+    with Store() as store:
+        yield Chats(store.connection)
+
+
+@pytest.fixture
+def talk(chats: Chats, tmp_path: Path) -> Iterator[Talk]:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps({"texts": ["<think>let me see</think>It is " + "very " * 50 + "far."]}))
+    opened = Talk.open(str(path), "scripted")
+    yield opened
+    opened.close()
+
+
+def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, talk: Talk) -> None:
+    chat = chats.create("m", "Be brief.", Sampling(max_tokens=500))
+    chats.say(chat, "user", "How far?")
+    last = list(talk.reply(chats, chat))[-1]
+    assert isinstance(last, Said)
+    kept = chats.messages(chat)
+    assert kept[1].thinking == "let me see"
+    assert kept[1] == last
+    sent = history(chat.system, kept)
+    assert [m.role for m in sent] == ["system", "user", "assistant"]
+    assert "let me see" not in "".join(m.content for m in sent)
+
+
+def test_a_stopped_reply_keeps_what_it_has(chats: Chats, talk: Talk) -> None:
+    chat = chats.create("m", "", Sampling(max_tokens=500))
+    chats.say(chat, "user", "How far?")
+    for event in talk.reply(chats, chat):
+        if isinstance(event, Text) and "very" in event.text:
+            talk.stop()
+    kept = chats.messages(chat)[-1]
+    assert kept.finish in ("cancelled", "stop")
+    assert kept.text.startswith("It is very")
+
+
+def test_questions_around_a_reply_without_answer_become_one() -> None:
+    said = [
+        Said(1, "user", "Why?"),
+        Said(2, "assistant", "", thinking="hm", finish="cancelled"),
+        Said(3, "user", "Shorter, please."),
+    ]
+    assert [(m.role, m.content) for m in history("", said)] == [("user", "Why?\n\nShorter, please.")]
+
+
+def test_a_replaced_message_is_no_longer_said_and_stays_on_disk(chats: Chats) -> None:
+    chat = chats.create("m", "", Sampling())
+    first = chats.say(chat, "user", "one")
+    chats.say(chat, "assistant", "two")
+    chats.replace_from(chat, first)
+    chats.say(chat, "user", "other")
+    assert [m.text for m in chats.messages(chat)] == ["other"]
+    assert chats._connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (3,)

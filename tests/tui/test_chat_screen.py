@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from textual.widgets import Input, Markdown, OptionList
+
+from localrl.store.chats import Chats
+from localrl.store.runs import Store
+from localrl.tui.screens.chat import ChatScreen
+from localrl.tui.widgets.chat.message import ReplyView, UserMessage, settled
+from localrl.tui.widgets.chat.panel import Panel
+from localrl.tui.widgets.chat.prompt import Prompt
+from localrl.tui.widgets.chat.thinking import Thinking
+from tests.tui.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+    from textual.pilot import Pilot
+
+    from localrl.tui.app import LocalrlApp
+
+ANSWER = "<think>let me see\nagain</think>It is **7**.\n\n```python\nprint(7)\n```\n\nDone."
+
+
+async def opened(app: LocalrlApp, pilot: Pilot[None]) -> ChatScreen:
+    await pilot.press("f3")
+    await wait_until(pilot, lambda: isinstance(app.screen, ChatScreen) and isinstance(app.focused, Prompt))
+    return cast("ChatScreen", app.screen)
+
+
+async def ask(pilot: Pilot[None], screen: ChatScreen, text: str) -> ReplyView:
+    screen.query_one(Prompt).text = text
+    before = len(screen.query(ReplyView))
+    await pilot.press("enter")
+    await wait_until(pilot, lambda: len(screen.query(ReplyView)) > before)
+    return screen.query(ReplyView).last()
+
+
+async def answered(pilot: Pilot[None], screen: ChatScreen, text: str) -> ReplyView:
+    view = await ask(pilot, screen, text)
+    await wait_until(pilot, lambda: view.said is not None and screen._reply is None, "an answer")
+    return view
+
+
+def test_a_reply_streams_as_markdown_with_its_thinking_folded(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted(ANSWER)
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            view = await answered(pilot, screen, "How much?")
+            assert view.query_one(Markdown).source.strip() == ANSWER.partition("</think>")[2]
+            thinking = view.query_one(Thinking)
+            assert not thinking.open
+            await pilot.press("escape", "t")
+            assert thinking.open
+            assert "tok/s" in str(view.query_one(".figures").render())
+            await pilot.press("y")
+            assert app.clipboard.startswith("It is **7**")
+            await pilot.press("c")
+            assert app.clipboard == "print(7)\n"
+
+    asyncio.run(scenario())
+    with Store() as store:
+        chats = Chats(store.connection)
+        kept = chats.messages(chats.all()[0])
+    assert [said.role for said in kept] == ["user", "assistant"]
+    assert kept[1].thinking.startswith("let me see")
+
+
+def test_ctrl_c_stops_a_reply_at_once_and_keeps_the_partial(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted("word " * 800, real_s=0.01)
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            view = await ask(pilot, screen, "Go on")
+            await wait_until(pilot, lambda: "word" in view.text)
+            await pilot.press("ctrl+c")
+            await wait_until(pilot, lambda: view.said is not None)
+            assert view.said
+            assert view.said.finish == "cancelled"
+            assert view.said.text.startswith("word")
+            assert app.is_running
+
+    asyncio.run(scenario())
+
+
+def test_editing_resends_and_regenerating_takes_the_place_of_the_reply(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    async def scenario() -> None:
+        app = scripted("one", "two", "three")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await answered(pilot, screen, "First")
+            await pilot.press("up")
+            assert screen.query_one(Prompt).text == "First"
+            await wait_until(pilot, lambda: not screen.query(UserMessage))
+            await answered(pilot, screen, "Better")
+            await pilot.press("escape", "r")
+            await wait_until(
+                pilot, lambda: screen._reply is None and len(screen._said) == 2 and not screen.work.busy
+            )
+            assert [view.text for view in screen.query(UserMessage)] == ["Better"]
+
+    asyncio.run(scenario())
+    with Store() as store:
+        chats = Chats(store.connection)
+        assert next(said.text for said in chats.messages(chats.all()[0])) == "Better"
+        assert store.connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (5,)
+
+
+def test_conversations_are_listed_opened_exported_and_deleted(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def scenario() -> None:
+        app = scripted("fine")
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(app, pilot)
+            await answered(pilot, screen, "First talk")
+            await pilot.press("escape", "n")
+            await wait_until(pilot, lambda: screen._chat is None and isinstance(app.focused, Prompt))
+            await answered(pilot, screen, "Second talk")
+            listed = screen.query_one("#chats", OptionList)
+            await wait_until(pilot, lambda: listed.option_count == 2)
+            await pilot.press("escape", "l", "end", "enter")
+            await wait_until(pilot, lambda: screen._chat is not None and screen._chat.title == "First talk")
+            await pilot.press("escape", "x", "delete")
+            await wait_until(pilot, lambda: listed.option_count == 1)
+
+    asyncio.run(scenario())
+    assert "First talk" in next(Path.cwd().glob("localrl-chat-*.md")).read_text()
+
+
+def test_sampling_of_the_panel_reaches_the_conversation(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted("a b c d e f g")
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(app, pilot)
+            await pilot.press("escape", "p")
+            assert screen.query_one(Panel).display
+            screen.query_one("#max_tokens", Input).value = "3"
+            await pilot.press("i")
+            view = await answered(pilot, screen, "Go")
+            assert view.said
+            assert (view.said.finish, view.said.figures.answer_tokens) == ("length", 3)
+
+    asyncio.run(scenario())
+
+
+def test_only_whole_blocks_are_settled() -> None:
+    assert settled("a line\nanother") == 0
+    assert settled("a line\n\nanother") == len("a line\n\n")
+    fence = "```python\nx = 1\n\ny = 2\n"
+    assert settled(fence) == 0
+    assert settled(fence + "```\nmore") == len(fence + "```\n")

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from textual.widgets import Static
+
+from localrl.tui.screens.models import ModelsScreen
+from localrl.tui.widgets.models.details import Details
+from localrl.tui.widgets.table import Table
+from tests.catalog.hub_server import Hub, serve
+from tests.tui.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from localrl.tui.app import LocalrlApp
+
+CARD = """
+name = "tiny"
+title = "Tiny"
+parameters = 1000
+pitfalls = ["It knows nothing."]
+published = [{ eval = "sums", value = 0.5, source = "a page" }]
+
+[shape]
+layers = 1
+embedding = 32
+feed_forward = 64
+heads = 2
+kv_heads = 2
+head_size = 16
+vocabulary = 320
+context = 256
+source = "made up"
+
+[gguf]
+repo = "someone/Tiny-GGUF"
+default = "Q8_0"
+quantisations = { Q8_0 = { files = "tiny-Q8_0.gguf" }, F16 = { files = "tiny-F16.gguf" } }
+"""
+
+
+@pytest.fixture
+def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    folder = home / "config" / "models"
+    folder.mkdir(parents=True)
+    (folder / "tiny.toml").write_text(CARD)
+    made = Hub()
+    stop = serve(made)
+    monkeypatch.setenv("HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setenv("HF_ENDPOINT", made.url)
+    made.repos["someone/Tiny-GGUF"] = {"tiny-Q8_0.gguf": bytes(range(256)) * 4096}
+    yield made
+    stop()
+
+
+async def opened(app: LocalrlApp, pilot: Pilot[None]) -> ModelsScreen:
+    await wait_until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+    screen = cast("ModelsScreen", app.screen)
+    await wait_until(pilot, lambda: len(screen.query_one("#models", Table).rows) > 5, "the catalogue")
+    return screen
+
+
+async def at_tiny(screen: ModelsScreen, pilot: Pilot[None]) -> None:
+    """Put the cursor on the tiny model."""
+    await pilot.press("slash", *"tiny", "enter")
+    await wait_until(
+        pilot, lambda: [row.title for row in screen.query_one("#models", Table).rows] == ["Tiny"]
+    )
+
+
+def test_the_catalogue_shows_fit_details_and_the_machine(
+    scripted: Callable[..., LocalrlApp], hub: Hub
+) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            assert "for models" in str(screen.query_one("#machine", Static).render())
+            await at_tiny(screen, pilot)
+            await wait_until(pilot, lambda: "knows nothing" in str(screen.query_one(Details).render()))
+            assert "50.0 %" in str(screen.query_one(Details).render())
+            await pilot.press("q")
+            assert screen._row
+            first = screen._row.name
+            await pilot.press("q")
+            assert {first, screen._row.name} == {"tiny:Q8_0", "tiny:F16"}
+            await pilot.press("escape", "u")
+            await wait_until(pilot, lambda: len(screen.query_one("#models", Table).rows) > 5)
+
+    asyncio.run(scenario())
+
+
+def test_a_chosen_model_and_backend_are_what_chats_and_runs_take(
+    scripted: Callable[..., LocalrlApp], hub: Hub
+) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(app, pilot)
+            await at_tiny(screen, pilot)
+            await pilot.press("enter")
+            assert app.choice.model.startswith("tiny:")
+            chosen = []
+            for _ in range(4):
+                await pilot.press("b")
+                chosen.append(app.choice.backend)
+            assert sorted(chosen) == ["auto", "llama.cpp", "mlx", "server"]
+            while app.choice.backend != "server":
+                await pilot.press("b")
+            screen.query_one("#endpoint").focus()
+            await pilot.press(*"http://127.0.0.1:9/v1", "enter")
+            assert app.choice.endpoints == ("http://127.0.0.1:9/v1",)
+            await pilot.press("c")
+            await wait_until(pilot, lambda: app.current_mode == "chat")
+
+    asyncio.run(scenario())
+
+
+def test_a_download_is_paused_resumed_survives_other_screens_and_is_cancelled(
+    scripted: Callable[..., LocalrlApp], hub: Hub
+) -> None:
+    hub.bytes_per_s = 300_000
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await at_tiny(screen, pilot)
+            while screen._row and not screen._row.name.endswith("Q8_0"):
+                await pilot.press("q")
+            await pilot.press("d")
+            assert app.downloads
+            download = app.downloads.queue[0]
+            await wait_until(pilot, lambda: download.progress and download.progress.got > 0, "bytes")
+            await pilot.press("p")
+            assert str(download.state) == "paused"
+            await wait_until(pilot, lambda: app.downloads and not app.downloads.working)
+            await pilot.press("p")
+            await wait_until(pilot, lambda: str(download.state) == "running")
+            await pilot.press("f6")
+            await wait_until(pilot, lambda: app.current_mode == "log")
+            got = download.progress.got if download.progress else 0
+            await wait_until(pilot, lambda: download.progress and download.progress.got > got)
+            await pilot.press("f2")
+            await wait_until(pilot, lambda: app.screen is screen)
+            await pilot.press("x")
+            assert not app.downloads.queue
+
+    asyncio.run(scenario())

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from textual.widgets import ContentSwitcher, Input
+
+from localrl.store.runs import Store
+from localrl.tui.screens.results import ResultsScreen
+from localrl.tui.widgets.livetext import LiveText
+from localrl.tui.widgets.results.comparison import Comparison
+from localrl.tui.widgets.results.sample import SampleView
+from localrl.tui.widgets.table import Table
+from tests.tui.made import stored_run
+from tests.tui.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+    from textual.pilot import Pilot
+
+    from localrl.tui.app import LocalrlApp
+
+
+async def opened(app: LocalrlApp, pilot: Pilot[None], runs: int) -> ResultsScreen:
+    await pilot.press("f5")
+    await wait_until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+    screen = cast("ResultsScreen", app.screen)
+    await wait_until(pilot, lambda: len(screen.query_one("#run-table", Table).rows) == runs)
+    return screen
+
+
+def test_a_run_opens_into_its_samples_and_a_sample_into_its_verdict(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    stored_run(tmp_path)
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot, 1)
+            await pilot.press("enter")
+            table = screen.query_one("#sample-table", Table)
+            await wait_until(pilot, lambda: len(table.rows) == 48)
+            view = screen.query_one(SampleView)
+            await wait_until(pilot, lambda: view.detail is not None)
+            shown = view.query_one(LiveText)
+            assert "0 + 1?" in shown.text
+            assert "The answer is 1." in shown.text
+            assert "compared" in shown.text
+            await pilot.press("right_square_bracket", "down")
+            await wait_until(pilot, lambda: view.detail is not None and view.detail.index == 2)
+            await pilot.press("left_square_bracket", "t", "y")
+            assert "0 + 1?" in app.clipboard
+            await pilot.press("o")
+            await wait_until(pilot, lambda: 0 < len(table.rows) < 48)
+            assert {row.outcome for row in table.rows} == {"correct"}
+            await pilot.press("slash")
+            await pilot.press(*"00011")
+            await wait_until(pilot, lambda: {row.name for row in table.rows} == {"sum-00011"})
+            await pilot.press("escape")
+            assert screen.query_one("#filter", Input).value == ""
+            await pilot.press("escape")
+            assert screen.query_one(ContentSwitcher).current == "runs"
+
+    asyncio.run(scenario())
+
+
+def test_marked_runs_are_compared_on_shared_problems(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stored_run(tmp_path, "first")
+    stored_run(tmp_path, "second", shift=1)
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(app, pilot, 2)
+            await pilot.press("c", "space", "down", "space", "v", "c")
+            await wait_until(pilot, lambda: screen.query_one(ContentSwitcher).current == "compare")
+            words = str(screen.query_one(Comparison).render())
+            assert "12 shared problems" in words
+            assert "decode tok/s" in words
+            await pilot.press("h")
+            await wait_until(pilot, lambda: list(tmp_path.glob("localrl-*.html")))
+
+    asyncio.run(scenario())
+
+
+def test_an_unfinished_run_goes_on_from_here_and_a_run_is_deleted_by_two_presses(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    stored_run(tmp_path, "left", problems=3, k=1, status="partial")
+
+    async def scenario() -> None:
+        app = scripted("7")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot, 1)
+            await pilot.press("delete")
+            assert len(screen._lines) == 1
+            await pilot.press("delete")
+            await wait_until(pilot, lambda: not screen._lines)
+
+    asyncio.run(scenario())
+    with Store() as store:
+        assert store.runs() == []

@@ -1,0 +1,175 @@
+"""What holds on every screen: keys, palette, themes, sizes, and leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.color import Color
+
+from localrl import paths
+from localrl.errors import UsageError
+from localrl.tui import keys, theme
+from localrl.tui.app import LocalrlApp
+from localrl.tui.commands import Everything
+from localrl.tui.screens.help import HelpScreen
+from localrl.tui.screens.log import LogScreen
+from localrl.tui.widgets.livetext import LiveText
+from tests.tui.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def is_shown(app: LocalrlApp, name: str) -> bool:
+    return app.current_mode == name
+
+
+SCREENS = [name for name in keys.GROUPS if name != "app"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_every_screen_opens_by_its_key_in_both_themes_and_shows_its_name_and_keys(
+    scripted: Callable[..., LocalrlApp], size: tuple[int, int]
+) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=size) as pilot:
+            for number, name in enumerate(SCREENS, start=2):
+                await pilot.press(f"f{number}")
+                await wait_until(pilot, partial(is_shown, app, name))
+                await pilot.pause()
+                for _ in range(2):
+                    await pilot.press("ctrl+t")
+                    words = re.sub(r"<[^>]+>|&#160;", " ", app.export_screenshot())
+                    assert keys.GROUPS[name] in words
+                    assert "Everything" in words, "the last key of the footer is not cut off"
+
+    asyncio.run(scenario())
+
+
+def test_help_shows_the_keys_of_the_screen_and_the_palette_reaches_every_action(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("f4")
+            await wait_until(pilot, lambda: app.current_mode == "bench")
+            await pilot.press("f1")
+            await wait_until(pilot, lambda: isinstance(app.screen, HelpScreen))
+            assert "bench.pause" in app.export_screenshot()
+            await pilot.press("escape")
+            reached = [hit.text async for hit in Everything(app.screen).discover()]
+            assert len(reached) == sum(len(table) for table in keys.TABLE.values()) - 1
+            await app.perform("log", "follow")
+            assert app.current_mode == "log"
+
+    asyncio.run(scenario())
+
+
+def test_a_key_of_the_settings_file_takes_the_place_of_the_default(
+    scripted: Callable[..., LocalrlApp], home: Path
+) -> None:
+    (home / "config" / "config.toml").write_text('theme = "light"\n[keys]\n"app.log" = "f9"\n')
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test() as pilot:
+            assert app.theme == theme.LIGHT.name
+            await pilot.press("f9")
+            await wait_until(pilot, lambda: app.current_mode == "log")
+
+    asyncio.run(scenario())
+
+
+def test_an_unknown_name_of_a_key_is_refused_with_the_nearest(home: Path) -> None:
+    (home / "config" / "config.toml").write_text('[keys]\n"bench.pawse" = "x"\n')
+    with pytest.raises(UsageError, match=r"bench\.pause"):
+        LocalrlApp()
+
+
+def test_no_two_keys_of_one_screen_are_the_same() -> None:
+    everywhere = [key for row in keys.TABLE["app"] for key in row.keys.split(",")]
+    for group, table in keys.TABLE.items():
+        own = [key for row in table for key in row.keys.split(",")]
+        taken = own if group == "app" else own + everywhere
+        assert len(taken) == len(set(taken)), group
+
+
+def test_ctrl_c_with_nothing_to_stop_leaves_the_app_running_and_ctrl_q_quits(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test() as pilot:
+            await pilot.press("ctrl+c")
+            assert app.is_running
+            await pilot.press("ctrl+q")
+            await wait_until(pilot, lambda: app._exit)
+
+    asyncio.run(scenario())
+
+
+def test_the_log_screen_follows_what_a_worker_writes(scripted: Callable[..., LocalrlApp]) -> None:
+    folder = paths.ensure(paths.home("state") / "logs")
+    (folder / "worker-1.log").write_text("loading\n")
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test() as pilot:
+            await pilot.press("f6")
+            await wait_until(pilot, lambda: isinstance(app.screen, LogScreen))
+            text = app.screen.query_one(LiveText)
+            await wait_until(pilot, lambda: "loading" in text.text)
+            with (folder / "worker-1.log").open("a") as file:
+                file.write("it died\n")
+            await wait_until(pilot, lambda: "it died" in text.text)
+            (folder / "worker-0.log").write_text("an older one\n")
+            await pilot.press("o", "f", "y")
+            await wait_until(pilot, lambda: "older" in text.text)
+
+    asyncio.run(scenario())
+
+
+def test_both_themes_are_readable() -> None:
+    for one in (theme.DARK, theme.LIGHT):
+        background = Color.parse(str(one.background))
+        for name in ("foreground", "primary", "secondary", "success", "warning", "error", "accent"):
+            contrast = _contrast(Color.parse(str(getattr(one, name))), background)
+            assert contrast >= 4.5, f"{one.name}: {name} {contrast:.1f}"
+
+
+def _contrast(a: Color, b: Color) -> float:
+    """WCAG 2.1's contrast ratio."""
+    light, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    parts = [c / 255 for c in colour.rgb]
+    r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def test_without_a_terminal_there_is_help_and_no_textual(tmp_path: Path) -> None:
+    code = (
+        "import sys, localrl.cli as c\n"
+        "try: c.main()\n"
+        "except SystemExit as e: print(e.code, 'textual' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LOCALRL_HOME": str(tmp_path)},
+    )
+    assert done.stdout.split() == ["2", "False"]
+    assert "Usage" in done.stderr

@@ -1,0 +1,97 @@
+"""A letter is found however it is said, and a hedge is no choice."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrl.verdict import Outcome, Response
+from localrl.verify import choice
+from localrl.verify.base import VerifierSpec
+from localrl.verify.extract import extract
+
+SPEC = VerifierSpec(name="choice", extractor="letter")
+TARGET = {"answer": "C", "options": ["a cat", "a dog", r"3.0 \times 10^8 m/s", "None of them"]}
+
+SAID = [
+    ("B", "B"),
+    ("(c).", "C"),
+    (r"so \boxed{D}", "D"),
+    (r"\boxed{\text{A}}", "A"),
+    (r"\boxed{C) 42}", "C"),
+    (r"\boxed{\textbf{(E)}}", "E"),
+    (r"The final answer is $\boxed{\text{(B)}}$.", "B"),
+    ("ANSWER: C", "C"),
+    ("ANSWER: $B$", "B"),
+    ("The answer is (B), not A.", "B"),
+    ("**Answer: A**", "A"),
+    ("**Final Answer:** **D**", "D"),
+    ("The correct option is D.", "D"),
+    ("The correct answer is **B) Paris**", "B"),
+    ("The best answer is option D: foo", "D"),
+    ("I choose C.", "C"),
+    ("(C) is correct", "C"),
+    ("Option A is wrong. Option C is correct.", "C"),
+    ("ANSWER: A, B is wrong", "A"),
+    ("It can't be A.\n\n**C**", "C"),
+    ("the answer is c", "C"),
+    ("Answer - C", "C"),
+    ("Answer: <C>", "C"),
+    ("The answer is definitely C.", "C"),
+    ("The answer is neither A nor B; it is C.", "C"),
+    ("Therefore C.", "C"),
+    ("I'm torn between A and B, but I'll go with B.", "B"),
+    ("ANSWER: A\nWait, no.\nANSWER: C", "C"),
+    ("the answer is (c) because", "C"),
+    ("Answer:\nB", "B"),
+    ("Answer: B. Because A is bad", "B"),
+    ('my answer is "B"', "B"),
+    ("Answer: [C]", "C"),
+    ("<answer>C</answer>", "C"),
+    ("A) x\nB) y\n\nThe answer is B) y", "B"),
+    ("Reasoning...\nC) because it is", "C"),
+]
+NOT_SAID = [
+    "A few words that choose nothing",
+    "The answer is unclear.",
+    "The answer is a matter of taste.",
+    "The answer: I think it is hard",
+    "The answer is not A.",
+    "The answer depends on A",
+    "ANSWER: ABCD",
+    "A) x\nB) y\nC) z\nD) w",
+    "ANSWER: $LETTER",
+    "none of these",
+    r"\boxed{42}",
+    "",
+]
+HEDGES = [
+    "answer is A or B",
+    r"\boxed{A or B}",
+    "ANSWER: A, B",
+    "Answer: (A) and (C)",
+    "Answer: C/D",
+    "Answer: A, B, C, D",
+]
+
+
+@pytest.mark.parametrize(("text", "letter"), SAID)
+def test_a_letter_is_found(text: str, letter: str) -> None:
+    assert extract("letter", text) == letter
+    assert choice.verify(Response(text), letter, SPEC).correct
+
+
+@pytest.mark.parametrize("text", NOT_SAID)
+def test_no_letter_is_found_where_none_is_chosen(text: str) -> None:
+    assert choice.verify(Response(text), "A", SPEC).outcome is Outcome.NO_ANSWER
+
+
+@pytest.mark.parametrize("text", HEDGES)
+@pytest.mark.parametrize("right", "ABCD")
+def test_two_letters_are_never_correct(text: str, right: str) -> None:
+    assert choice.verify(Response(text), right, SPEC).outcome is Outcome.WRONG
+
+
+def test_an_option_in_words_in_a_box_counts_as_its_letter() -> None:
+    assert choice.verify(Response(r"\boxed{3.0\times 10^8 m/s}"), TARGET, SPEC).extracted == "C"
+    assert choice.verify(Response(r"\boxed{\text{A dog}}"), TARGET, SPEC).outcome is Outcome.WRONG
+    assert choice.verify(Response(r"\boxed{a bird}"), TARGET, SPEC).outcome is Outcome.NO_ANSWER

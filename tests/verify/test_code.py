@@ -1,0 +1,215 @@
+"""The code verifier: which text is the program, how tests are counted, whose fault an error is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from localrl import sandbox
+from localrl.errors import Unavailable
+from localrl.sandbox import SandboxError
+from localrl.verdict import Outcome, Response, Verdict
+from localrl.verify import code
+from localrl.verify.base import VerifierSpec
+from localrl.verify.pool import VerifierPool
+
+DOUBLE = {"kind": "stdin", "tests": [{"input": str(n), "output": str(2 * n)} for n in range(1, 6)]}
+CALL = {"kind": "call", "function": "f", "tests": [{"args": [n], "output": n} for n in range(1, 6)]}
+CHECK = {
+    "kind": "check",
+    "prompt": "from typing import List\n\ndef half(x):\n    return x / 2\n\ndef f(x) -> List[int]:\n    ''\n",
+    "test": "def check(candidate):\n    for i in range(1, 6):\n        assert candidate(i) == [i]\n",
+    "entry_point": "f",
+}
+
+
+def verify(text: str, target: Any, **params: Any) -> Verdict:
+    return code.verify(Response(answer=text), target, VerifierSpec(name="code", params=params))
+
+
+def fenced(program: str) -> str:
+    return f"```python\n{program}\n```"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "First try:\n```python\nprint(0)\n```\nNo, better:\n```python\nprint(2 * int(input()))\n```\nDone.",
+        "```\nprint(2 * int(input()))\n```",
+        "~~~py\nprint(2 * int(input()))\n~~~",
+        "1. Like this:\n\n```Python 3\nprint(2 * int(input()))\n```",
+    ],
+)
+def test_the_last_fenced_block_is_the_program(answer: str) -> None:
+    verdict = verify(answer, DOUBLE)
+    assert verdict.outcome is Outcome.CORRECT
+    assert verdict.score == 1.0
+    assert verdict.extracted is not None
+    assert verdict.extracted.strip() == "print(2 * int(input()))"
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "print(2 * int(input()))", "I do not know.", "```python\nprint(1)", "```\n```"]
+)
+def test_without_a_complete_block_there_is_no_answer(answer: str) -> None:
+    assert verify(answer, DOUBLE).outcome is Outcome.NO_ANSWER
+
+
+def test_only_the_answer_is_read_never_the_thinking() -> None:
+    right = fenced("print(2 * int(input()))")
+    response = Response(answer="I give up.", thinking=right, raw=f"<think>{right}</think>I give up.")
+    assert code.verify(response, DOUBLE, VerifierSpec(name="code")).outcome is Outcome.NO_ANSWER
+
+
+def test_every_test_is_counted_by_how_it_ended_and_the_first_failing_one_is_shown() -> None:
+    program = """
+n = int(input())
+if n == 2: print(5)
+elif n == 3: 1 / 0
+elif n == 4: print('x' * (8 << 20))
+elif n == 5:
+    while True: pass
+else: print(2)
+"""
+    tests = verify(fenced(program), DOUBLE, time_limit_s=2.0).detail["tests"]
+    counts = {key: tests[key] for key in ("passed", "failed", "timeout", "runtime_error", "output_limit")}
+    assert counts == {"passed": 1, "failed": 1, "timeout": 1, "runtime_error": 1, "output_limit": 1}
+    assert tests["first_failing"]["index"] == 1
+    assert tests["first_failing"]["outcome"] == "failed"
+    assert tests["first_failing"]["expected"] == "4"
+    assert tests["first_failing"]["output"] == "5\n"
+
+
+def test_calls_are_counted_the_same_way() -> None:
+    program = """
+import os
+def f(n):
+    if n == 2: return 5
+    if n == 3: 1 / 0
+    if n == 4: os._exit(1)
+    if n == 5: return 'x' * (8 << 20)
+    return n
+"""
+    verdict = verify(fenced(program), CALL)
+    tests = verdict.detail["tests"]
+    counts = {key: tests[key] for key in ("passed", "failed", "timeout", "runtime_error", "output_limit")}
+    assert counts == {"passed": 1, "failed": 1, "timeout": 0, "runtime_error": 2, "output_limit": 1}
+    assert tests["first_failing"] == {
+        "index": 1,
+        "outcome": "failed",
+        "input": "[2]",
+        "expected": "2",
+        "output": "5",
+    }
+    assert verdict.outcome is Outcome.WRONG
+
+
+def test_after_three_timeouts_the_rest_is_not_run() -> None:
+    tests = verify(fenced("while True: pass"), DOUBLE, time_limit_s=0.2).detail["tests"]
+    assert (tests["timeout"], tests["not_run"], tests["total"]) == (3, 2, 5)
+
+
+def test_the_pool_judges_code_in_its_threads() -> None:
+    with VerifierPool(4) as pool:
+        right = Response(answer=fenced("print(2 * int(input()))"))
+        wrong = Response(answer=fenced("print(int(input()))"))
+        spec = VerifierSpec(name="code")
+        futures = [pool.submit(spec, response, DOUBLE) for response in (right, wrong) * 4]
+        outcomes = [future.result().outcome for future in futures]
+    assert outcomes == [Outcome.CORRECT, Outcome.WRONG] * 4
+
+
+def test_a_target_may_set_its_own_limits() -> None:
+    slow = fenced("import time\ntime.sleep(0.5)\nprint(2 * int(input()))")
+    assert verify(slow, {**DOUBLE, "time_limit_s": 0.2}).detail["tests"]["timeout"] == 3
+    large = fenced("a = bytearray(300 << 20)\nprint(2 * int(input()))")
+    assert verify(large, DOUBLE).outcome is Outcome.CORRECT
+    assert verify(large, {**DOUBLE, "memory_bytes": 256 << 20}).detail["tests"]["runtime_error"] == 5
+
+
+def test_processor_time_is_allowed_for_every_call_of_a_process() -> None:
+    program = "import resource\ndef f(n):\n    return resource.getrlimit(resource.RLIMIT_CPU)[0]"
+    target = {**CALL, "tests": [{"args": [n], "output": 3 * 10 + 2} for n in range(3)], "time_limit_s": 10.0}
+    assert verify(fenced(program), target).outcome is Outcome.CORRECT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        fenced("def f(x):\n    return [x]"),
+        fenced("def f(x) -> List[int]:\n    return [int(half(2 * x))]"),
+        fenced("from __future__ import annotations\ndef f(x: Unknown):\n    return [x]"),
+        fenced("    return [x]"),
+        "    return [x]\n",
+        "def f(x):\n    return [x]\n",
+        fenced("class Solution:\n    def f(self, x):\n        return [x]"),
+    ],
+)
+def test_a_check_accepts_a_function_or_the_rest_of_the_prompt(answer: str) -> None:
+    verdict = verify(answer, CHECK)
+    assert verdict.outcome is Outcome.CORRECT, verdict.detail
+    assert verdict.detail["tests"]["passed"] == 5
+
+
+def test_a_failed_check_names_the_call_that_it_did_not_like() -> None:
+    tests = verify(fenced("def f(x):\n    return [x] if x < 3 else x"), CHECK).detail["tests"]
+    assert (tests["passed"], tests["failed"]) == (2, 1)
+    assert tests["first_failing"]["input"] == "[3]"
+    assert tests["first_failing"]["output"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"test": "def check(candidate):\n    pass"}, "calls nothing"),
+        ({"test": "def other(candidate):\n    pass"}, "check"),
+        ({"test": "def check("}, "SyntaxError"),
+        ({"test": "def check(candidate):\n    import os\n    os._exit(0)"}, "ended"),
+        ({"test": "def check(candidate):\n    candidate(object())"}, "object"),
+        ({"test": "def check(candidate):\n    1 / 0"}, "ZeroDivisionError"),
+    ],
+)
+def test_a_check_that_is_at_fault_is_not_the_programs_error(change: dict[str, str], words: str) -> None:
+    verdict = verify(fenced("def f(x):\n    return [x]"), {**CHECK, **change})
+    assert verdict.outcome is Outcome.VERIFIER_ERROR
+    assert words in verdict.detail["error"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        None,
+        "text",
+        {},
+        {"kind": "other", "tests": []},
+        {"kind": "stdin", "tests": []},
+        {"kind": "stdin", "tests": [{"input": "1"}]},
+        {"kind": "call", "tests": [{"args": [], "output": 1}]},
+        {"kind": "stdin", "tests": [{"input": "1", "output": "1"}], "time_limit": 3},
+        {"kind": "stdin", "tests": [{"input": "1", "output": "1"}], "time_limit_s": 0},
+    ],
+)
+def test_a_malformed_target_is_never_correct(target: Any) -> None:
+    verdict = verify(fenced("print(1)"), target)
+    assert verdict.outcome is Outcome.VERIFIER_ERROR
+    assert "malformed target" in verdict.detail["error"]
+
+
+def test_a_sandbox_that_fails_is_never_the_programs_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise SandboxError("out of memory")
+
+    monkeypatch.setattr(sandbox.Sandbox, "run", fail)
+    verdict = verify(fenced("print(1)"), DOUBLE)
+    assert verdict.outcome is Outcome.VERIFIER_ERROR
+    assert verdict.detail["error"] == "out of memory"
+
+
+def test_without_a_sandbox_nothing_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_acquired", None)
+    monkeypatch.setattr(sandbox, "mechanisms", list)
+    with pytest.raises(Unavailable):
+        code.prepare()
+    with pytest.raises(Unavailable):
+        verify(fenced("print(1)"), DOUBLE)

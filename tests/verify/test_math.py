@@ -1,0 +1,343 @@
+"""Pairs that a person judges equal or not, among them those that math-verify gets wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrl.verdict import Outcome, Response
+from localrl.verify import math
+from localrl.verify.base import VerifierSpec
+from localrl.verify.pool import VerifierPool
+
+WHOLE = VerifierSpec(name="math")
+BOXED = VerifierSpec(name="math", extractor="boxed")
+
+EQUAL = [
+    ("42", "42"),
+    ("73", "073"),
+    ("42", "42.0"),
+    ("42", r"42 \text{ cm}"),
+    ("42", r"42^\circ"),
+    ("50", r"50\%"),
+    ("0.5", r"50\%"),
+    (r"\frac{1}{2}", "0.5"),
+    (r"\frac12", r"\dfrac{1}{2}"),
+    ("1/2", r"\frac{2}{4}"),
+    ("1000", "1,000"),
+    ("1000", "1{,}000"),
+    ("1000", r"1\,000"),
+    ("3, 5, 7", "7, 5, 3"),
+    ("3,5,7", r"\{3,5,7\}"),
+    ("(3,5)", "(3, 5)"),
+    ("(3,5)", r"\left(3,5\right)"),
+    ("(5,3)", "(5,3)"),
+    ("[3,5)", r"\left[3, 5\right)"),
+    (r"1 \pm \sqrt{2}", r"1+\sqrt{2}, 1-\sqrt2"),
+    (r"\frac{7}{2}", r"3\frac{1}{2}"),
+    ("y=2x+3", "y = 3 + 2x"),
+    ("y=2x+3", "2x-y+3=0"),
+    ("y=2x+3", "2x+3"),
+    ("x=5", "5"),
+    ("5", "x=5"),
+    ("5", "x = 5."),
+    (r"x\le 5", r"(-\infty,5]"),
+    (r"(-\infty, 2) \cup (3, \infty)", r"(3,\infty)\cup(-\infty,2)"),
+    ("52_8", "52_{8}"),
+    (r"\text{Evelyn}", "Evelyn"),
+    ("east", r"\text{East}"),
+    (r"2\sqrt{3}i", r"2i\sqrt3"),
+    ("120000", r"1.2 \times 10^5"),
+    (r"\frac{\sqrt{3}}{3}", r"\frac{1}{\sqrt{3}}"),
+    (r"\frac{1}{2^{99}}", "2^{-99}"),
+    ("x^2-1", "(x-1)(x+1)"),
+    ("6r^2-4r-24", "2(3r^2-2r-12)"),
+    (r"2\pi", "2pi"),
+    (r"2\pi", "2*pi"),
+    (r"\pi/2", r"\frac{\pi}{2}"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{bmatrix} 1 \\ 2 \end{bmatrix}"),
+    ("5", "2+3"),
+    (r"1 \pm \sqrt2", r"x=1+\sqrt2 \text{ or } x=1-\sqrt2"),
+    ("120", "5!"),
+    (r"11\sqrt2", r"11 \sqrt{2}"),
+    (r"\$5", "5"),
+    ("p-q", "-q+p"),
+    (r"\frac{1}{3}", "0.33333333"),
+    ("90", r"90 \text{ degrees}"),
+    (r"\left(3, \frac{\pi}{2}\right)", r"(3,\pi/2)"),
+    (r"\{1\}", "1"),
+    ("-4<x<2", "(-4,2)"),
+    ("3x-y+13=0", "y=3x+13"),
+    (r"\textbf{(C)}", "C"),
+    ("10", "10 apples"),
+    (r"x \in [-2,7]", "[-2,7]"),
+    ("[-2,7]", r"x \in [-2,7]"),
+    ("2516_8", "2516_8"),
+    (r"-\frac{1}{2}", "-0.5"),
+    (r"\frac{-1}{2}", r"-\frac12"),
+    ("1,2", "2,1"),
+    (r"3\text{ or }4", "3, 4"),
+    ("(1,2),(3,4)", "(3,4), (1,2)"),
+    (r"\sqrt{51}", "51^{1/2}"),
+    (r"4\sqrt{3}\text{ cm}^2", r"4\sqrt3"),
+    ("0", "-0"),
+    ("10^{2}", "100"),
+    (r"\frac{\sqrt3}{2}", "sqrt(3)/2"),
+    (r"\frac{x+1}{x-1}", r"\frac{1+x}{-1+x}"),
+    ("1-2i", "1 - 2i"),
+    (r"\infty", r"+\infty"),
+    (r"e^{i\pi}", "-1"),
+    ("f(x)=x+1", "x+1"),
+    (r"\frac{9}{19}", "9/19"),
+    (r"\dbinom{5}{2}", "10"),
+    (r"16\sqrt{3}", "16√3"),
+    ("7", "7."),
+    ("7", "$7$"),
+    ("7", r"\text{7}"),
+    ("2,3", r"x=2 \text{ or } x=3"),
+    (r"\text{(A)}", "A"),
+    ("x^{12}", "x^{10}x^2"),
+    ("0.3", "0.1+0.2"),
+    (r"25\%", r"\frac{1}{4}"),
+    (r"\frac{1}{4}", r"25\%"),
+    (r"\mathbb{R}", r"(-\infty,\infty)"),
+    (r"\sqrt[3]{2}", "2^{1/3}"),
+    (r"\frac{1}{2}x+3", "0.5x+3"),
+    (r"y=\frac{1}{2}x+3", "y=0.5x+3"),
+    ("(x-1)^2+(y+2)^2=9", "x^2-2x+y^2+4y-4=0"),
+    ("2x+4y=6", "x+2y=3"),
+    (r"\pm 3", "3, -3"),
+    ("3,-3", r"\pm 3"),
+    (r"x=\pm 3", r"\pm3"),
+    ("1024", "2^{10}"),
+    ("2", r"\log_{10} 100"),
+    (r"1-\cos^2 x", r"\sin^2 x"),
+    (r"0.\overline{3}", r"\frac13"),
+    (r"\frac{1}{3}", r"0.\overline{3}"),
+    ("1000", "1e3"),
+    ("18.90", r"\$18.9"),
+    ("12", r"\textbf{(B) } 12"),
+    (r"12 \text{ cm}^2", r"12\,\mathrm{cm}^2"),
+    ("no solution", r"\text{No solution}"),
+    ("5000000", "5,000,000"),
+    ("-5", "−5"),
+    (r"x\in(-\infty,3]", r"(-\infty, 3]"),
+    (r"\frac{3}{4}", "0.75"),
+    (r"\frac{a}{b}", "a/b"),
+    ("(5,3)", r"\left(5,\,3\right)"),
+    (r"\frac{1}{1+\sqrt2}", r"\sqrt{2}-1"),
+    ("2^{99}", "633825300114114700748351602688"),
+    ("1,2,3", "1, 2, and 3"),
+    ("3, 4", r"3 \text{ and } 4"),
+    (r"\{(1,2),(3,4)\}", r"\{(3,4),(1,2)\}"),
+    (r"[0,1]\cup[2,3]", r"[2,3] \cup [0,1]"),
+    ("x<3", r"(-\infty,3)"),
+    (r"x \geq 2", r"[2, \infty)"),
+    ("k=5", "5"),
+    (r"\frac{2}{3}\pi", r"\frac{2\pi}{3}"),
+    ("a^2-b^2", "(a-b)(a+b)"),
+    ("5", "05"),
+    (r"\dfrac{17}{3}", r"\frac{17}{3}"),
+    (r"14\pi", r"14\pi \text{ square units}"),
+    ("6+9i", "6 + 9i"),
+    ("6+9i", "9i+6"),
+    (r"\cot x", r"\frac{1}{\tan x}"),
+    (
+        r"\begin{pmatrix} 1/3 & 2/3 \\ 0 & 1 \end{pmatrix}",
+        r"\begin{pmatrix} \frac13 & \frac23 \\ 0 & 1 \end{pmatrix}",
+    ),
+    (r"3 \sqrt{13}", r"3\sqrt{13}"),
+    ("2", "2.0"),
+    ("2", "2.00"),
+    (r"-\frac{35}{9}", r"\frac{-35}{9}"),
+    (r"\text{Monday}", "monday"),
+    (r"\frac{\sqrt{6}}{3}", r"\sqrt{\frac{2}{3}}"),
+    (r"(0,9) \cup (9,36)", r"(0,9)\cup(9,36)"),
+    ("4x^2+4x+1", "(2x+1)^2"),
+    ("z=x+y", "x+y"),
+    (r"11,\! 111,\! 111,\! 100", "11111111100"),
+    ("10,080", "10080"),
+    (r"\text{(C)}", "C"),
+    ("45", r"45^\circ"),
+    (r"70 \sqrt{2}", r"70\sqrt2"),
+    ("x^3+3x-6", "-6+3x+x^3"),
+    ("m = 1, b=2", "m=1, b=2"),
+    (r"\frac{9 + \sqrt{3}}{2}", r"4.5+\frac{\sqrt3}{2}"),
+    (r"1 \frac{4}{5}", r"\frac95"),
+    (r"5.4 \text{ cents}", "5.4"),
+    ("6 - 5i", "6-5i"),
+    ("-2 + 7i", "7i-2"),
+    ("(6,31,-1)", "(6, 31, -1)"),
+    ("y = 2x + 3", "y=2x+3"),
+    ("16", r"16\text{ units}"),
+    (r"\frac{1}{4}", "0.25"),
+    (r"\frac{270}{7}\text{ degrees}", r"\frac{270}{7}"),
+    ("3R^2", "3 R^2"),
+    ("0.0000672", r"6.72 \times 10^{-5}"),
+    ("x = 1, 2", "1,2"),
+    (r"\left\{1, 2\right\}", "1,2"),
+]
+DIFFERENT = [
+    (r"\frac{1}{2^{99}}", r"\frac{1}{2^{98}}"),
+    ("3*x-1*y+13=0", "3x+4y+14=0"),
+    ("52_8", "52"),
+    ("52", "52_8"),
+    ("42", "43"),
+    ("42", "42 or 43"),
+    ("42", "41, 42"),
+    ("42", "x"),
+    ("(3,5)", "(5,3)"),
+    ("(3,5)", "[3,5]"),
+    ("(5,3)", "(7,2)"),
+    ("[3,5)", "(3,5]"),
+    (r"\{1,2\}", r"\{1,3\}"),
+    ("y=2x+3", "y=2x+4"),
+    ("x=5", "y=5"),
+    (r"\frac{1}{3}", "0.33"),
+    (r"\text{Evelyn}", r"\text{Carla}"),
+    ("east", "seat"),
+    ("x^2+1", "x^2-1"),
+    (r"\pi", "3.14"),
+    (r"\pi", "3.1416"),
+    ("1.0001", "1"),
+    ("42", "420"),
+    ("42", "-42"),
+    ("204", "17204"),
+    (r"5\text{ cm}", r"5\text{ m}"),
+    ("0.5", "50"),
+    ("3,5,7", "7"),
+    ("3,5,7", "3,5"),
+    ("2^{100}", "2^{101}"),
+    (r"\frac{10^{40}+1}{10^{40}}", "1"),
+    ("x", "y"),
+    ("2x", "2y"),
+    (r"\sqrt{2}", "1.41421"),
+    ("1,2,3", "1,2,3,4"),
+    ("-4<x<2", r"-4 \le x \le 2"),
+    ("x<5", "x>5"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
+    ("10", "10000"),
+    ("1", "1^2+1"),
+    ("100", "1e3"),
+    (r"\emptyset", "0"),
+    ("3", r"\{3,4\}"),
+    ("(1,2)", "1"),
+    ("12", "1 2 3"),
+    ("6", "2, 3"),
+    ("x^2+y^2=1", "x^2+y^2=2"),
+    ("0.1", "0.10001"),
+    ("A", "B"),
+    ("5", "5i"),
+    ("x+1", "x+1+C"),
+    ("5", "0/0"),
+    ("5", "5=5"),
+    ("x^2+y^2=2", r"x=\pm 3"),
+    (r"\pi", r"p \land q"),
+    ("2^{99}", "2^{98}"),
+    ("10^{100}", "10^{100}+1"),
+    ("1/3", "0.3333"),
+    ("x+1", "t+1"),
+    (r"\infty", r"-\infty"),
+    ("(0,1)", "[0,1]"),
+    (r"\pm 3", "3"),
+    ("3", r"\pm 3"),
+    ("x<3", r"x \le 3"),
+    (r"25\%", "0.025"),
+    ("1,2,3", "1,2"),
+    ("(1,2,3)", "(3,2,1)"),
+    ("6+9i", "6-9i"),
+    ("a-b", "b-a"),
+    (r"\frac{1}{x}", "x"),
+    ("x^2", "x^3"),
+    ("2x+4y=6", "2x+4y=7"),
+    (r"\sin x", r"\cos x"),
+    ("no solution", "0"),
+    ("Monday", "Tuesday"),
+    ("7", "1,2,3,4,5,6,7"),
+    ("12", r"\text{twelve or thirteen}"),
+    ("5", r"5 \text{ or } -5"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&3\\2&4\end{pmatrix}"),
+    ("1000", "1.000"),
+    ("0.5", ".05"),
+    ("3:4", "4:3"),
+    ("99", "99!"),
+    ("1", "0.999999"),
+    ("1", "0.99999999999"),
+    ("2", r"\sqrt[3]{8.000001}"),
+    ("x=2y", "x=3y"),
+    ("y=x^2", "y=|x|^3"),
+    ("1011_2", "1011"),
+    ("1011_2", "11"),
+    ("11_{10}", "11_2"),
+    ("2k", "k"),
+    ("x", "-x"),
+    (r"\{1,2\}", "(1,2)"),
+    ("[1,3]", "(1,3)"),
+    ("1<x<2", "1<x<3"),
+    (r"(0,9) \cup (9,36)", "(0,36)"),
+]
+
+
+@pytest.mark.parametrize(("gold", "answer"), EQUAL)
+def test_equal_answers_are_correct(gold: str, answer: str) -> None:
+    assert math.verify(Response(answer), gold, WHOLE).correct
+
+
+@pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
+def test_different_answers_are_wrong(gold: str, answer: str) -> None:
+    assert math.verify(Response(answer), gold, WHOLE).outcome is Outcome.WRONG
+
+
+@pytest.mark.parametrize("gold", [gold for gold, _ in EQUAL])
+def test_a_gold_answer_equals_itself_at_once(gold: str) -> None:
+    verdict = math.quick(Response(f"So we have $\\boxed{{{gold}}}$."), gold, BOXED)
+    assert verdict
+    assert verdict.correct
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "outcome"),
+    [
+        (r"\boxed{17} and \boxed{204}", "204", Outcome.CORRECT),
+        (r"\boxed{17} and \boxed{204}", "17", Outcome.WRONG),
+        (r"\boxed{17} and \boxed{204}", "17204", Outcome.WRONG),
+        ("the answer is 204", "204", Outcome.NO_ANSWER),
+        (r"\boxed{204", "204", Outcome.NO_ANSWER),
+        (r"\boxed{}", "204", Outcome.NO_ANSWER),
+        ("", "204", Outcome.NO_ANSWER),
+        (r"\boxed{204}", 204, Outcome.CORRECT),
+        (r"\boxed{204}", r"$\boxed{204}$", Outcome.CORRECT),
+        (r"\boxed{2}", ["1", "2"], Outcome.CORRECT),
+        (r"\boxed{" + "1+" * 2000 + "1}", "2001", Outcome.WRONG),
+    ],
+)
+def test_only_the_last_box_counts(text: str, gold: object, outcome: Outcome) -> None:
+    assert math.verify(Response(text), gold, BOXED).outcome is outcome
+
+
+def test_dapos_answer_line_may_hold_a_box() -> None:
+    dapo = VerifierSpec(name="math", extractor="answer_line")
+    for text in (r"Answer: $\boxed{34}$", "Answer: 34", "Answer: $34$.", "**Answer:** 34"):
+        assert math.verify(Response("So.\n\n" + text), "34", dapo).correct
+        assert not math.verify(Response("So.\n\n" + text), "35", dapo).correct
+
+
+def test_thinking_never_counts() -> None:
+    response = Response(
+        answer="I do not know.", thinking=r"\boxed{5}", raw=r"<think>\boxed{5}</think>I do not know."
+    )
+    assert math.verify(response, "5", BOXED).outcome is Outcome.NO_ANSWER
+
+
+@pytest.mark.parametrize("answer", [r"9^{9^{9^9}}", "10000000!", "(x+1)^{5000}-x"])
+def test_an_answer_that_takes_forever_is_an_outcome_of_its_own(answer: str) -> None:
+    with VerifierPool(1, time_limit_s=3.0) as pool:
+        verdict = pool.submit(WHOLE, Response(answer), r"\sqrt{2}").result(timeout=120)
+        assert not verdict.correct
+        assert pool.submit(WHOLE, Response(r"2^{1/2}"), r"\sqrt{2}").result(timeout=120).correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"), [("204", "204"), ("204", "17"), (r"\frac{1}{2}", "0.5"), ("7", "007")]
+)
+def test_integers_and_fractions_need_no_worker(gold: str, answer: str) -> None:
+    assert math.quick(Response(answer), gold, WHOLE)
