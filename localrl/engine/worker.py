@@ -9,14 +9,23 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from localrl.engine import wire
+from localrl.engine.protocol import Finished, Load, Started, Text
 from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
-    from localrl.engine.protocol import Backend, EngineSettings
+    from collections.abc import Callable
+
+    from localrl.engine.protocol import Backend, EngineSettings, Event
+
+TOGETHER_S = 0.025
+"""Text and figures of quick steps wait so long for those of the next, so that the app seldom wakes up: on a
+machine with few cores it would take one from the threads that compute."""
 
 Inbox = queue.SimpleQueue[LoadModel | Submit | Cancel | Pause]
 
@@ -39,14 +48,62 @@ def main() -> None:
 
 def serve(backend: Backend, inbox: Inbox, answers: BinaryIO) -> None:
     """Step while there is work; sleep on the inbox while there is none, or while paused."""
+    outbox = Outbox(lambda events: _write(answers, Step(events)))
     paused = False
     while True:
         idle = paused or not backend.busy
         while idle or not inbox.empty():
+            if idle:
+                outbox.flush()
             paused = _obey(backend, inbox.get(), paused)
             idle = paused or not backend.busy
-        if events := backend.step():
-            _write(answers, Step(events))
+        outbox.add(backend.step())
+
+
+class Outbox:
+    """The events of a few quick steps as one message; the start and the end of a sample are sent at once."""
+
+    def __init__(
+        self, send: Callable[[list[Event]], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._send, self._clock = send, clock
+        self._events: list[Event] = []
+        self._texts: dict[tuple[str, bool], int] = {}
+        self._load: Load | None = None
+        self._sent = -TOGETHER_S
+
+    def add(self, events: list[Event]) -> None:
+        """Queue the events of one step, and send what waits when it is time."""
+        urgent = False
+        for event in events:
+            if isinstance(event, Text):
+                self._add_text(event)
+            elif isinstance(event, Load):
+                self._load = event
+            else:
+                urgent = urgent or isinstance(event, Started | Finished)
+                self._events.append(event)
+        if urgent or self._clock() - self._sent >= TOGETHER_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits; the app only needs the last of the figures."""
+        events = [*self._events, self._load] if self._load else self._events
+        if events:
+            self._send(events)
+            self._sent = self._clock()
+        self._events, self._texts, self._load = [], {}, None
+
+    def _add_text(self, event: Text) -> None:
+        """Join it to the text of the same stream that waits already, unless thinking ended in between."""
+        self._texts.pop((event.sample, not event.thinking), None)
+        at = self._texts.setdefault((event.sample, event.thinking), len(self._events))
+        if at == len(self._events):
+            self._events.append(event)
+        else:
+            waiting = self._events[at]
+            assert isinstance(waiting, Text)
+            self._events[at] = replace(waiting, text=waiting.text + event.text)
 
 
 def _obey(backend: Backend, command: LoadModel | Submit | Cancel | Pause, paused: bool) -> bool:

@@ -18,6 +18,7 @@ from localrl.store.runs import Store
 from tests.scripted import write_eval, write_script
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -152,13 +153,13 @@ def wait_for_samples(count: int, seconds: float = 30.0) -> None:
     raise AssertionError("no samples came")
 
 
-PROBLEMS = 400
+PROBLEMS = 600
 
 
-def kill_randomly(tmp_path: Path, whom: str, times: int) -> None:
-    """Start or resume a run, and kill the app or its worker at a random moment, again and again."""
+def kill_app_randomly(tmp_path: Path, times: int) -> None:
+    """Start or resume a run, and kill the app at a random moment, again and again."""
     dice = random.Random(11)
-    arguments = [*scripted(tmp_path, "one two three it is 4", problems=PROBLEMS, real_s=0.004), "-k", "2"]
+    arguments = [*scripted(tmp_path, "one two three it is 4", problems=PROBLEMS, real_s=0.008), "-k", "2"]
     for _ in range(times):
         counted = counted_so_far()
         with subprocess.Popen(
@@ -166,16 +167,27 @@ def kill_randomly(tmp_path: Path, whom: str, times: int) -> None:
         ) as app:
             wait_for_samples(min(len(counted) + 1, 2 * PROBLEMS), seconds=60)
             time.sleep(dice.random() / 4)
-            if whom == "worker":
-                for child in psutil.Process(app.pid).children():
-                    if "localrl.engine.worker" in " ".join(child.cmdline()):
-                        child.kill()
-                time.sleep(dice.random())
             app.kill()
         assert counted <= counted_so_far(), "a sample that had been counted was made again or lost"
         arguments = ["bench", "--resume", "last"]
     assert localrl("bench", "--resume", "last", "--display", "none").returncode == 0
-    assert sorted(keys(tmp_path)) == sorted((f"p{i}", k) for i in range(PROBLEMS) for k in (0, 1))
+
+
+def kill_worker_randomly(tmp_path: Path, times: int) -> None:
+    """Kill one worker after the other of one run, each at a random moment of its work; the app lives on."""
+    dice = random.Random(12)
+    arguments = [*scripted(tmp_path, "one two three it is 4", problems=PROBLEMS, real_s=0.008), "-k", "2"]
+    with subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as app:
+        for _ in range(times):
+            counted = counted_so_far()
+            wait_for_samples(len(counted) + 1, seconds=60)
+            time.sleep(dice.random() / 8)
+            for child in psutil.Process(app.pid).children():
+                if "localrl.engine.worker" in " ".join(child.cmdline()):
+                    child.kill()
+            assert counted <= counted_so_far(), "a sample that had been counted was made again or lost"
+        assert app.poll() is None, "the run was over before its workers were killed"
+        assert app.wait(timeout=120) == 0
 
 
 def counted_so_far() -> set[tuple[int, int, float]]:
@@ -186,9 +198,12 @@ def counted_so_far() -> set[tuple[int, int, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whom", ["app", "worker"])
-def test_killed_at_random_moments_every_sample_is_there_once(tmp_path: Path, whom: str) -> None:
-    kill_randomly(tmp_path, whom, times=10)
+@pytest.mark.parametrize("kill_randomly", [kill_app_randomly, kill_worker_randomly])
+def test_killed_at_twenty_random_moments_every_sample_is_there_once(
+    tmp_path: Path, kill_randomly: Callable[[Path, int], None]
+) -> None:
+    kill_randomly(tmp_path, 20)
+    assert sorted(keys(tmp_path)) == sorted((f"p{i}", k) for i in range(PROBLEMS) for k in (0, 1))
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
