@@ -66,6 +66,7 @@ class Live:
     index: int
     text: str
     thinking: bool
+    tokens: int
 
 
 RunEvent = Judged | Live | Restarted | Load
@@ -219,7 +220,12 @@ class Runner:
             elif isinstance(event, Text):
                 open_problem, request = self._waiting[event.sample]
                 yield Live(
-                    open_problem.eval, open_problem.problem.id, _index(request), event.text, event.thinking
+                    open_problem.eval,
+                    open_problem.problem.id,
+                    _index(request),
+                    event.text,
+                    event.thinking,
+                    event.tokens,
                 )
             elif isinstance(event, Load):
                 self._steps_seen = event

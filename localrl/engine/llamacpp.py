@@ -145,6 +145,7 @@ class LlamaDevice:
             parameters=int(lib.llama_model_n_params(self._model)),
             description=buffer.value.decode("utf-8", errors="replace"),
             template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
+            on_processor=not lib.llama_supports_gpu_offload() or self._plan.gpu_layers == 0,
             settings={
                 "cache_type": self._plan.cache_type,
                 "batch_tokens": self.batch_tokens,

@@ -159,6 +159,7 @@ class MlxRows:
             ),
             description=str(config.get("model_type", "")),
             template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
+            on_processor=not mx.metal.is_available(),
             settings={
                 "mlx": mx.__version__,
                 "device": "Metal" if mx.metal.is_available() else "CPU",

@@ -66,11 +66,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What one step added to a sample; tags and special tokens are not in it."""
+    """What one step or a few added to a sample; tags and special tokens are not in it."""
 
     sample: str
     text: str
     thinking: bool
+    tokens: int = 1
+    """Generated since the sample's text before; a server's are chunks."""
     type: Literal["text"] = "text"
 
 
@@ -136,6 +138,8 @@ class ModelInfo:
     parameters: int = 0
     description: str = ""
     template_sha256: str = ""
+    on_processor: bool = False
+    """It computes where the app runs as well: what the app does costs tokens."""
     settings: dict[str, str | int | float | bool] | None = None
 
 

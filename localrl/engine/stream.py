@@ -6,7 +6,7 @@ Shared by every backend that sees tokens, so that they agree on what a sample is
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from localrl.engine import loopguard
 from localrl.engine.protocol import Finished, FinishReason, Group, SampleRequest, Started, Text
@@ -29,6 +29,7 @@ class Stream:
     _splitter: Splitter = field(init=False)
     _raw: list[str] = field(default_factory=list)
     _pending: list[Text] = field(default_factory=list)
+    _told_tokens: int = 0
     _held: str = ""
     _unassigned: int = 0
     _was_thinking: bool = False
@@ -69,8 +70,12 @@ class Stream:
         self._first = now if self._first is None else self._first
 
     def texts(self) -> list[Text]:
-        """What became clear since the last call."""
+        """What became clear since the last call; the last of it stands for all tokens until now."""
         pending, self._pending = self._pending, []
+        if pending:
+            counts = [0] * (len(pending) - 1) + [len(self.tokens) - self._told_tokens]
+            self._told_tokens = len(self.tokens)
+            pending = [replace(text, tokens=count) for text, count in zip(pending, counts, strict=True)]
         return pending
 
     def finish(self, reason: FinishReason, error: str = "") -> list[Text | Finished]:

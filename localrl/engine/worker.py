@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from localrl.engine.protocol import Backend, EngineSettings, Event
 
-TOGETHER_S = 0.025
+TOGETHER_S = 0.04
 """Text and figures of quick steps wait so long for those of the next, so that the app seldom wakes up: on a
 machine with few cores it would take one from the threads that compute."""
 
@@ -103,7 +103,9 @@ class Outbox:
         else:
             waiting = self._events[at]
             assert isinstance(waiting, Text)
-            self._events[at] = replace(waiting, text=waiting.text + event.text)
+            self._events[at] = replace(
+                waiting, text=waiting.text + event.text, tokens=waiting.tokens + event.tokens
+            )
 
 
 def _obey(backend: Backend, command: LoadModel | Submit | Cancel | Pause, paused: bool) -> bool:

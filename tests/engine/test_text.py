@@ -36,6 +36,7 @@ def play(
     *rest, end = stream.finish(reason or FinishReason.STOP)
     assert isinstance(end, Finished)
     seen += [text for text in rest if isinstance(text, Text)]
+    assert sum(text.tokens for text in seen) <= len(stream.tokens)
     joined = {kind: "".join(t.text for t in seen if t.thinking is kind) for kind in (True, False)}
     return end, joined[True], joined[False]
 
@@ -105,6 +106,17 @@ def test_a_stop_string_inside_the_thinking_stops_nothing() -> None:
 def test_the_beginning_of_a_stop_string_is_text_when_nothing_follows() -> None:
     end, _, said = play(chop("done EN", 2), stop=("END",))
     assert said == end.text == "done EN"
+
+
+@given(st.text(min_size=1, max_size=60), st.integers(1, 5))
+def test_the_tokens_of_the_texts_add_up_to_those_generated(answer: str, size: int) -> None:
+    group = Group("g", "p", (SampleRequest("s", 0),), Sampling(), (), None)
+    stream = Stream(group.samples[0], group, submitted=0.0, prompt_tokens=5)
+    pieces, told = chop(answer, size), 0
+    for i, piece in enumerate(pieces):
+        stream.push(i, piece, now=1.0 + i)
+        told += sum(text.tokens for text in stream.texts())
+    assert told == len(pieces)
 
 
 def test_a_character_split_over_tokens_arrives_whole_and_a_broken_one_is_marked() -> None:

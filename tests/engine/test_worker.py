@@ -32,7 +32,7 @@ def test_quick_steps_share_a_message_with_one_text_a_stream_and_the_last_figures
     assert not sent.messages
     sent.now += TOGETHER_S
     sent.outbox.add([Load(steps=3)])
-    assert sent.messages == [[Text("x", "abc", False), Text("y", "ABC", False), Load(steps=3)]]
+    assert sent.messages == [[Text("x", "abc", False, 3), Text("y", "ABC", False, 3), Load(steps=3)]]
 
 
 def test_slow_steps_are_sent_one_by_one() -> None:

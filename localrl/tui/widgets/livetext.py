@@ -39,18 +39,27 @@ class LiveText(ScrollView, can_focus=True):
     def append(self, pieces: list[Piece]) -> None:
         """Add text at the end."""
         if pieces:
+            first = len(self._wrapped.lines) - 1
             self._wrapped.append(pieces)
-            self._resized()
+            self._resized(first)
 
     @property
     def text(self) -> str:
         return self._wrapped.text
 
-    def _resized(self) -> None:
-        self.virtual_size = Size(self._wrapped.width, len(self._wrapped.lines))
+    def _resized(self, first_changed: int = 0) -> None:
+        """Take over the number of lines, and draw those that changed."""
+        size = Size(self._wrapped.width, len(self._wrapped.lines))
+        room = self.scrollable_content_region.height
+        if (size.height > room) == (self.virtual_size.height > room):
+            # No scrollbar comes or goes; the reactive would lay out the whole screen for every new line.
+            self.set_reactive(ScrollView.virtual_size, size)
+            self._scroll_update(size)
+        else:
+            self.virtual_size = size
         if self.follow:
             self.scroll_end(animate=False, immediate=True)
-        self.refresh()
+        self.refresh_lines(first_changed, size.height - first_changed)
 
     def on_resize(self, event: events.Resize) -> None:
         self._wrapped.rewrap(self.scrollable_content_region.width)

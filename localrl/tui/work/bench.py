@@ -33,6 +33,8 @@ class BenchWork:
         self.state: State = "loading"
         self.log: Path | None = None
         self.worker_pid: int | None = None
+        self.on_processor = False
+        """The model computes where the screen is drawn: every drawing takes tokens from it."""
         self._runner: Runner | None = None
 
     @classmethod
@@ -86,6 +88,7 @@ class BenchWork:
 
     def _work(self, opened: session.Session) -> None:
         self._runner, self.log = opened.runner, opened.log
+        self.on_processor = opened.engine.info.on_processor
         progress = opened.runner.progress
         self.board.publish(progress)
         if self.state == "stopping":  # asked for while the model was loaded

@@ -77,16 +77,12 @@ class Stream:
     began: float
     pieces: list[tuple[bool, str]] = field(default_factory=list)
     """(whether it is thinking, text)"""
+    tokens: int = 0
     thinking_s: float | None = None
     """How long it thought; None while it does."""
     outcome: str = ""
     """Empty while it runs."""
     extracted: str | None = None
-
-    @property
-    def tokens(self) -> int:
-        """About how many: a piece is what one step added."""
-        return len(self.pieces)
 
     @property
     def running(self) -> bool:
@@ -145,7 +141,7 @@ class Board:
             )
             for stream in self.streams.values():
                 if stream.running:  # it begins anew
-                    stream.pieces = []
+                    stream.pieces, stream.tokens = [], 0
         now = time.monotonic()
         if now - self._published >= PUBLISH_S:
             self.publish(progress, now)
@@ -186,6 +182,7 @@ class Board:
         if not event.thinking and stream.thinking_s is None:
             stream.thinking_s = time.monotonic() - stream.began
         stream.pieces.append((event.thinking, event.text))
+        stream.tokens += event.tokens
 
     def _judged(self, event: Judged) -> None:
         place = (event.eval, event.problem, event.index)

@@ -43,6 +43,8 @@ class Reply:
     chat: Chat | None = None
     pieces: list[tuple[bool, str]] = field(default_factory=list)
     """(whether it is thinking, text)"""
+    tokens: int = 0
+    thinking_tokens: int = 0
     began: float = field(default_factory=time.monotonic)
     asked: float | None = None
     """When the loaded model got the prompt."""
@@ -62,9 +64,9 @@ class Reply:
 
     @property
     def tokens_per_s(self) -> float | None:
-        if self.first is None or len(self.pieces) < 2:
+        if self.first is None or self.tokens < 2:
             return None
-        return (len(self.pieces) - 1) / max(1e-3, time.monotonic() - self.first)
+        return (self.tokens - 1) / max(1e-3, time.monotonic() - self.first)
 
 
 class ChatWork:
@@ -154,8 +156,11 @@ class ChatWork:
                 reply.answer = now
             reply.state = "thinking" if event.thinking else "answering"
             reply.pieces.append((event.thinking, event.text))
+            reply.tokens += event.tokens
+            reply.thinking_tokens += event.tokens if event.thinking else 0
         elif isinstance(event, Restarted):
             reply.pieces, reply.first, reply.answer = [], None, None
+            reply.tokens = reply.thinking_tokens = 0
             reply.died += 1
         elif isinstance(event, Said):
             reply.said = event

@@ -30,6 +30,7 @@ class StreamView(Vertical):
         self.stream: Stream | None = None
         self._pieces: list[tuple[bool, str]] | None = None
         self._seen = 0
+        self._title = self._words = ""
 
     def compose(self) -> ComposeResult:
         yield Static("", id="stream-state", markup=False)
@@ -39,13 +40,13 @@ class StreamView(Vertical):
         if stream is not self.stream:
             self.stream, self._pieces = stream, None
         self.update_text()
+        self.update_state()
 
     def update_text(self) -> None:
         """Take over what has arrived since the last time."""
-        text, state = self.query_one(LiveText), self.query_one("#stream-state", Static)
-        stream = self.stream
+        text, stream = self.query_one(LiveText), self.stream
         if stream is None:
-            self.border_title = "no stream"
+            self.border_title = self._title = "no stream"
             return
         if stream.pieces is not self._pieces:  # another stream, or this one began anew
             self._pieces, self._seen = stream.pieces, 0
@@ -53,20 +54,28 @@ class StreamView(Vertical):
         new = stream.pieces[self._seen :]
         self._seen += len(new)
         text.append(_joined(new))
-        self.border_title = f"{stream.place[1]} · sample {stream.place[2] + 1} · {stream.tokens:,} tokens"
-        state.update(self._state(stream), layout=False)
+        if (title := f"{stream.place[1]} · sample {stream.place[2] + 1}") != self._title:
+            self.border_title = self._title = title  # draws the whole frame
+
+    def update_state(self) -> None:
+        """How it goes on; more seldom than the text, which then is one changed line to draw."""
+        if self.stream and (words := self._state(self.stream)) != self._words:
+            self._words = words
+            self.query_one("#stream-state", Static).update(words, layout=False)
 
     def _state(self, stream: Stream) -> str:
+        tokens = f"{stream.tokens:,} tokens"
         if stream.outcome:
             mark = MARKS[stream.outcome]
             answer = f": {stream.extracted}" if stream.extracted is not None else ""
-            return f"{mark.sign} {mark.words}{answer}"
+            return f"{mark.sign} {mark.words}{answer} · {tokens}"
         if not stream.pieces:
             return "waiting"
         if stream.pieces[-1][0]:
-            return f"▾ thinking {span(time.monotonic() - stream.began)}"
+            return f"▾ thinking {span(time.monotonic() - stream.began)} · {tokens}"
         thought = stream.thinking_s or 0.0
-        return f"answering, after {span(thought)} of thinking" if thought > 0.5 else "answering"
+        after = f", after {span(thought)} of thinking" if thought > 0.5 else ""
+        return f"answering{after} · {tokens}"
 
 
 def _joined(pieces: list[tuple[bool, str]]) -> list[tuple[bool, str]]:

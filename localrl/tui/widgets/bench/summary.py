@@ -34,6 +34,10 @@ class Summary(Static):
     Summary { height: auto; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = 0
+
     def show(self, work: BenchWork, intervals: Intervals) -> None:
         """Draw the figures as they are now."""
         view, board = work.board.view, work.board
@@ -53,7 +57,8 @@ class Summary(Static):
                 (f"  engine restarted {view.restarts}×" if view.restarts else "", "$warning"),
             )
         )
-        self.update(Content("\n").join(lines))
+        self.update(Content("\n").join(lines), layout=len(lines) != self._lines)
+        self._lines = len(lines)
 
     def _head(self, work: BenchWork) -> Content:
         plan, load = work.board.plan, work.board.view.load

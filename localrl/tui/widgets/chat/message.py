@@ -59,7 +59,6 @@ class ReplyView(Vertical):
         self._tail = said.text if said else ""
         self._pieces: list[tuple[bool, str]] | None = None
         self._thought: Thinking | None = None
-        self._thinking_tokens = 0
         self._settles = 0.0
         self._folded = False
 
@@ -90,14 +89,12 @@ class ReplyView(Vertical):
         """Take over what has arrived."""
         if reply.pieces is not self._pieces:  # it begins, or begins anew
             self._pieces, self._seen, self._settled, self._tail = reply.pieces, 0, "", ""
-            self._thinking_tokens = 0
             first, *others = self.query(Markdown)
             await first.update("")
             for other in others:
                 await other.remove()
         new = reply.pieces[self._seen :]
         self._seen += len(new)
-        self._thinking_tokens += sum(thinking for thinking, _ in new)
         await self._think("".join(text for thinking, text in new if thinking), reply)
         answer = "".join(text for thinking, text in new if not thinking)
         if answer or reply.over:
@@ -112,7 +109,7 @@ class ReplyView(Vertical):
         else:
             ttft = span(reply.first - reply.asked) if reply.first and reply.asked else "–"
             self._figures(
-                f"{len(reply.pieces):,} tokens · {number(reply.tokens_per_s)} tok/s · first after {ttft}"
+                f"{reply.tokens:,} tokens · {number(reply.tokens_per_s)} tok/s · first after {ttft}"
             )
 
     async def _think(self, text: str, reply: Reply) -> None:
@@ -127,7 +124,7 @@ class ReplyView(Vertical):
         if reply.first is not None:
             until = reply.answer or time.monotonic()
             if not self._folded:
-                self._thought.figures(until - reply.first, self._thinking_tokens)
+                self._thought.figures(until - reply.first, reply.thinking_tokens)
         if (reply.answer is not None or reply.over) and not self._folded:
             self._folded = True
             self._thought.fold(open_it=False)
