@@ -123,7 +123,7 @@ class Memory:
         return True
 
     def keep(self, prompt: Holder) -> None:
-        """Nobody waits for this prompt any more: it stays as long as nobody needs its cells."""
+        """Nobody waits for this prompt, or text, any more: it stays as long as nobody needs its cells."""
         self._kept.append(prompt)
         if len(self._kept) > KEPT_PROMPTS:
             self.drop_kept()

@@ -335,8 +335,12 @@ class Scheduler:
     def _finish(self, running: _Running, reason: FinishReason) -> None:
         self._events += running.stream.finish(reason)
         self._device.free_sampler(running.sampler)
-        self._memory.release(running)
         (self._running if running in self._running else self._aside).remove(running)
+        nothing_else = not (self._running or self._aside or self._ready or self._filling or self._waiting)
+        if nothing_else and not running.missing:
+            self._memory.keep(running)  # in a chat the next prompt begins with it
+        else:
+            self._memory.release(running)
 
     def _measure(self, decoding: int, prefilled: int, seconds: float) -> None:
         self._steps += 1

@@ -112,6 +112,21 @@ def test_a_common_preamble_is_computed_once_over_many_problems() -> None:
     assert sum(end.prompt_tokens - end.shared_tokens for end in ends.values()) == device.computed
 
 
+@pytest.mark.parametrize("partial", [True, False])
+def test_the_next_turn_of_a_chat_computes_only_what_is_new(partial: bool) -> None:
+    device = FakeDevice(partial=partial, end_every=10**9)
+    scheduler = Scheduler(device, parallel=4)
+    scheduler.submit(group("first", PROMPT, max_tokens=40))
+    reply = said(finished(run(scheduler))["first.0"])
+    before = device.computed
+    new = tuple(range(60, 70))
+    scheduler.submit(group("next", (*PROMPT, *reply, *new), max_tokens=1))
+    end = finished(run(scheduler))["next.0"]
+    assert said(end) == expected((*PROMPT, *reply, *new), 0, 1, end_every=10**9)
+    assert device.computed - before == 1 + len(new)  # the reply's last token was drawn and not computed
+    assert end.shared_tokens == len(PROMPT) + len(reply) - 1
+
+
 def test_a_long_prompt_never_stalls_running_streams() -> None:
     device = FakeDevice(batch=32, end_every=10**9)
     scheduler = Scheduler(device, parallel=4)
