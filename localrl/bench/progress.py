@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from localrl.engine.protocol import Load
 from localrl.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RATE_WINDOW_S = 10.0
 """Tokens per second are shown over about this long."""
@@ -60,10 +64,30 @@ class Progress:
     evals: list[EvalProgress]
     load: Load = field(default_factory=Load)
     restarts: int = 0
-    began: float = field(default_factory=time.monotonic)
     done_before: int = 0
     """Samples that earlier sessions had done."""
+    clock: Callable[[], float] = time.monotonic
+    _began: float = field(init=False)
+    _paused_s: float = 0.0
+    _paused_at: float | None = None
     _marks: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    @property
+    def worked_s(self) -> float:
+        """Seconds of this session; those that a person had it paused do not count."""
+        return (self.clock() if self._paused_at is None else self._paused_at) - self._began - self._paused_s
+
+    def pause(self, paused: bool) -> None:
+        """Stop the clock, or let it go on."""
+        now = self.clock()
+        if paused and self._paused_at is None:
+            self._paused_at = now
+        elif not paused and self._paused_at is not None:
+            self._paused_s += now - self._paused_at
+            self._paused_at = None
 
     @property
     def done(self) -> int:
@@ -79,7 +103,7 @@ class Progress:
 
     def take(self, load: Load) -> None:
         self.load = load
-        now = time.monotonic()
+        now = self.worked_s
         if not self._marks or now - self._marks[-1][0] >= 0.25:
             self._marks.append((now, load.generated_tokens))
             while len(self._marks) > 2 and now - self._marks[1][0] > RATE_WINDOW_S:
@@ -99,4 +123,4 @@ class Progress:
         new = self.done - self.done_before
         if not new or not self.total:
             return None
-        return (time.monotonic() - self.began) / new * (self.total - self.done)
+        return self.worked_s / new * (self.total - self.done)

@@ -106,7 +106,6 @@ class Runner:
         self._steps_seen = Load()
         self._base = Load()
         self._estimated = 0
-        self._began = time.monotonic()
         self.progress = Progress([self._counted(i, part) for i, part in enumerate(plan.evals)])
         self.progress.done_before = self.progress.done
 
@@ -115,6 +114,7 @@ class Runner:
         self._stopping = True
 
     def pause(self, paused: bool = True) -> None:
+        self.progress.pause(paused)
         self._engine.pause(paused)
 
     def events(self) -> Iterator[RunEvent]:
@@ -328,7 +328,7 @@ class Runner:
         """What this session has cost so far, as `report` adds it up."""
         load = self.progress.load
         return {
-            "wall_s": time.monotonic() - self._began,
+            "wall_s": self.progress.worked_s,
             "generated_tokens": load.generated_tokens,
             "decode_s": load.decode_s,
             "prefill_tokens": load.prefill_tokens,

@@ -55,11 +55,18 @@ class LiveText(ScrollView, can_focus=True):
             # No scrollbar comes or goes; the reactive would lay out the whole screen for every new line.
             self.set_reactive(ScrollView.virtual_size, size)
             self._scroll_update(size)
+            self._to_end()
         else:
             self.virtual_size = size
+            self.call_after_refresh(self._to_end)
+        if first_changed:
+            self.refresh_lines(first_changed, size.height - first_changed)
+        else:
+            self.refresh()
+
+    def _to_end(self) -> None:
         if self.follow:
             self.scroll_end(animate=False, immediate=True)
-        self.refresh_lines(first_changed, size.height - first_changed)
 
     def on_resize(self, event: events.Resize) -> None:
         self._wrapped.rewrap(self.scrollable_content_region.width)

@@ -158,7 +158,7 @@ class Board:
             load=progress.load,
             tokens_per_s=progress.tokens_per_s,
             eta_s=progress.eta_s,
-            elapsed_s=now - progress.began,
+            elapsed_s=progress.worked_s,
             correct_now=self._correct_now,
             restarts=progress.restarts,
         )
