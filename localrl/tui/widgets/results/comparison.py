@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Part = str | tuple[str, str]
 FLIPS = 12
+NAME = 22
 
 
 class Comparison(Static):
@@ -63,7 +64,8 @@ class Comparison(Static):
             ("right a 1k tokens", [number(f.correct_per_thousand_tokens, 2) for f in side.figures]),
             ("right a kJ", [number(f.correct_per_kilojoule, 2) for f in side.figures]),
         )
-        names = [f.name[:20] for f in side.figures]
+        # Quantisation and id stand at the end of a name, and tell runs of one model apart.
+        names = [f.name if len(f.name) <= NAME else "…" + f.name[1 - NAME :] for f in side.figures]
         widths = [max(12, len(name)) for name in names]
         head = "  ".join(f"{name:>{w}}" for name, w in zip(names, widths, strict=True))
         parts: list[Part] = [(f"{'':<18}{head}\n", "$secondary")]
