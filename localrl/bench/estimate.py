@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localrl.bench import report
+from localrl.bench import dataset, report
 from localrl.engine import ranking
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
-    from localrl.bench.plan import RunPlan
+    from localrl.bench.plan import EvalPlan, RunPlan
     from localrl.bench.spec import EvalSpec
     from localrl.store.runs import Store
 
@@ -46,12 +46,22 @@ def problems(spec: EvalSpec, limit: int | None = None) -> int:
     return min(count, limit) if limit else count
 
 
+def _in_file(part: EvalPlan) -> int:
+    """Problems of an eval whose data is a file of this machine; 0 for those that are elsewhere."""
+    if part.spec.data.file is None:
+        return 0
+    try:
+        return dataset.count(part.spec, Path(part.path), part.limit) or 0
+    except LocalrlError:
+        return 0
+
+
 def estimate(store: Store, plan: RunPlan) -> Estimate:
     """Samples, tokens and time of a run that has not begun."""
     samples, tokens, measured = 0, 0.0, True
     lengths, rate, run = _earlier(store, plan)
     for part in plan.evals:
-        count = problems(part.spec, part.limit) * part.samples
+        count = (problems(part.spec, part.limit) or _in_file(part)) * part.samples
         length = lengths.get(part.spec.name)
         measured = measured and length is not None
         samples += count
@@ -68,7 +78,11 @@ def estimate(store: Store, plan: RunPlan) -> Estimate:
 
 
 def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | None, str]:
-    """Tokens a sample by eval, tokens a second, and the run they are from; of the newest run that knows."""
+    """Tokens a sample by eval, tokens a second, and the run they are from; of the newest run that knows.
+
+    Lengths are of complete runs with the same limit only: what a run does first is what is short.
+    """
+    limits = {part.spec.name: part.sampling.max_tokens for part in plan.evals}
     lengths: dict[str, float] = {}
     rate, named = None, ""
     for run in store.runs():
@@ -78,7 +92,8 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
         made = report.make(store, run)
         for part in made["evals"]:
             count = sum(part["outcomes"].values())
-            if count and part["eval"] not in lengths:
+            same = limits.get(part["eval"]) == part["sampling"]["max_tokens"]
+            if run.status == "complete" and count and same and part["eval"] not in lengths:
                 lengths[part["eval"]] = (part["tokens"]["thinking"] + part["tokens"]["answer"]) / count
                 named = named or run.id
         if theirs["engine"]["backend"] == plan.engine.backend:
