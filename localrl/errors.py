@@ -6,7 +6,8 @@
     ├── Unavailable           3   a backend, a device or the sandbox cannot be had here
     ├── NetworkError          4   the network or the hub; trying again later may help
     ├── BelowMinimum          5   the accuracy is under `--min-accuracy`
-    └── StoreError            1   results cannot be read or written (folder, disk, lock)
+    ├── StoreError            1   results cannot be read or written (folder, disk)
+    └── Stopped             130   the person did not want to wait for the model any longer
 
 The message is one line that says what is wrong; `hint` says what to do about it.
 """
@@ -63,6 +64,10 @@ class BelowMinimum(LocalrlError):
 
 class StoreError(LocalrlError):
     exit_code = 1
+
+
+class Stopped(LocalrlError):
+    exit_code = INTERRUPTED
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ disk before the model is asked, and what it answers at least every few seconds.
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from localrl.engine.protocol import (
     Started,
     Text,
 )
-from localrl.errors import LocalrlError, Unavailable
+from localrl.errors import LocalrlError, Stopped, Unavailable
 from localrl.sampling import Sampling
 from localrl.store.chats import Figures, Said
 
@@ -69,7 +70,6 @@ class Talk:
     def __init__(self, engine: EngineClient, choice: backends.Choice, tags: ThinkingTags | None) -> None:
         self.engine, self.choice, self.tags = engine, choice, tags
         self._sample: str | None = None
-        self._stopped = False
 
     @classmethod
     def open(
@@ -78,11 +78,16 @@ class Talk:
         backend: str = "auto",
         endpoints: Sequence[str] = (),
         context: int | None = None,
+        stopping: threading.Event | None = None,
     ) -> Talk:
         """Load a model.
 
+        Args:
+            stopping: set it to stop loading.
+
         Raises:
             UsageError, Unavailable: the model is not here, or cannot be loaded.
+            Stopped: it is not wanted any longer.
         """
         choice = backends.choose(model, backend, endpoints)  # type: ignore[arg-type]
         card = choice.model.card
@@ -96,7 +101,7 @@ class Talk:
             tags=tags,
             endpoints=choice.endpoints,
         )
-        return cls(EngineClient(settings, new_log()), choice, tags)
+        return cls(EngineClient(settings, new_log(), stopping), choice, tags)
 
     @property
     def sampling(self) -> Sampling:
@@ -107,27 +112,37 @@ class Talk:
 
     def stop(self) -> None:
         """End the reply under way; it keeps what it has."""
-        self._stopped = True
+        self.engine.stopping.set()
         if sample := self._sample:
             self.engine.cancel(sample)
 
     def reply(
-        self, chats: Chats, chat: Chat, seed: int | None = None
+        self,
+        chats: Chats,
+        chat: Chat,
+        seed: int | None = None,
+        stopping: threading.Event | None = None,
     ) -> Iterator[Started | Text | Restarted | Said]:
         """Have the conversation's last message answered; the last thing given is the reply as it is kept.
+
+        Args:
+            stopping: one for this reply, which may have been set before; `stop` sets it too.
 
         Raises:
             LocalrlError: the prompt cannot run, or the engine cannot be kept alive; what came is kept.
         """
+        self.engine.stopping = stopping = stopping or threading.Event()
         prompt = history(chat.system, chats.messages(chat))
         said = Said(chats.say(chat, "assistant"), "assistant", "")
         request = SampleRequest(f"chat-{said.key}", secrets.randbits(32) if seed is None else seed)
         group = Group(f"g-{said.key}", prompt, (request,), chat.sampling, thinking=self.tags)
         began = saved = time.monotonic()
-        self._sample, self._stopped = request.id, False
+        self._sample = request.id
         thinking_s: float | None = None
         try:
             self.engine.submit(group)
+            if stopping.is_set():
+                self.engine.cancel(request.id)
             while True:
                 for event in self.engine.events(timeout=0.5):
                     if isinstance(event, Restarted):
@@ -154,6 +169,9 @@ class Talk:
                 if time.monotonic() - saved >= SAVE_EVERY_S:
                     saved = time.monotonic()
                     chats.write(said)
+        except Stopped:  # while a worker that had died was being started again
+            said = replace(said, finish=str(FinishReason.CANCELLED))
+            yield said
         finally:
             self._sample = None
             chats.write(said)

@@ -20,7 +20,7 @@ from localrl.bench.stopping import Rules
 from localrl.engine.client import EngineClient, Restarted
 from localrl.engine.protocol import Finished, FinishReason, Group, Load, SampleRequest, Started, Text
 from localrl.engine.thinking import split
-from localrl.errors import StoreError, UsageError
+from localrl.errors import Stopped, StoreError, UsageError
 from localrl.sampling import sample_seed
 from localrl.store import sums
 from localrl.store.runs import Run, Sample, Store
@@ -96,7 +96,7 @@ class Runner:
         self, store: Store, run: Run, plan: RunPlan, engine: EngineClient, pool: VerifierPool
     ) -> None:
         self._store, self._run, self._plan, self._engine, self._pool = store, run, plan, engine, pool
-        self._stopping = False
+        self._stopping = engine.stopping
         self._waiting: dict[str, tuple[_Open, SampleRequest]] = {}
         self._verdicts: list[Future[Verdict]] = []
         self._names = [verifier_name(part) for part in plan.evals]
@@ -111,7 +111,7 @@ class Runner:
 
     def stop(self) -> None:
         """Finish the step, store what is done, and end `events`."""
-        self._stopping = True
+        self._stopping.set()
 
     def pause(self, paused: bool = True) -> None:
         self.progress.pause(paused)
@@ -138,13 +138,14 @@ class Runner:
     def _work(self) -> Generator[RunEvent, None, bool]:
         groups = self._groups()
         more = True
-        while not self._stopping:
-            while more and len(self._waiting) < self._wanted():
-                more = self._submit_next(groups)
-            if not more and not self._waiting and not self._verdicts:
-                break
-            yield from self._take(self._engine.events(timeout=0.05 if self._verdicts else 0.5))
-            yield from self._collect()
+        with contextlib.suppress(Stopped):  # while a worker that had died was being started again
+            while not self._stopping.is_set():
+                while more and len(self._waiting) < self._wanted():
+                    more = self._submit_next(groups)
+                if not more and not self._waiting and not self._verdicts:
+                    break
+                yield from self._take(self._engine.events(timeout=0.05 if self._verdicts else 0.5))
+                yield from self._collect()
         yield from self._collect(wait_s=10.0)
         return not more and not self._waiting and not self._verdicts
 

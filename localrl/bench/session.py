@@ -40,13 +40,18 @@ class Session:
 
 
 @contextmanager
-def start(store: Store, plan: RunPlan, name: str = "") -> Iterator[Session]:
+def start(
+    store: Store, plan: RunPlan, name: str = "", stopping: threading.Event | None = None
+) -> Iterator[Session]:
     """Load the model, then enter a new run into the store; `session.runner.events()` does it.
 
+    Args:
+        stopping: set it to stop at any time, while the model is loaded too.
+
     Raises:
-        UsageError, Unavailable: the model cannot be loaded; there is no run then.
+        UsageError, Unavailable, Stopped: the model cannot be loaded, or is not wanted; there is no run then.
     """
-    with _loaded(plan) as (engine, log, pool, fingerprint):
+    with _loaded(plan, stopping) as (engine, log, pool, fingerprint):
         run = create(store, plan, name)
         with runs.lock(run):
             yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
@@ -54,27 +59,32 @@ def start(store: Store, plan: RunPlan, name: str = "") -> Iterator[Session]:
 
 
 @contextmanager
-def work_on(store: Store, run: Run) -> Iterator[Session]:
+def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> Iterator[Session]:
     """Load the model of a run and be ready to do what the run still lacks.
 
+    Args:
+        stopping: as for `start`.
+
     Raises:
-        StoreError: another process works on this run.
-        UsageError, Unavailable: the model cannot be loaded.
+        UsageError: another process works on this run, or its model is gone.
+        UsageError, Unavailable, Stopped: the model cannot be loaded, or is not wanted.
     """
     plan = RunPlan.model_validate(run.manifest["plan"])
     model = Path(plan.engine.model)
     if plan.engine.backend != "server" and not model.exists():
         raise UsageError(f"the model of this run is gone: {model}")
-    with runs.lock(run), _loaded(plan) as (engine, log, pool, fingerprint):
+    with runs.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):
         yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
         fingerprint.note(store, run)
 
 
 @contextmanager
-def _loaded(plan: RunPlan) -> Iterator[tuple[EngineClient, Path, VerifierPool, _Fingerprint]]:
+def _loaded(
+    plan: RunPlan, stopping: threading.Event | None
+) -> Iterator[tuple[EngineClient, Path, VerifierPool, _Fingerprint]]:
     log = new_log()
     fingerprint = _Fingerprint(Path(plan.engine.model))
-    with EngineClient(plan.engine, log) as engine, VerifierPool() as pool, fingerprint:
+    with EngineClient(plan.engine, log, stopping) as engine, VerifierPool() as pool, fingerprint:
         yield engine, log, pool, fingerprint
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrl import settings
 from localrl.bench import plan, report, session, stats
+from localrl.cli.estimating import Estimating
 from localrl.cli.output import document, note
 from localrl.cli.progress import ProgressLine, choose
 from localrl.cli.summary import summary
 from localrl.engine import backends
 from localrl.engine.protocol import EngineSettings
-from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, UsageError
+from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, UsageError
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
@@ -86,23 +88,30 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
 
     Without arguments: the starter model on the eval `starter`.
     """
-    with Store() as store:
+    with Store() as store, _Interrupts() as interrupts:
+        estimating: Estimating | None = None
         if options["resume"]:
-            opened, why = session.work_on(store, _resumed(store, model, options)), ""
+            resumed, why = _resumed(store, model, options), ""
+            opened = session.work_on(store, resumed, interrupts.stopping)
         else:
-            made_plan, why = _planned(store, model, evals, options)
-            opened = session.start(store, made_plan, options["name"])
-        with opened as open_session:
-            _introduce(open_session, why, options)
-            interrupted = _work(open_session, options)
-            run = open_session.run
+            resumed, (made_plan, why) = None, _planned(store, model, evals, options)
+            opened = session.start(store, made_plan, options["name"], interrupts.stopping)
+            estimating = Estimating(made_plan) if options["display"] != "none" else None
+        try:
+            with opened as open_session:
+                _introduce(open_session, why, options)
+                _work(open_session, options, estimating)
+                run = open_session.run
+        except Stopped:
+            note("interrupted while the model was being loaded; " + _how_to_go_on(resumed))
+            return INTERRUPTED
         made = report.make(store, store.find(run.id))
         if options["as_json"]:
             document(made)
         else:
             click.echo(summary(made))
-        if interrupted:
-            note(f"interrupted; go on with: localrl bench --resume {run.id}")
+        if interrupts.stopping.is_set():
+            note(f"interrupted; {_how_to_go_on(run)}")
             return INTERRUPTED
         note(f"kept as run {run.id}; look at it with: localrl runs show {run.id}")
         _check_minimum(made, options["min_accuracy"])
@@ -153,29 +162,45 @@ def _resumed(store: Store, model: str | None, options: dict[str, Any]) -> Run:
     return store.find(options["resume"])
 
 
-def _work(open_session: Session, options: dict[str, Any]) -> bool:
-    """Do what the run lacks; True when it was interrupted. The first Ctrl-C ends the step, the second all."""
-    runner, interrupted = open_session.runner, False
+class _Interrupts:
+    """The first Ctrl-C ends the loading of the model or the step under way, the second everything."""
 
-    def stop(*_: object) -> None:
-        nonlocal interrupted
-        if interrupted:
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+
+    def __enter__(self) -> _Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, *_: object) -> None:
+        if self.stopping.is_set():
             raise KeyboardInterrupt
-        interrupted = True
-        runner.stop()
+        self.stopping.set()
 
-    before = signal.signal(signal.SIGINT, stop)
+
+def _work(open_session: Session, options: dict[str, Any], estimating: Estimating | None) -> None:
+    """Do what the run lacks, or as much of it as there is time for until somebody interrupts."""
+    runner = open_session.runner
     line = ProgressLine(runner.progress, choose(options["display"]))
+    if estimating:
+        estimating.line_begun()
     try:
         for event in runner.events():
+            if estimating and (words := estimating.late()):
+                line.say(words)
             line.take(event)
     except LocalrlError:
-        note(f"what was done is kept; go on with: localrl bench --resume {open_session.run.id}")
+        note(f"what was done is kept; {_how_to_go_on(open_session.run)}")
         raise
     finally:
         line.end()
-        signal.signal(signal.SIGINT, before)
-    return interrupted
+
+
+def _how_to_go_on(run: Run | None) -> str:
+    return f"go on with: localrl bench --resume {run.id}" if run else "no run was begun"
 
 
 def _introduce(open_session: Session, why: str, options: dict[str, Any]) -> None:

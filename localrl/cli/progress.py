@@ -30,13 +30,19 @@ class ProgressLine:
         if self._display == "none":
             return
         if isinstance(event, Restarted):
-            self._clear()
-            note(f"the engine died (exit status {event.exit_status}) and was started again; the run goes on")
+            self.say(
+                f"the engine died (exit status {event.exit_status}) and was started again; the run goes on"
+            )
         now = time.monotonic()
         first = self._shown == 0.0 and isinstance(event, Judged)
         if first or (self._shown and now - self._shown >= EVERY_S[self._display]) or not self._shown:
             self._shown = now
             self._show()
+
+    def say(self, text: str) -> None:
+        """A line of its own, above the one that is drawn in place."""
+        self._clear()
+        note(text)
 
     def end(self) -> None:
         if self._display == "plain":

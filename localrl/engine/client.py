@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from localrl.engine import wire
 from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, ModelInfo
 from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
-from localrl.errors import LocalrlError, Unavailable
+from localrl.errors import LocalrlError, Stopped, Unavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,8 @@ HOPELESS_GROUPS = 3
 """Groups in a row that died alone, after which the engine is given up."""
 QUEUED_STEPS = 256
 """Steps that may wait for the app; beyond them the worker waits, so memory stays flat."""
+LOOK_EVERY_S = 0.05
+"""How often somebody who waits for a model looks whether it is still wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,16 @@ class EngineClient:
     Use as a context manager, or call `close`.
     """
 
-    def __init__(self, settings: EngineSettings, log: Path) -> None:
+    def __init__(self, settings: EngineSettings, log: Path, stopping: threading.Event | None = None) -> None:
+        """
+        Args:
+            stopping: once it is set, nobody waits for a model any longer.
+
+        Raises:
+            UsageError, Unavailable: the model cannot be loaded.
+            Stopped: it is not wanted any longer; its worker has ended.
+        """
+        self.stopping = stopping or threading.Event()
         self._settings = settings
         self._log = log
         self._in_flight: dict[str, _InFlight] = {}
@@ -63,6 +74,8 @@ class EngineClient:
         self._barren_deaths = 0
         self._hopeless = 0
         self._alone: str | None = None
+        self._cancelled: set[str] = set()
+        """Samples and groups in flight that were cancelled: a worker that comes back must hear of it too."""
         self._process, self._inbox = self._start()
         self.info = self._wait_ready()
 
@@ -87,6 +100,8 @@ class EngineClient:
 
     def submit(self, group: Group) -> None:
         """Queue a group; its id and those of its samples must not be in flight."""
+        names = [group.id, *(sample.id for sample in group.samples)]
+        self._cancelled.difference_update(names)
         self._in_flight[group.id] = _InFlight(group)
         self._group_of.update({sample.id: group.id for sample in group.samples})
         if self._alone is None:
@@ -94,7 +109,13 @@ class EngineClient:
 
     def cancel(self, name: str) -> None:
         """Stop a sample or a group; its samples still finish, as cancelled."""
+        if name not in self._in_flight and name not in self._group_of:
+            return
+        self._cancelled.add(name)
         self._send(Cancel(name))
+        if self._alone is not None:  # no worker knows of what is held back, and `events` waits for a worker
+            with contextlib.suppress(queue.Full):
+                self._inbox.put_nowait(Step([]))
 
     def pause(self, paused: bool = True) -> None:
         """Stop stepping after the current step, or go on."""
@@ -106,7 +127,10 @@ class EngineClient:
 
         Raises:
             LocalrlError: the worker cannot be brought back, or refused the model on its second start.
+            Stopped: it was to be brought back, and is not wanted any longer.
         """
+        if ended := self._cancelled_unseen():
+            return ended
         try:
             message = self._inbox.get(timeout=timeout)
         except queue.Empty:
@@ -115,7 +139,8 @@ class EngineClient:
             return self._revive()
         if not isinstance(message, Step):
             return []
-        return [event for event in message.events if self._note(event)]
+        found: list[Event | Restarted] = [event for event in message.events if self._note(event)]
+        return found or self._cancelled_unseen()
 
     def close(self) -> None:
         """End the worker; samples in flight are dropped."""
@@ -146,7 +171,11 @@ class EngineClient:
         return process, inbox
 
     def _wait_ready(self) -> ModelInfo:
-        message = self._inbox.get()
+        try:
+            message = self._answer()
+        except BaseException:
+            self.close()
+            raise
         if isinstance(message, Ready):
             return message.info
         self.close()
@@ -154,6 +183,15 @@ class EngineClient:
             error = next(kind for kind in _kinds(LocalrlError) if kind.exit_code == message.exit_code)
             raise error(message.message)
         raise Unavailable("the engine died while it loaded the model", hint=f"see {self._log}")
+
+    def _answer(self) -> Ready | Refused | Step | None:
+        """What the worker says of the model."""
+        while not self.stopping.is_set():
+            with contextlib.suppress(queue.Empty):
+                message = self._inbox.get(timeout=LOOK_EVERY_S)
+                if not isinstance(message, Step):
+                    return message
+        raise Stopped("stopped while the model was being loaded")
 
     def _send(self, command: LoadModel | Submit | Cancel | Pause) -> None:
         assert self._process.stdin is not None
@@ -173,12 +211,14 @@ class EngineClient:
             return False
         if event.reason is not FinishReason.ERROR:
             self._barren_deaths = self._hopeless = 0
+        self._cancelled.discard(event.sample)
         flight = self._in_flight[name]
         left = tuple(sample for sample in flight.group.samples if sample.id != event.sample)
         if left:
             flight.group = replace(flight.group, samples=left)
         else:
             del self._in_flight[name]
+            self._cancelled.discard(name)
             if name == self._alone:
                 self._submit_again()
         return True
@@ -213,6 +253,21 @@ class EngineClient:
         for name, flight in self._in_flight.items():
             if self._alone in (None, name):
                 self._send(Submit(flight.group))
+                for cancelled in self._cancelled & {name, *(sample.id for sample in flight.group.samples)}:
+                    self._send(Cancel(cancelled))
+
+    def _cancelled_unseen(self) -> list[Event | Restarted]:
+        """The ends of samples that were cancelled while their group waits for the one that runs alone."""
+        if self._alone is None or not self._cancelled:
+            return []
+        held = [flight.group for name, flight in self._in_flight.items() if name != self._alone]
+        ends = [
+            Finished(sample.id, FinishReason.CANCELLED, "")
+            for group in held
+            for sample in group.samples
+            if group.id in self._cancelled or sample.id in self._cancelled
+        ]
+        return [event for event in ends if self._note(event)]
 
 
 def _read(process: subprocess.Popen[bytes], inbox: queue.Queue[Ready | Refused | Step | None]) -> None:

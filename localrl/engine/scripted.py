@@ -39,6 +39,8 @@ class Script:
     """What the clock advances in a step."""
     real_s: float = 0.0
     """What a step really takes; 0 runs as fast as it can."""
+    load_s: float = 0.0
+    """What loading really takes."""
     die_on: tuple[str, ...] = ()
     """Words that kill the process when they are generated."""
 
@@ -160,6 +162,7 @@ def load(settings: EngineSettings) -> ScriptedBackend:
         script = TypeAdapter(Script).validate_json(Path(settings.model).read_bytes())
     except (OSError, ValidationError) as error:
         raise UsageError(f"cannot read the script {settings.model}: {error}") from error
+    time.sleep(script.load_s)
     if settings.context:
         script = replace(script, cells=settings.context)
     return ScriptedBackend(script, settings.parallel or 8)

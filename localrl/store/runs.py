@@ -6,13 +6,14 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from localrl import paths
-from localrl.errors import StoreError, UsageError, nearest
+from localrl.errors import UsageError, nearest
 from localrl.store import db
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Letters of run ids; without those that are easily taken for another."""
+LOOKED_AT_S = 0.3
+"""Nobody looks at a lock for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,17 +352,33 @@ def lock(run: Run) -> Iterator[None]:
     """Let only one process work on a run at a time.
 
     Raises:
-        StoreError: another process does.
+        UsageError: another process does.
     """
     folder = paths.ensure(paths.home("state") / "locks")
-    with (folder / run.id).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(f"run {run.id} is being worked on by another localrl") from error
+    with (folder / run.id).open("a+") as file:
+        _take(file, run)
+        file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _take(file: TextIO, run: Run) -> None:
+    """Lock a file that is ours as long as this process lives. `is_locked` may hold it for an instant."""
+    deadline = time.monotonic() + LOOKED_AT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.01)
+                continue
+            file.seek(0)
+            raise UsageError(
+                f"run {run.id} is being worked on by another localrl (process {file.read() or 'unknown'})",
+                hint="stop that one first, or watch the run on the Bench screen of `localrl`",
+            ) from error
+        return
 
 
 def is_locked(run: Run) -> bool:
@@ -369,7 +388,7 @@ def is_locked(run: Run) -> bool:
         return False
     with path.open() as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several may look at the same time
         except OSError:
             return True
         return False

@@ -151,7 +151,9 @@ class LocalrlApp(App[None]):
             self.notify("Nothing is going on. Ctrl+Q quits.", timeout=3)
 
     async def action_quit(self) -> None:
-        """Leave; a run under way is stopped first, and everything done is kept."""
+        """Leave; a run or a reply under way is stopped first, and everything done is kept."""
+        if self.chat_work:
+            self.chat_work.stop()
         work = self.bench_work
         if work and not work.ended:
             work.stop()
@@ -215,8 +217,9 @@ class LocalrlApp(App[None]):
         """Stop the run under way; False when there is none."""
         if self.bench_work is None or self.bench_work.ended:
             return False
+        loading = self.bench_work.state == "loading"
         self.bench_work.stop()
-        self.notify("Stopping after this step; everything done is kept.")
+        self.notify("Stopped." if loading else "Stopping after this step; everything done is kept.")
         return True
 
     def in_thread(self, work: Callable[[], Any], name: str) -> None:

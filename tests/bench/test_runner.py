@@ -12,7 +12,7 @@ from localrl.bench import report, runner, session
 from localrl.bench.rescore import rescore
 from localrl.bench.runner import Judged
 from localrl.engine.client import Restarted
-from localrl.errors import StoreError, UsageError
+from localrl.errors import UsageError
 from localrl.store.runs import Run, Store
 from localrl.verdict import Outcome
 from localrl.verify.pool import VerifierPool
@@ -191,7 +191,7 @@ def test_a_target_too_long_for_the_store_is_taken_from_the_data(
 
 def test_two_processes_cannot_work_on_one_run(store: Store, tmp_path: Path) -> None:
     with session.start(store, make_plan(tmp_path)) as opened:
-        with pytest.raises(StoreError, match="another localrl"), session.work_on(store, opened.run):
+        with pytest.raises(UsageError, match="another localrl"), session.work_on(store, opened.run):
             pass
         list(opened.runner.events())
 

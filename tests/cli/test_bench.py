@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from localrl.store.runs import Store
+from localrl.store.runs import Store, is_locked
 from tests.scripted import write_eval, write_script
 
 if TYPE_CHECKING:
@@ -140,6 +140,96 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
     resume = next(line for line in narration.splitlines() if "--resume" in line)
     assert localrl(*resume.split("localrl ")[-1].split()).returncode == 0
     assert sorted(keys(tmp_path)) == sorted((f"p{i}", 0) for i in range(200))
+
+
+def test_ctrl_c_while_the_model_loads_ends_at_once_and_leaves_no_run(tmp_path: Path) -> None:
+    arguments = scripted(tmp_path, load_s=3600.0)
+    with subprocess.Popen(
+        command(*arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as app:
+        interrupt_while_loading(app)
+        output, narration = app.communicate(timeout=60)
+    assert app.returncode == 130
+    assert "no run was begun" in narration.splitlines()[-1]
+    assert output == ""
+    with Store() as store:
+        assert store.runs() == []
+
+
+def test_ctrl_c_while_the_model_of_a_resumed_run_loads_says_how_to_go_on(tmp_path: Path) -> None:
+    localrl(*scripted(tmp_path))
+    with Store() as store:
+        run = store.find("last")
+        store.connection.execute("DELETE FROM samples WHERE idx = 0")
+    write_script(tmp_path, load_s=3600.0)
+    with subprocess.Popen(
+        command("bench", "--resume", "last"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as app:
+        interrupt_while_loading(app)
+        _, narration = app.communicate(timeout=60)
+    assert app.returncode == 130
+    assert narration.splitlines()[-1].endswith(f"localrl bench --resume {run.id}")
+    assert not is_locked(run)
+
+
+def test_a_chat_interrupted_while_its_model_loads_ends_at_once(tmp_path: Path) -> None:
+    script = write_script(tmp_path, load_s=3600.0)
+    with subprocess.Popen(
+        command("chat", str(script), "--backend", "scripted", "-p", "hello"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as app:
+        interrupt_while_loading(app)
+        _, narration = app.communicate(timeout=60)
+    assert app.returncode == 130
+    assert "Traceback" not in narration
+
+
+def interrupt_while_loading(app: subprocess.Popen[str], seconds: float = 30.0) -> None:
+    """Ctrl-C, once the worker is there."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        children = psutil.Process(app.pid).children()
+        if any("localrl.engine.worker" in " ".join(child.cmdline()) for child in children):
+            app.send_signal(signal.SIGINT)
+            return
+        time.sleep(0.02)
+    raise AssertionError("the model is not being loaded")
+
+
+def test_a_run_at_work_elsewhere_is_refused_in_one_line_until_that_process_dies(tmp_path: Path) -> None:
+    arguments = scripted(tmp_path, "one two three it is 4", problems=10_000, real_s=0.01)
+    with subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as app:
+        wait_for_samples(1)
+        refused = localrl("bench", "--resume", "last")
+        rescored = localrl("runs", "rescore", "last")
+        app.kill()
+    for done in (refused, rescored):
+        assert done.returncode == 2
+        assert f"worked on by another localrl (process {app.pid})" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    (tmp_path / "sums.jsonl").write_text("")  # nothing more to do
+    assert localrl("bench", "--resume", "last", "--display", "none").returncode == 0
+
+
+def test_the_estimate_of_time_comes_on_stderr_and_only_where_there_is_one(tmp_path: Path) -> None:
+    arguments = scripted(tmp_path, "it is 4", problems=10_000)
+    with subprocess.Popen(
+        command(*arguments, "--limit", "20"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as app:
+        _, narration = app.communicate(timeout=60)
+    assert "samples, " not in narration  # nothing is known of its speed
+    write_script(tmp_path, "it is 4", real_s=0.05)
+    with subprocess.Popen(
+        command(*arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as app:
+        assert app.stderr is not None
+        found = next((line for line in app.stderr if "10,000 samples" in line), "")
+        app.send_signal(signal.SIGINT)
+        output, _ = app.communicate(timeout=60)
+    assert "30,000 tokens: about" in found
+    assert "10,000 samples" not in output
 
 
 def wait_for_samples(count: int, seconds: float = 30.0) -> None:

@@ -6,26 +6,34 @@ import json
 import os
 import random
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from localrl.chat import Message
 from localrl.engine.client import EngineClient, Restarted
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
-from localrl.errors import Unavailable, UsageError
+from localrl.errors import Stopped, Unavailable, UsageError
 from localrl.sampling import Sampling
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def engine(folder: Path, parallel: int = 4, **script: Any) -> EngineClient:
+HOUR_S = 3600.0
+
+
+def engine(
+    folder: Path, parallel: int = 4, stopping: threading.Event | None = None, **script: Any
+) -> EngineClient:
     (folder / "script.json").write_text(json.dumps(script))
     return EngineClient(
         EngineSettings(backend="scripted", model=str(folder / "script.json"), parallel=parallel),
         log=folder / "worker.log",
+        stopping=stopping,
     )
 
 
@@ -104,6 +112,66 @@ def test_cancelling_and_pausing_take_effect_while_it_runs(tmp_path: Path) -> Non
         end = next(event for _ in range(1000) for event in client.events(1) if isinstance(event, Finished))
         assert (end.sample, end.reason) == ("g.0", FinishReason.CANCELLED)
         assert client.in_flight == 1
+
+
+def test_what_is_cancelled_while_it_waits_for_a_suspect_ends_at_once(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["word " * 100_000], real_s=0.001) as client:
+        client.submit(group("alone", max_tokens=90_000))
+        client.submit(group("held", k=2, max_tokens=90_000))
+        client.submit(group("part", k=2, max_tokens=90_000))
+        for _ in range(2):
+            os.kill(client.worker_pid, signal.SIGKILL)
+            while not any(isinstance(event, Restarted) for event in client.events(timeout=5)):
+                pass
+        client.submit(group("late", max_tokens=90_000))
+        client.pause()  # the one that runs alone will not end
+        for name in ("held", "part.1", "late"):
+            client.cancel(name)
+        ended: list[Finished] = []
+        while len(ended) < 4:
+            assert (found := client.events(timeout=30)), "it waits for the one that runs alone"
+            ended += [event for event in found if isinstance(event, Finished)]
+        assert [(end.sample, end.reason) for end in ended] == [
+            (name, FinishReason.CANCELLED) for name in ("held.0", "held.1", "part.1", "late.0")
+        ]
+        assert client.in_flight == 2
+
+
+def test_a_worker_that_comes_back_does_not_run_what_was_cancelled(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["word " * 100_000], real_s=0.001) as client:
+        client.submit(group("g", k=2, max_tokens=90_000))
+        client.events(timeout=5)
+        os.kill(client.worker_pid, signal.SIGKILL)
+        client._process.wait()
+        client.cancel("g")
+        ends, restarts = collect(client)
+    assert restarts == 1
+    assert {end.reason for end in ends.values()} == {FinishReason.CANCELLED}
+
+
+def test_loading_ends_when_the_model_is_not_wanted_any_longer(tmp_path: Path) -> None:
+    stopping = threading.Event()
+    threading.Timer(0.2, stopping.set).start()
+    with pytest.raises(Stopped):
+        engine(tmp_path, stopping=stopping, load_s=HOUR_S)
+    assert not workers()
+
+
+def test_loading_again_after_a_death_ends_when_nobody_waits(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["word " * 100_000], real_s=0.001) as client:
+        client.submit(group("g", max_tokens=90_000))
+        (tmp_path / "script.json").write_text(json.dumps({"load_s": HOUR_S}))
+        os.kill(client.worker_pid, signal.SIGKILL)
+        threading.Timer(0.2, client.stopping.set).start()
+        with pytest.raises(Stopped):
+            collect(client)
+    assert not workers()
+
+
+def workers() -> list[psutil.Process]:
+    """Workers of this process that live."""
+    children = psutil.Process().children()
+    return [child for child in children if "localrl.engine.worker" in " ".join(child.cmdline())]
 
 
 def test_a_model_that_cannot_be_loaded_is_refused_in_words(tmp_path: Path) -> None:

@@ -83,5 +83,25 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
     asyncio.run(scenario())
 
 
+def test_stopping_while_the_model_loads_takes_effect_at_once(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted("7", load_s=3600.0)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await opened(app, pilot)
+            app.screen.set_focus(None)
+            await pilot.press("n")
+            await wait_until(pilot, lambda: app.bench_work and app.screen.query_one("#at-work").display)
+            work = app.bench_work
+            assert work
+            assert _state(work) == "loading"
+            await pilot.press("s")
+            await wait_until(pilot, lambda: work.ended, "the loading ends")
+            assert _state(work) == "dropped"
+
+    asyncio.run(scenario())
+    with Store() as store:
+        assert store.runs() == []
+
+
 def _state(work: BenchWork) -> str:
     return work.state

@@ -71,6 +71,26 @@ def test_a_reply_streams_as_markdown_with_its_thinking_folded(scripted: Callable
     assert kept[1].thinking.startswith("let me see")
 
 
+def test_stopping_while_the_model_loads_takes_effect_at_once_and_so_does_leaving(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    async def scenario() -> None:
+        app = scripted("7", load_s=3600.0)
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            view = await ask(pilot, screen, "How much?")
+            await pilot.press("ctrl+c")
+            await wait_until(pilot, lambda: screen._reply is None, "the loading ends")
+            assert view.text == ""
+            await ask(pilot, screen, "And now?")
+            await pilot.press("ctrl+q")
+
+    asyncio.run(scenario())  # which waits for every thread
+    with Store() as store:
+        chats = Chats(store.connection)
+        assert [said.text for said in chats.messages(chats.all()[0])] == ["How much?", "And now?"]
+
+
 def test_ctrl_c_stops_a_reply_at_once_and_keeps_the_partial(scripted: Callable[..., LocalrlApp]) -> None:
     async def scenario() -> None:
         app = scripted("word " * 800, real_s=0.01)

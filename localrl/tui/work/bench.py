@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Literal
 
 from localrl.bench import session
 from localrl.bench.plan import RunPlan
+from localrl.errors import Stopped
 from localrl.store.runs import Store
 from localrl.tui.work.board import Board
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from localrl.bench.runner import Runner
     from localrl.store.runs import Run
 
-State = Literal["loading", "running", "paused", "stopping", "complete", "partial", "failed"]
+State = Literal["loading", "running", "paused", "stopping", "complete", "partial", "failed", "dropped"]
+ENDED: tuple[State, ...] = ("complete", "partial", "failed", "dropped")
 
 
 class BenchWork:
@@ -36,6 +39,7 @@ class BenchWork:
         self.on_processor = False
         """The model computes where the screen is drawn: every drawing takes tokens from it."""
         self._runner: Runner | None = None
+        self._stopping = threading.Event()
 
     @classmethod
     def resume(cls, run: Run) -> BenchWork:
@@ -47,7 +51,7 @@ class BenchWork:
 
     @property
     def ended(self) -> bool:
-        return self.state in ("complete", "partial", "failed")
+        return self.state in ENDED
 
     def run(self) -> None:
         """Load the model and work until done or stopped.
@@ -62,6 +66,8 @@ class BenchWork:
                     self._work(opened)
                 complete = store.find(self.stored.id).status == "complete"
                 self.state = "complete" if complete else "partial"
+        except Stopped:  # before the model was loaded
+            self.state = "partial" if self.stored else "dropped"
         except BaseException:
             self.state = "failed"
             raise
@@ -73,27 +79,23 @@ class BenchWork:
             self.state = "paused" if self.state == "running" else "running"
 
     def stop(self) -> None:
-        """End after the step under way; everything done is kept."""
-        if self.ended:
-            return
-        self.state = "stopping"
-        if self._runner:
-            self._runner.stop()
+        """End after the step under way, and the loading of the model at once; everything done is kept."""
+        if not self.ended:
+            self.state = "stopping"
+            self._stopping.set()
 
     def _session(self, store: Store) -> AbstractContextManager[session.Session]:
         if self.stored is None:
-            return session.start(store, self.plan, self._name)
+            return session.start(store, self.plan, self._name, self._stopping)
         self.board.seed(_stored(store, self.stored))
-        return session.work_on(store, self.stored)
+        return session.work_on(store, self.stored, self._stopping)
 
     def _work(self, opened: session.Session) -> None:
         self._runner, self.log = opened.runner, opened.log
         self.on_processor = opened.engine.info.on_processor
         progress = opened.runner.progress
         self.board.publish(progress)
-        if self.state == "stopping":  # asked for while the model was loaded
-            opened.runner.stop()
-        else:
+        if self.state == "loading":
             self.state = "running"
         for event in opened.runner.events():
             self.worker_pid = opened.engine.worker_pid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Started, Text
+from localrl.errors import Stopped
 from localrl.store.chats import Chats, Said
 from localrl.store.runs import Store
 from localrl.talk import Talk
@@ -56,7 +58,11 @@ class Reply:
     said: Said | None = None
     """The reply as it is kept, once it has ended."""
     died: int = 0
-    stopped: bool = False
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def stopped(self) -> bool:
+        return self.stopping.is_set()
 
     @property
     def over(self) -> bool:
@@ -97,11 +103,11 @@ class ChatWork:
             with self._lock, Store() as store:
                 chats = Chats(store.connection)
                 chat = reply.chat = self._enter(chats, reply, choice.model)
-                talk = self._load(choice, context)
-                reply.asked = time.monotonic()
-                if not reply.stopped:
+                with contextlib.suppress(Stopped):
+                    talk = self._load(choice, context, reply.stopping)
+                    reply.asked = time.monotonic()
                     reply.state = "reading"
-                    for event in talk.reply(chats, chat):
+                    for event in talk.reply(chats, chat, stopping=reply.stopping):
                         self._take(reply, event)
             reply.state = "ended"
         except BaseException:
@@ -112,7 +118,7 @@ class ChatWork:
         """Stop the reply under way, keeping what it has; False when there is none."""
         if self.reply is None or self.reply.over:
             return False
-        self.reply.stopped = True  # while the model is loaded, this is enough
+        self.reply.stopping.set()  # while the model is loaded, this is enough
         if self._talk:
             self._talk.stop()
         return True
@@ -139,12 +145,12 @@ class ChatWork:
             reply.user = Said(chats.say(chat, "user", question.text), "user", question.text)
         return chat
 
-    def _load(self, choice: Choice, context: int | None) -> Talk:
+    def _load(self, choice: Choice, context: int | None, stopping: threading.Event) -> Talk:
         if self._talk is None or self._loaded != choice:
             if self._talk:
                 self._talk.close()
                 self._talk = None
-            self._talk = Talk.open(choice.model, choice.backend, choice.endpoints, context)
+            self._talk = Talk.open(choice.model, choice.backend, choice.endpoints, context, stopping)
             self._loaded = choice
         return self._talk
 

@@ -23,6 +23,7 @@ STATES = {
     "complete": "complete",
     "partial": "stopped, everything done is kept",
     "failed": "failed, everything done is kept",
+    "dropped": "stopped before it began",
 }
 
 Intervals = dict[int, tuple[float, float, float]]
