@@ -129,7 +129,8 @@ def test_what_is_cancelled_while_it_waits_for_a_suspect_ends_at_once(tmp_path: P
             client.cancel(name)
         ended: list[Finished] = []
         while len(ended) < 4:
-            assert (found := client.events(timeout=30)), "it waits for the one that runs alone"
+            found = client.events(timeout=30)
+            assert found, "it waits for the one that runs alone"
             ended += [event for event in found if isinstance(event, Finished)]
         assert [(end.sample, end.reason) for end in ended] == [
             (name, FinishReason.CANCELLED) for name in ("held.0", "held.1", "part.1", "late.0")
