@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from localrl.bench.exports import whole_file
 from localrl.bench.session import new_log
 from localrl.chat import Message, ThinkingTags
 from localrl.engine import backends
@@ -31,6 +32,7 @@ from localrl.store.chats import Figures, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from localrl.catalog.card import Card
     from localrl.store.chats import Chat, Chats
@@ -213,3 +215,13 @@ def markdown(chat: Chat, said: Sequence[Said]) -> str:
             parts.append(f"<details><summary>Thinking</summary>\n\n{one.thinking.strip()}\n\n</details>")
         parts.append(one.text.strip())
     return "\n\n".join(parts) + "\n"
+
+
+def export(chat: Chat, said: Sequence[Said], path: Path) -> None:
+    """Write a conversation to a file as Markdown.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    with whole_file(path) as out:
+        out.write(markdown(chat, said).encode("utf-8", "replace"))

@@ -8,20 +8,24 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrl import settings
+from localrl.cli import chat_kept
 from localrl.cli.output import document, note, number, seconds
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
-from localrl.store.chats import Chats, Said
+from localrl.store.chats import Chats, Said, title_of
 from localrl.store.runs import Store
 from localrl.talk import ENDINGS, Talk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localrl.store.chats import Chat
 
 SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
@@ -30,7 +34,7 @@ SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
 @click.command("chat")
 @click.argument("model", required=False)
 @click.option("-p", "--prompt", help="Ask this once and end; '-' reads standard input.")
-@click.option("--system", default="", help="System prompt.")
+@click.option("--system", help="System prompt.")
 @click.option("--temperature", type=click.FloatRange(0, 10))
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True))
 @click.option("--top-k", type=click.IntRange(min=0))
@@ -43,49 +47,127 @@ SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
 )
 @click.option("--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated.")
 @click.option("--hide-thinking", is_flag=True, help="Do not show the reasoning on stderr.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each reply.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the list, or for each reply.")
+@click.option(
+    "--continue",
+    "go_on",
+    metavar="[CHAT]",
+    is_flag=False,
+    flag_value="last",
+    help="Go on with a conversation: its number, or 'last' (the default).",
+)
+@click.option("--list", "lists", is_flag=True, help="List the conversations and end.")
+@click.option("--export", "exports", metavar="CHAT", help="Print a conversation as Markdown and end.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File that --export writes."
+)
+@click.option("--remove", "removes", metavar="CHAT", help="Delete a conversation and end.")
+@click.option("--yes", is_flag=True, help="Do not ask before --remove.")
 def command(model: str | None, prompt: str | None, **options: Any) -> int:
     """Talk to MODEL; Ctrl-C stops a reply and keeps what it has, Ctrl-D ends.
 
-    Conversations are kept; the chat screen of `localrl` shows them. Without -p and with a pipe on standard
-    input, each line is a message.
+    On a terminal `/again` has the last message answered again, and `/edit TEXT` puts TEXT in its place.
+    Without -p and with a pipe on standard input, each line is a message.
+
+    Conversations are kept: they are those of the chat screen of `localrl`. One that is continued goes on with
+    its model, system prompt and sampling, except what is given anew.
     """
+    kept = _kept(model, prompt, options)
     if prompt == "-":
         prompt = sys.stdin.read().strip()
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty")
-    chosen = settings.load().settings
-    named = model or chosen.model
     with Store() as store:
+        chats = Chats(store.connection)
+        if kept:
+            kept(chats)
+            return 0
+        chosen = settings.load().settings
+        chat = chats.find(options["go_on"]) if options["go_on"] is not None else None
+        named = model or (chat.model if chat else chosen.model)
         talk = Talk.open(named, options["backend"], options["endpoint"], options["ctx"] or chosen.ctx)
         try:
             changes = {key: options[key] for key in SAMPLER if options[key] is not None}
-            sampling = talk.sampling.model_copy(update=changes)
-            chats = Chats(store.connection)
-            chat = chats.create(named, options["system"], sampling, (prompt or "")[:60])
-            return _Terminal(talk, chats, chat, options).run(prompt)
+            sampling = (chat.sampling if chat else talk.sampling).model_copy(update=changes)
+            if chat:
+                system = chat.system if options["system"] is None else options["system"]
+                chat = chats.change(chat, model=named, system=system, sampling=sampling)
+
+            def begin(question: str) -> Chat:
+                return chats.create(named, options["system"] or "", sampling, title_of(question))
+
+            return _Terminal(talk, chats, chat, begin, options).run(prompt)
         finally:
             talk.close()
 
 
-class _Terminal:
-    """One conversation in the plain terminal."""
+def _kept(model: str | None, prompt: str | None, options: dict[str, Any]) -> Callable[[Chats], None] | None:
+    """What to do with kept conversations instead of talking, if that is asked for."""
+    asked: dict[str, Callable[[Chats], None]] = {}
+    if options["lists"]:
+        asked["--list"] = lambda chats: chat_kept.show(chats, as_json=options["as_json"])
+    if options["exports"] is not None:
+        asked["--export"] = lambda chats: chat_kept.export(chats, options["exports"], options["output"])
+    if options["removes"] is not None:
+        asked["--remove"] = lambda chats: chat_kept.remove(chats, options["removes"], yes=options["yes"])
+    talks = {"--continue": options["go_on"], "-p": prompt, "MODEL": model}
+    together = [*asked, *(name for name, given in talks.items() if given is not None)]
+    if asked and len(together) > 1:
+        raise UsageError(f"{together[0]} and {together[1]} do not go together")
+    for name, needs in {"output": "--export", "yes": "--remove"}.items():
+        if options[name] and needs not in asked:
+            raise UsageError(f"{'-o' if name == 'output' else '--yes'} goes with {needs}")
+    return next(iter(asked.values()), None)
 
-    def __init__(self, talk: Talk, chats: Chats, chat: Chat, options: dict[str, Any]) -> None:
-        self._talk, self._chats, self._chat = talk, chats, chat
+
+class _Terminal:
+    """One conversation in the plain terminal; a new one is kept from its first message on."""
+
+    def __init__(
+        self,
+        talk: Talk,
+        chats: Chats,
+        chat: Chat | None,
+        begin: Callable[[str], Chat],
+        options: dict[str, Any],
+    ) -> None:
+        self._talk, self._chats, self._chat, self._begin = talk, chats, chat, begin
         self._json: bool = options["as_json"]
         self._shows_thinking = not options["hide_thinking"] and not self._json
         self._seed: int | None = options["seed"]
         self._interrupted = False
 
     def run(self, prompt: str | None) -> int:
+        if self._chat:
+            note(f"conversation {self._chat.key}, {self._chat.title!r}, with {self._chat.model}")
         if prompt is not None:
             self._ask(prompt, many=False)
             return INTERRUPTED if self._interrupted else 0
         while (line := self._read()) is not None:
-            if line.strip():
+            if not line.strip():
+                continue
+            if sys.stdin.isatty() and line.startswith("/"):
+                self._order(line)
+            else:
                 self._ask(line, many=True)
         return 0
+
+    def _order(self, line: str) -> None:
+        """`/again`, or `/edit TEXT`: what takes the place of what was said last."""
+        word, _, text = line.strip().partition(" ")
+        if (word, bool(text)) not in (("/again", False), ("/edit", True)):
+            note("these are understood: /again, /edit TEXT")
+            return
+        said = self._chats.messages(self._chat) if self._chat else []
+        if self._chat is None or not said:
+            note("nothing was said yet")
+            return
+        role = "user" if text else "assistant"
+        last = next((one for one in reversed(said) if one.role == role), None)
+        # A message that nothing came after, because the program died, is only answered again.
+        if last and (text or last is said[-1]):
+            self._chats.replace_from(self._chat, last.key)
+        self._ask(text, many=True)
 
     def _read(self) -> str | None:
         """The next message, or None at the end."""
@@ -98,13 +180,16 @@ class _Terminal:
             return None
 
     def _ask(self, text: str, *, many: bool) -> None:
+        """Have a message answered; an empty one is the last again."""
         self._interrupted = False
-        self._chats.say(self._chat, "user", text.strip())
+        chat = self._chat = self._chat or self._begin(text)
+        if text:
+            self._chats.say(chat, "user", text.strip())
         before = signal.signal(signal.SIGINT, self._stop)
         faint = False
         reply = Said(0, "assistant", "")
         try:
-            for event in self._talk.reply(self._chats, self._chat, self._seed):
+            for event in self._talk.reply(self._chats, chat, self._seed):
                 if isinstance(event, Said):
                     reply = event
                 elif isinstance(event, Restarted):
@@ -115,7 +200,7 @@ class _Terminal:
             signal.signal(signal.SIGINT, before)
             if faint and self._shows_thinking:
                 click.echo("\n", err=True)
-        self._end(reply, many=many)
+        self._end(chat, reply, many=many)
 
     def _stop(self, *_: object) -> None:
         if self._interrupted:
@@ -134,12 +219,12 @@ class _Terminal:
             click.echo(event.text, nl=False)
         return event.thinking
 
-    def _end(self, reply: Said, *, many: bool) -> None:
+    def _end(self, chat: Chat, reply: Said, *, many: bool) -> None:
         figures = reply.figures
         if self._json:
             made = {
-                "chat": self._chat.key,
-                "model": self._chat.model,
+                "chat": chat.key,
+                "model": chat.model,
                 "answer": reply.text,
                 "thinking": reply.thinking,
                 "finish": reply.finish,

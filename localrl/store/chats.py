@@ -52,6 +52,15 @@ class Chat:
     sampling: Sampling
 
 
+TITLE = 60
+"""Letters of a title."""
+
+
+def title_of(question: str) -> str:
+    """What a conversation is called that begins with this question."""
+    return " ".join(question.split())[:TITLE]
+
+
 class Chats:
     """The conversations in a store; on the store's connection, so for its thread."""
 
@@ -69,24 +78,33 @@ class Chats:
         return Chat(row[0], created, title, model, system, sampling)
 
     def all(self) -> list[Chat]:
-        """Every conversation, the newest first."""
+        """Every conversation, the one that something was last said in first."""
         rows = self._connection.execute(
-            "SELECT key, created, title, model, system, sampling FROM chats ORDER BY key DESC"
+            "SELECT key, created, title, model, system, sampling FROM chats "
+            "ORDER BY (SELECT MAX(key) FROM messages WHERE chat = chats.key) DESC, key DESC"
         )
         return [
             Chat(key, created, title, model, system, Sampling.model_validate_json(sampling))
             for key, created, title, model, system, sampling in rows
         ]
 
-    def find(self, key: int) -> Chat:
-        """
+    def find(self, reference: str) -> Chat:
+        """A conversation by its number, or `last`: the one that something was last said in.
+
         Raises:
-            UsageError: there is no such conversation.
+            UsageError: there is none; names the nearest.
         """
-        for chat in self.all():
-            if chat.key == key:
-                return chat
-        raise UsageError(f"no conversation {key}")
+        chats = {str(chat.key): chat for chat in self.all()}
+        if chats and reference == "last":
+            return next(iter(chats.values()))
+        if reference in chats:
+            return chats[reference]
+        hint = "there are no conversations yet"
+        if chats:
+            wanted = int(reference) if reference.isdecimal() else None
+            near = "last" if wanted is None else min(chats, key=lambda key: abs(int(key) - wanted))
+            hint = f"did you mean {near}?"
+        raise UsageError(f"no conversation {reference!r}", hint=hint)
 
     def change(self, chat: Chat, **changes: Any) -> Chat:
         """Another title, model, system prompt or sampling."""
@@ -102,6 +120,12 @@ class Chats:
     def remove(self, chat: Chat) -> None:
         with db.transaction(self._connection):
             self._connection.execute("DELETE FROM chats WHERE key = ?", (chat.key,))
+
+    def lengths(self) -> dict[int, int]:
+        """How many messages each conversation has, by its key."""
+        return dict(
+            self._connection.execute("SELECT chat, COUNT(*) FROM messages WHERE NOT replaced GROUP BY chat")
+        )
 
     def messages(self, chat: Chat) -> list[Said]:
         """What was said and not replaced, in order."""

@@ -157,6 +157,27 @@ def test_conversations_are_listed_opened_exported_and_deleted(
     assert "First talk" in next(Path.cwd().glob("localrl-chat-*.md")).read_text()
 
 
+def test_an_export_that_cannot_be_written_is_said_in_words(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told: list[str] = []
+
+    async def scenario() -> None:
+        app = scripted("fine")
+        monkeypatch.setattr(app, "tell_error", lambda error, what: told.append(f"{what}: {error}"))
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await answered(pilot, screen, "First talk")
+            assert screen._chat
+            Path(f"localrl-chat-{screen._chat.key}.md").mkdir()
+            await pilot.press("escape", "x")
+            await wait_until(pilot, lambda: bool(told))
+
+    asyncio.run(scenario())
+    assert told[0].startswith("export: cannot write")
+
+
 def test_sampling_of_the_panel_reaches_the_conversation(scripted: Callable[..., LocalrlApp]) -> None:
     async def scenario() -> None:
         app = scripted("a b c d e f g")

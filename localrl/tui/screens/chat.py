@@ -177,7 +177,7 @@ class ChatScreen(Page):
         )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        key = int(event.option.id or 0)
+        key = event.option.id or ""
 
         def look() -> None:
             from localrl.store.chats import Chats
@@ -286,14 +286,19 @@ class ChatScreen(Page):
             listed.focus()
 
     def action_export(self) -> None:
-        from localrl.talk import markdown
+        from localrl.errors import StoreError
+        from localrl.talk import export
 
         if self._chat is None:
             self.notify("Nothing to export yet.", timeout=3)
             return
         path = Path(f"localrl-chat-{self._chat.key}.md").absolute()
-        path.write_text(markdown(self._chat, self._said), encoding="utf-8")
-        self.notify(f"Wrote {path}", markup=False)
+        try:
+            export(self._chat, self._said, path)
+        except StoreError as error:
+            self.program.tell_error(error, "export")
+        else:
+            self.notify(f"Wrote {path}", markup=False)
 
     def action_remove(self) -> None:
         chat = self._chat

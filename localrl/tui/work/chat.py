@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Started, Text
 from localrl.errors import Stopped
-from localrl.store.chats import Chats, Said
+from localrl.store.chats import Chats, Said, title_of
 from localrl.store.runs import Store
 from localrl.talk import Talk
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from localrl.tui.app import Choice
 
 State = Literal["loading", "reading", "thinking", "answering", "ended", "failed"]
-TITLE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ class ChatWork:
         question = reply.question
         chat = question.chat
         if chat is None:
-            title = " ".join(question.text.split())[:TITLE]
+            title = title_of(question.text)
             chat = chats.create(model, question.system, question.sampling, title)
         else:
             chat = chats.change(chat, model=model, system=question.system, sampling=question.sampling)
