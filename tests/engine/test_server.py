@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUICK = Patience(
-    first_token_s=1.0,
-    next_token_s=1.0,
     broken_tries=2,
     tries=4,
     first_retry_s=0.01,
     longest_retry_s=0.02,
     outage_s=3.0,
 )
+IMPATIENT = replace(QUICK, first_token_s=1.0, next_token_s=1.0)
+"""For servers that fall silent; on a busy machine a good one may need longer."""
 
 
 def backend_for(
@@ -183,8 +185,9 @@ def much_text_in_one_piece(to: Conversation) -> None:
 def test_a_hostile_answer_is_an_error_with_a_clear_line(
     script: Callable[[Conversation], None], says: str
 ) -> None:
+    patience = IMPATIENT if script in (pings_without_end, silence) else QUICK
     with hostile(script) as server:
-        end = ends(server)["g.0"]
+        end = ends(server, patience=patience)["g.0"]
     assert end.reason is FinishReason.ERROR
     assert says in end.error
     assert end.error.startswith(server.url)
@@ -399,19 +402,27 @@ def test_samples_have_their_own_seeds_and_all_settings_are_sent() -> None:
 
 
 def test_no_more_requests_run_than_asked_for() -> None:
+    lock, running, most = threading.Lock(), 0, 0
+
     def slow(to: Conversation) -> None:
-        nap(0.05)
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        nap(0.2)
+        with lock:  # before the reply: with its last byte the next request may come
+            running -= 1
         to.good()
 
     with hostile(slow) as server:
         ends(server, groups=(group(k=9),), parallel=3)
-    assert 1 < server.most_running <= 3
+    assert 1 < most <= 3
 
 
 def test_the_number_of_streams_is_found_within_the_bound() -> None:
     def steady(to: Conversation) -> None:
         to.begin()
-        for _ in range(60):
+        for _ in range(2000):  # so long that all streams run together in many windows of measuring
             to.text("word ")
             nap(0.02)
         to.finish()
@@ -419,10 +430,10 @@ def test_the_number_of_streams_is_found_within_the_bound() -> None:
 
     with hostile(steady) as server:
         backend = backend_for(server, parallel=None)
-        for i in range(400):
-            backend.submit(group(f"g{i}", tokens=100, loop_guard=False))
+        for i in range(100):
+            backend.submit(group(f"g{i}", tokens=2000, loop_guard=False))
         began = time.monotonic()
-        while server.most_running <= 8 and time.monotonic() - began < 60:
+        while server.most_running <= 8 and time.monotonic() - began < 120:
             backend.step()
         backend.close()
     assert server.most_running > 8
