@@ -1,4 +1,4 @@
-"""What a server backend has done and in which time, and from it the number of streams worth having."""
+"""What a backend has done and in which time, and from it the number of streams worth having."""
 
 from __future__ import annotations
 
@@ -12,14 +12,49 @@ if TYPE_CHECKING:
     from localrl.engine.parallel import Parallel
 
 WINDOW_S = 0.5
-"""Over which the rate of all streams is measured."""
+"""Over which the rate of all streams of servers is measured."""
 PAUSE_S = 1.0
-"""A longer time between two steps was a pause, and counts for nothing."""
+"""A longer time between two steps of theirs was a pause, and counts for nothing."""
+
+
+@dataclass(slots=True)
+class Steps:
+    """Counts and wall times of forward passes."""
+
+    parallel: Parallel
+    generated: int = 0
+    """Tokens."""
+    _prefilled: int = 0
+    _steps: int = 0
+    _decode_s: float = 0.0
+    _prefill_s: float = 0.0
+
+    def measure(self, decoding: int, prefilled: int, seconds: float) -> None:
+        """Count one pass over the next tokens of `decoding` streams and `prefilled` tokens of prompts."""
+        self._steps += 1
+        self._prefilled += prefilled
+        if decoding:
+            self._decode_s += seconds
+        if prefilled:
+            self._prefill_s += seconds * prefilled / (decoding + prefilled)
+        else:
+            self.parallel.observe(decoding, seconds)
+
+    def load(self) -> Load:
+        """The sums; what runs at the moment is the backend's to add."""
+        return Load(
+            parallel=self.parallel.limit,
+            generated_tokens=self.generated,
+            decode_s=self._decode_s,
+            prefill_tokens=self._prefilled,
+            prefill_s=self._prefill_s,
+            steps=self._steps,
+        )
 
 
 @dataclass(slots=True)
 class Meter:
-    """Counts and wall times; a step ends with `measure`."""
+    """Counts and wall times of servers, whose passes are not seen; a step ends with `measure`."""
 
     parallel: Parallel
     generated: int = 0

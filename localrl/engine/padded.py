@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from localrl.engine.meter import Steps
 from localrl.engine.parallel import Parallel
-from localrl.engine.protocol import Event, Finished, FinishReason, Group, Load, ModelInfo, SampleRequest
+from localrl.engine.prompt import cancelled, encoded, refused
+from localrl.engine.protocol import Event, FinishReason, Group, Load, ModelInfo, SampleRequest
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
 
@@ -113,8 +115,7 @@ class PaddedBackend:
         self._running: list[_Row] = []
         self._aside: deque[_Row] = deque()
         self._events: list[Event] = []
-        self._generated = self._prefilled = self._steps = 0
-        self._decode_s = self._prefill_s = 0.0
+        self._steps = Steps(self._parallel)
 
     # -- Backend: submit, cancel, step, close
 
@@ -123,36 +124,15 @@ class PaddedBackend:
         return bool(self._waiting or self._filling or self._running or self._aside or self._events)
 
     def submit(self, group: Group) -> None:
-        longest = min(self._rows.longest, self._rows.cells)
         try:
-            tokens, inside = self._rows.encode(group)
-            if not tokens:
-                raise LocalrlError("the prompt is empty")
-            if len(tokens) >= longest:
-                raise LocalrlError(
-                    f"a prompt of {len(tokens)} tokens does not fit a context of {longest}",
-                    hint="give more with --ctx",
-                )
+            tokens, inside = encoded(self._rows.encode, group, min(self._rows.longest, self._rows.cells))
         except LocalrlError as error:
-            self._events += [
-                Finished(s.id, FinishReason.REFUSED, "", error=str(error)) for s in group.samples
-            ]
+            self._events += refused(group, str(error))
             return
         self._waiting.append(_Prompt(tokens, group, inside, self._clock(), deque(group.samples)))
 
     def cancel(self, name: str) -> None:
-        for prompt in [*self._waiting, *([self._filling] if self._filling else [])]:
-            for sample in [s for s in prompt.samples if name in (s.id, prompt.group.id)]:
-                prompt.samples.remove(sample)
-                self._events.append(
-                    Finished(
-                        sample.id,
-                        FinishReason.CANCELLED,
-                        "",
-                        prompt.starts_thinking,
-                        prompt_tokens=len(prompt.tokens),
-                    )
-                )
+        self._events += cancelled([*self._waiting, *([self._filling] if self._filling else [])], name)
         self._waiting = deque(prompt for prompt in self._waiting if prompt.samples)
         if self._filling is not None and not self._filling.samples:
             self._filling = None
@@ -175,7 +155,7 @@ class PaddedBackend:
                 prefilled += computed
                 decoding = len(drawn)
                 self._accept(drawn)
-            self._measure(decoding, prefilled, self._clock() - began)
+            self._steps.measure(decoding, prefilled, self._clock() - began)
             self._events.append(self._load())
         events, self._events = self._events, []
         return events
@@ -290,7 +270,7 @@ class PaddedBackend:
         if self._rows.is_end(token) and not stream.group.ignore_end:
             stream.end(now)
             return FinishReason.STOP
-        self._generated += 1
+        self._steps.generated += 1
         reason = stream.push(token, self._rows.piece(token), now)
         if reason is None and row.length + 1 >= min(self._rows.longest, self._rows.cells):
             return FinishReason.CONTEXT
@@ -303,29 +283,14 @@ class PaddedBackend:
             (self._running if row in self._running else self._aside).remove(row)
             self._events += row.stream.finish(reason)
 
-    def _measure(self, decoding: int, prefilled: int, seconds: float) -> None:
-        self._steps += 1
-        self._prefilled += prefilled
-        if decoding:
-            self._decode_s += seconds
-        if prefilled:
-            self._prefill_s += seconds * prefilled / (decoding + prefilled)
-        else:
-            self._parallel.observe(decoding, seconds)
-
     def _load(self) -> Load:
         waiting = [*self._waiting, *([self._filling] if self._filling else [])]
-        return Load(
+        return replace(
+            self._steps.load(),
             running=len(self._running),
             waiting=sum(len(prompt.samples) for prompt in waiting),
             set_aside=len(self._aside),
-            parallel=self._parallel.limit,
             cells_used=self._padded(len(self._running), self._longest()),
             cells=self._rows.cells,
-            generated_tokens=self._generated,
-            decode_s=self._decode_s,
-            prefill_tokens=self._prefilled,
-            prefill_s=self._prefill_s,
-            steps=self._steps,
             peak_memory_bytes=self._rows.peak_memory_bytes(),
         )

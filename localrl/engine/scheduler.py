@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.device import Batch, Device
 from localrl.engine.memory import KEPT_PROMPTS, Holder, Memory
+from localrl.engine.meter import Steps
 from localrl.engine.parallel import Parallel
-from localrl.engine.protocol import Event, Finished, FinishReason, Group, Load, SampleRequest
+from localrl.engine.prompt import cancelled, encoded, refused, unstarted
+from localrl.engine.protocol import Event, FinishReason, Group, Load, SampleRequest
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
 
@@ -77,8 +79,8 @@ class Scheduler:
         self._aside: deque[_Running] = deque()
         self._events: list[Event] = []
         self._prefill_rate = 0.0
-        self._started = self._generated = self._prefilled = self._steps = 0
-        self._decode_s = self._prefill_s = 0.0
+        self._started = 0
+        self._steps = Steps(self._parallel)
 
     # -- Backend: submit, cancel, step, close
 
@@ -91,17 +93,9 @@ class Scheduler:
     def submit(self, group: Group) -> None:
         longest = min(self._memory.capacity, self._device.longest)
         try:
-            tokens, starts_thinking = self._device.encode(group)
-            if not tokens:
-                raise LocalrlError("the prompt is empty")
-            if len(tokens) >= longest:
-                raise LocalrlError(
-                    f"a prompt of {len(tokens)} tokens does not fit a context of {longest}",
-                    hint="give more with --ctx",
-                )
+            tokens, starts_thinking = encoded(self._device.encode, group, longest)
         except LocalrlError as error:
-            for sample in group.samples:
-                self._events.append(Finished(sample.id, FinishReason.REFUSED, "", error=str(error)))
+            self._events += refused(group, str(error))
             return
         self._waiting.append(
             _Prompt(
@@ -114,10 +108,9 @@ class Scheduler:
         )
 
     def cancel(self, name: str) -> None:
-        for prompt in [*self._waiting, *self._filling, *self._ready]:
-            for sample in [s for s in prompt.samples if name in (s.id, prompt.group.id)]:
-                prompt.samples.remove(sample)
-                self._events.append(_unstarted(prompt, sample, FinishReason.CANCELLED))
+        waiting = [*self._waiting, *self._filling, *self._ready]
+        self._events += cancelled(waiting, name)
+        for prompt in waiting:
             if not prompt.samples:
                 self._forget(prompt)
         for running in [*self._running, *self._aside]:
@@ -265,7 +258,7 @@ class Scheduler:
         self._memory.release(prompt)
         error = "no room in the context for this prompt; give more with --ctx"
         for sample in prompt.samples:
-            self._events.append(_unstarted(prompt, sample, FinishReason.REFUSED, error))
+            self._events.append(unstarted(prompt, sample, FinishReason.REFUSED, error))
 
     # -- one forward pass
 
@@ -322,7 +315,7 @@ class Scheduler:
             stream.end(now)
             self._finish(running, FinishReason.STOP)
             return
-        self._generated += 1
+        self._steps.generated += 1
         reason = stream.push(token, self._device.piece(token), now)
         if reason is None and len(running.tokens) + 1 >= self._device.longest:
             reason = FinishReason.CONTEXT
@@ -343,39 +336,20 @@ class Scheduler:
             self._memory.release(running)
 
     def _measure(self, decoding: int, prefilled: int, seconds: float) -> None:
-        self._steps += 1
-        self._prefilled += prefilled
-        if decoding:
-            self._decode_s += seconds
-        if prefilled:
-            self._prefill_s += seconds * prefilled / (decoding + prefilled)
-            if prefilled >= SMALLEST_CHUNK and seconds > 0:
-                rate = (decoding + prefilled) / seconds
-                self._prefill_rate += (0.3 if self._prefill_rate else 1.0) * (rate - self._prefill_rate)
-        else:
-            self._parallel.observe(decoding, seconds)
+        self._steps.measure(decoding, prefilled, seconds)
+        if prefilled >= SMALLEST_CHUNK and seconds > 0:
+            rate = (decoding + prefilled) / seconds
+            self._prefill_rate += (0.3 if self._prefill_rate else 1.0) * (rate - self._prefill_rate)
 
     @property
     def step_load(self) -> Load:
         """How busy the engine is now."""
-        return Load(
+        return replace(
+            self._steps.load(),
             running=len(self._running),
             waiting=sum(len(p.samples) for p in [*self._waiting, *self._filling, *self._ready]),
             set_aside=len(self._aside),
-            parallel=self._parallel.limit,
             cells_used=self._memory.used,
             cells=self._memory.capacity,
-            generated_tokens=self._generated,
-            decode_s=self._decode_s,
-            prefill_tokens=self._prefilled,
-            prefill_s=self._prefill_s,
-            steps=self._steps,
             peak_memory_bytes=self._device.peak_memory_bytes(),
         )
-
-
-def _unstarted(prompt: _Prompt, sample: SampleRequest, reason: FinishReason, error: str = "") -> Finished:
-    """The end of a sample that never had a token."""
-    return Finished(
-        sample.id, reason, "", prompt.starts_thinking, prompt_tokens=len(prompt.tokens), error=error
-    )

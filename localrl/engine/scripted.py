@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from localrl import __version__
+from localrl.engine.prompt import refused
 from localrl.engine.protocol import (
     EngineSettings,
     Event,
@@ -78,7 +79,7 @@ class ScriptedBackend:
         tokens = _prompt_tokens(group)
         if tokens >= self.script.cells:
             error = f"a prompt of {tokens} tokens does not fit a context of {self.script.cells}"
-            self._events += [Finished(s.id, FinishReason.REFUSED, "", error=error) for s in group.samples]
+            self._events += refused(group, error)
             return
         self._waiting += [(group, sample, self._now) for sample in group.samples]
 
