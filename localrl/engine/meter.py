@@ -63,6 +63,8 @@ class Meter:
     _steps: int = 0
     _decode_s: float = 0.0
     _prefill_s: float = 0.0
+    _told: int = 0
+    """Tokens generated when the last step ended."""
     _last: float = field(default_factory=time.monotonic)
     _window: float = field(default_factory=time.monotonic)
     _window_tokens: int = 0
@@ -81,7 +83,9 @@ class Meter:
         """A step has ended, with `decoding` of all `streams` past their first token."""
         seconds, self._last = now - self._last, now
         self._steps += 1
-        self._decode_s += seconds if decoding else 0.0
+        # Streams may also begin and end within one step.
+        self._decode_s += seconds if decoding or self.generated > self._told else 0.0
+        self._told = self.generated
         self._prefill_s += seconds if decoding < streams else 0.0
         self._window_streams = min(self._window_streams, streams)
         if now - self._window < WINDOW_S:
