@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 RATE_WINDOW_S = 10.0
 """Tokens per second are shown over about this long."""
+STEP = 0.01
+"""Logarithms of numbers this close are counted as one."""
+SMALLEST = 1e-6
 
 
 @dataclass(slots=True)
@@ -58,6 +62,26 @@ class EvalProgress:
 
 
 @dataclass(slots=True)
+class Median:
+    """The median of positive numbers to within half a percent; its memory does not grow with them."""
+
+    _counts: Counter[int] = field(default_factory=Counter)
+
+    def add(self, value: float) -> None:
+        self._counts[round(math.log(max(value, SMALLEST)) / STEP)] += 1
+
+    @property
+    def value(self) -> float | None:
+        """None while there are no numbers."""
+        left = (self._counts.total() + 1) // 2
+        for at in sorted(self._counts):
+            left -= self._counts[at]
+            if left <= 0:
+                return math.exp(at * STEP)
+        return None
+
+
+@dataclass(slots=True)
 class Progress:
     """A run's state at one moment. The runner changes it; everyone else only looks."""
 
@@ -66,6 +90,9 @@ class Progress:
     restarts: int = 0
     done_before: int = 0
     """Samples that earlier sessions had done."""
+    correct_before: int = 0
+    first_token: Median = field(default_factory=Median)
+    """Of the seconds until a sample's first token, over all sessions."""
     clock: Callable[[], float] = time.monotonic
     _began: float = field(init=False)
     _paused_s: float = 0.0
@@ -98,8 +125,12 @@ class Progress:
         return sum(part.total for part in self.evals)
 
     @property
+    def correct(self) -> int:
+        return sum(part.outcomes[Outcome.CORRECT] for part in self.evals)
+
+    @property
     def accuracy(self) -> float | None:
-        return sum(part.outcomes[Outcome.CORRECT] for part in self.evals) / self.done if self.done else None
+        return self.correct / self.done if self.done else None
 
     def take(self, load: Load) -> None:
         self.load = load

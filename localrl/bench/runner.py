@@ -107,7 +107,9 @@ class Runner:
         self._base = Load()
         self._estimated = 0
         self.progress = Progress([self._counted(i, part) for i, part in enumerate(plan.evals)])
-        self.progress.done_before = self.progress.done
+        self.progress.done_before, self.progress.correct_before = self.progress.done, self.progress.correct
+        for seconds in sums.rates(store, run)[0]:
+            self.progress.first_token.add(seconds)
 
     def stop(self) -> None:
         """Finish the step, store what is done, and end `events`."""
@@ -252,6 +254,8 @@ class Runner:
             raise UsageError(refused)
 
     def _to_sample(self, open_problem: _Open, request: SampleRequest, end: Finished) -> Sample:
+        if end.ttft_s is not None:
+            self.progress.first_token.add(end.ttft_s)
         outcome = UNJUDGEABLE.get(end.reason)
         spec = self._plan.evals[open_problem.eval].spec
         return Sample(
@@ -329,6 +333,7 @@ class Runner:
         """What this session has cost so far, as `report` adds it up."""
         load = self.progress.load
         return {
+            "before": {"done": self.progress.done_before, "correct": self.progress.correct_before},
             "wall_s": self.progress.worked_s,
             "generated_tokens": load.generated_tokens,
             "decode_s": load.decode_s,
@@ -337,6 +342,7 @@ class Runner:
             "peak_memory_bytes": load.peak_memory_bytes,
             "estimated_samples": self._estimated,
             "parallel": load.parallel,
+            "running": load.running,
             "energy_j": self._meter.joules(),
         }
 

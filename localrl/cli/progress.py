@@ -6,7 +6,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal
 
-from localrl.bench.runner import Judged
 from localrl.cli.output import note, percent, seconds
 from localrl.engine.client import Restarted
 
@@ -19,10 +18,10 @@ EVERY_S = {"full": 0.1, "plain": 5.0}
 
 
 class ProgressLine:
-    """Shows `progress`; call `take` with every event and `end` once."""
+    """Shows `progress`; call `take` with every event, or `tick` where there are none, and `end` once."""
 
     def __init__(self, progress: Progress, display: Display) -> None:
-        self._progress, self._display = progress, display
+        self.progress, self._display = progress, display
         self._shown = 0.0
         self._width = 0
 
@@ -33,9 +32,12 @@ class ProgressLine:
             self.say(
                 f"the engine died (exit status {event.exit_status}) and was started again; the run goes on"
             )
+        self.tick()
+
+    def tick(self) -> None:
+        """Draw when it is time."""
         now = time.monotonic()
-        first = self._shown == 0.0 and isinstance(event, Judged)
-        if first or (self._shown and now - self._shown >= EVERY_S[self._display]) or not self._shown:
+        if not self._shown or now - self._shown >= EVERY_S[self._display]:
             self._shown = now
             self._show()
 
@@ -50,7 +52,7 @@ class ProgressLine:
         self._clear()
 
     def _show(self) -> None:
-        text = line(self._progress)
+        text = line(self.progress)
         if self._display == "plain":
             note(text)
             return

@@ -15,6 +15,7 @@ from localrl.store import runs as stored
 from localrl.store.runs import Store
 
 ELSEWHERE: dict[str, tuple[str, str]] = {
+    "watch": ("localrl.cli.runs_watch", "Watch a run that another process works on."),
     "rescore": ("localrl.cli.runs_rescore", "Judge stored texts again, with today's verifiers."),
     "compare": ("localrl.cli.runs_compare", "Compare runs on the problems that they share."),
     "report": ("localrl.cli.runs_report", "Write a report: HTML, Markdown, CSV, JSON, or plots."),

@@ -1,0 +1,40 @@
+"""`localrl runs watch`: the progress line of a run that another process works on."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from localrl.bench.watching import Watch
+from localrl.cli.output import note
+from localrl.cli.progress import ProgressLine, choose
+from localrl.store.runs import Store, is_locked
+
+LOOK_EVERY_S = 1.0
+
+
+@click.command("watch")
+@click.argument("run", default="last")
+@click.option("--display", type=click.Choice(["full", "plain"]), help="Progress on stderr.")
+def command(run: str, display: str | None) -> None:
+    """Watch RUN while another localrl works on it, until that one ends; Ctrl-C watches no longer."""
+    with Store() as store:
+        found = store.find(run)
+        watch = Watch(store, found)
+        line = ProgressLine(watch.progress, choose(display))
+        at_work = True
+        try:
+            while at_work:
+                at_work = is_locked(found)  # before the look, which then sees all that was committed
+                watch.look()
+                line.progress = watch.progress
+                line.tick()
+                time.sleep(LOOK_EVERY_S if at_work else 0)
+        finally:
+            line.end()
+        status = store.find(found.id).status
+    if status == "complete":
+        note(f"run {found.id} is complete; look at it with: localrl runs show {found.id}")
+    else:
+        note(f"nobody works on run {found.id}; go on with: localrl bench --resume {found.id}")
