@@ -157,6 +157,9 @@ class LocalrlApp(App[None]):
         work = self.bench_work
         if work and not work.ended:
             work.stop()
+            if work.elsewhere:
+                self.exit()
+                return
             self.notify("Stopping the run; everything done is kept.")
             self.set_interval(0.05, lambda: self.exit() if work.ended else None)
             self.set_timer(5, self.exit)
@@ -183,9 +186,11 @@ class LocalrlApp(App[None]):
     def begin_run(self, work: BenchWork) -> None:
         """Work on a run until done or stopped, whichever screen is shown."""
         if self.bench_work and not self.bench_work.ended:
-            self.notify("A run is under way: stop it first.", severity="warning")
-            return
-        if self.chat_work:  # two models at once may not fit
+            if not self.bench_work.elsewhere:
+                self.notify("A run is under way: stop it first.", severity="warning")
+                return
+            self.bench_work.stop()
+        if self.chat_work and not work.elsewhere:  # two models at once may not fit
             self.in_thread(self.chat_work.close, "closing the chat's model")
         self.bench_work = work
         self.in_thread(work.run, "run")
@@ -204,18 +209,21 @@ class LocalrlApp(App[None]):
         self.call_from_thread(self.begin_run, work)
 
     def resume_run(self, run_id: str) -> None:
-        """Go on with a stored run, and show it."""
-        from localrl.store.runs import Store
+        """Go on with a stored run, or watch it where a process works on it, and show it."""
+        from localrl.store.runs import Store, is_locked
         from localrl.tui.work.bench import BenchWork
+        from localrl.tui.work.elsewhere import RunElsewhere
 
-        with Store() as store:
-            run = store.find(run_id)
-        self.begin_run(BenchWork.resume(run))
+        shown = self.bench_work
+        if shown is None or shown.ended or shown.stored is None or shown.stored.id != run_id:
+            with Store() as store:
+                run = store.find(run_id)
+            self.begin_run((RunElsewhere if is_locked(run) else BenchWork).resume(run))
         self.switch_mode("bench")
 
     def stop_bench(self) -> bool:
         """Stop the run under way; False when there is none."""
-        if self.bench_work is None or self.bench_work.ended:
+        if self.bench_work is None or self.bench_work.ended or self.bench_work.elsewhere:
             return False
         loading = self.bench_work.state == "loading"
         self.bench_work.stop()

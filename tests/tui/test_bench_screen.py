@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING
 
-from textual.widgets import Input
+from textual.widgets import Input, OptionList, Static
 
 from localrl.store.runs import Store
 from localrl.tui.screens.bench import BenchScreen
 from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.stream import StreamView
+from localrl.tui.widgets.table import Table
+from tests.elsewhere import at_work
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from textual.pilot import Pilot
 
@@ -101,6 +105,72 @@ def test_stopping_while_the_model_loads_takes_effect_at_once(scripted: Callable[
     asyncio.run(scenario())
     with Store() as store:
         assert store.runs() == []
+
+
+def test_a_run_of_another_process_is_watched_and_gone_on_with_when_that_has_died(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        app = scripted("7")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await opened(app, pilot)
+            listed = app.screen.query_one("#unfinished", OptionList)
+            await wait_until(pilot, lambda: listed.option_count, "the run is offered")
+            assert "at work" in str(listed.get_option_at_index(0).prompt)
+            listed.focus()
+            await pilot.press("home", "enter")
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.board.view.done)
+            work = app.bench_work
+            assert work
+            assert _state(work) == "elsewhere"
+            seen = work.board.view.done
+            await wait_until(pilot, lambda: work.board.view.done > seen, "it is looked at again")
+            stream = app.screen.query_one("#stream-state", Static)
+            await wait_until(pilot, lambda: "another process" in str(stream.render()))
+            assert app.screen.query_one(SampleGrid)._rows
+            await pilot.press("s", "p", "ctrl+c", "g")  # those are for the process that works on it
+            assert app.bench_work is work
+            assert process.poll() is None
+            process.kill()
+            await wait_until(pilot, lambda: work.ended, "its end is seen")
+            assert _state(work) == "died"
+            done = work.board.view.done
+            await pilot.press("g")
+            await wait_until(pilot, lambda: app.bench_work is not work)
+            again = app.bench_work
+            assert again
+            await wait_until(pilot, lambda: again.board.view.done > done, "it goes on")
+            assert not again.elsewhere
+            await pilot.press("s")
+            await wait_until(pilot, lambda: again.ended)
+
+    with at_work(tmp_path, "it is 4", problems=100_000) as process:
+        asyncio.run(scenario())
+
+
+def test_a_run_of_another_process_is_watched_from_the_results_to_its_end(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        app = scripted("7")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("f5")
+            await wait_until(pilot, lambda: app.current_mode == "results")
+            table = app.screen.query_one("#run-table", Table)
+            await wait_until(pilot, lambda: table.rows)
+            await pilot.press("g")
+            await wait_until(pilot, lambda: app.bench_work and app.current_mode == "bench")
+            work = app.bench_work
+            assert work
+            assert work.elsewhere
+            await wait_until(pilot, lambda: _state(work) == "elsewhere")
+            process.send_signal(signal.SIGINT)
+            await wait_until(pilot, lambda: work.ended, "its end is seen")
+            assert _state(work) == "partial"
+            assert work.lacks_samples
+
+    with at_work(tmp_path, "it is 4", problems=100_000) as process:
+        asyncio.run(scenario())
 
 
 def _state(work: BenchWork) -> str:

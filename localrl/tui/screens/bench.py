@@ -30,6 +30,7 @@ CALM = 3
 drawings a second cost a tenth of the tokens."""
 INTERVALS_EVERY_S = 2.0
 ESTIMATE_AFTER_S = 0.4
+NO_TEXT = "No live text: another process works on this run."
 
 
 class BenchScreen(Page):
@@ -113,6 +114,7 @@ class BenchScreen(Page):
         """A run has begun: show it."""
         self._work, self._intervals, self._told = work, {}, 0
         self._watched, self._pinned = None, False
+        self.query_one(StreamView).show(None)
         self.query_one(SampleGrid).show(work.board)
         self._set_up(False)
         self.query_one(SampleGrid).focus()
@@ -150,6 +152,7 @@ class BenchScreen(Page):
         view = self.query_one(StreamView)
         if self._pinned and self._watched:
             return
+        view.explain(NO_TEXT if work.elsewhere else "")
         if self._watched is None or not self._watched.running:
             running = work.board.running()
             if running:
@@ -170,6 +173,8 @@ class BenchScreen(Page):
 
     def on_setup_continue(self, event: Setup.Continue) -> None:
         self.program.resume_run(event.run)
+        if self._work and self._work.stored and self._work.stored.id == event.run:
+            self._set_up(False)  # it was behind the form
 
     def on_setup_changed(self) -> None:
         """Say how long it will take, once nothing has changed for a moment."""
@@ -192,8 +197,8 @@ class BenchScreen(Page):
         def look() -> None:
             from localrl.tui.work import plans
 
-            found = plans.unfinished()
-            self.app.call_from_thread(self.query_one(Setup).unfinished, found)
+            found = plans.unfinished(), plans.unfinished(at_work=True)
+            self.app.call_from_thread(self.query_one(Setup).unfinished, *found)
 
         self.program.in_thread(look, "unfinished runs")
 
@@ -202,10 +207,11 @@ class BenchScreen(Page):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("pause", "stop", "watch", "stream", "follow", "wide", "results") and self._setting_up:
             return False
+        work = self._work
         if action == "go_on":
-            return self._setting_up
+            return self._setting_up or (work is not None and work.lacks_samples)
         if action in ("pause", "stop"):
-            return self._work is not None and not self._work.ended
+            return work is not None and not work.ended and not work.elsewhere
         return True
 
     def action_new(self) -> None:
@@ -218,8 +224,11 @@ class BenchScreen(Page):
         program.in_thread(lambda: program.start_run(wish), "new run")
 
     def action_go_on(self) -> None:
-        """Go on with the newest run that was left unfinished."""
-        if left := self.query_one(Setup).left:
+        """Go on with the run that is shown, or from the form with the newest that was left unfinished."""
+        if not self._setting_up:
+            if self._work and self._work.stored:
+                self.program.resume_run(self._work.stored.id)
+        elif left := self.query_one(Setup).left:
             self.program.resume_run(left[0][0])
         else:
             self.notify("No run was left unfinished.", timeout=3)

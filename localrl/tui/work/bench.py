@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from localrl.bench import session
 from localrl.bench.plan import RunPlan
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from localrl.bench.runner import Runner
     from localrl.store.runs import Run
 
-State = Literal["loading", "running", "paused", "stopping", "complete", "partial", "failed", "dropped"]
-ENDED: tuple[State, ...] = ("complete", "partial", "failed", "dropped")
+Ended = Literal["complete", "partial", "failed", "dropped", "died", "left"]
+State = Literal["loading", "running", "paused", "stopping", "elsewhere"] | Ended
 
 
 class BenchWork:
     """Does a new run, or what a stored one lacks. `run` is for a thread; the rest may come from any."""
+
+    elsewhere = False
+    """Another process works on it."""
 
     def __init__(self, plan: RunPlan, run: Run | None = None, name: str = "") -> None:
         """
@@ -42,7 +45,7 @@ class BenchWork:
         self._stopping = threading.Event()
 
     @classmethod
-    def resume(cls, run: Run) -> BenchWork:
+    def resume(cls, run: Run) -> Self:
         return cls(RunPlan.model_validate(run.manifest["plan"]), run)
 
     @property
@@ -51,7 +54,12 @@ class BenchWork:
 
     @property
     def ended(self) -> bool:
-        return self.state in ENDED
+        return self.state in get_args(Ended)
+
+    @property
+    def lacks_samples(self) -> bool:
+        """It has ended, is kept, and can be gone on with."""
+        return self.state in ("partial", "failed", "died") and self.stored is not None
 
     def run(self) -> None:
         """Load the model and work until done or stopped.
@@ -60,6 +68,7 @@ class BenchWork:
             LocalrlError: as `session.work_on` and `Runner.events`; what was counted is safe.
         """
         try:
+            self.board.look_up_published()
             with Store() as store:
                 with self._session(store) as opened:
                     self.stored = opened.run

@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from localrl.bench import protocol
+from localrl.bench.plan import card_of
 from localrl.bench.runner import Judged, Live
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Load
@@ -54,6 +56,8 @@ class View:
     elapsed_s: float = 0.0
     correct_now: int = 0
     """Correct samples of this session."""
+    ttft_s: float | None = None
+    """The median so far."""
     restarts: int = 0
 
     @property
@@ -109,6 +113,8 @@ class Board:
 
     def __init__(self, plan: RunPlan) -> None:
         self.plan = plan
+        self.published: tuple[tuple[float, ...], ...] = ()
+        """For each eval, the accuracies that were published for this model."""
         self.view = View()
         self.rows: list[Row] = []
         self.streams: dict[Place, Stream] = {}
@@ -119,8 +125,14 @@ class Board:
         """Rises with every cell that changes."""
         self._row_of: dict[tuple[int, str], Row] = {}
         self._published = 0.0
-        self._rated = (time.monotonic(), 0)
-        self._correct_now = 0
+        self._rated: tuple[float, int] | None = None
+
+    def look_up_published(self) -> None:
+        """Read the model's card."""
+        card = card_of(self.plan)
+        self.published = tuple(
+            tuple(score.value for score in protocol.published(part.spec, card)) for part in self.plan.evals
+        )
 
     def seed(self, stored: Iterable[tuple[int, str, int, str | None]]) -> None:
         """Enter what earlier sessions did: (eval, problem, index, outcome)."""
@@ -159,12 +171,13 @@ class Board:
             tokens_per_s=progress.tokens_per_s,
             eta_s=progress.eta_s,
             elapsed_s=progress.worked_s,
-            correct_now=self._correct_now,
+            correct_now=progress.correct - progress.correct_before,
+            ttft_s=progress.first_token.value,
             restarts=progress.restarts,
         )
-        then, tokens = self._rated
+        generated = progress.load.generated_tokens
+        then, tokens = self._rated = self._rated or (now, generated)
         if now - then >= RATE_EVERY_S:
-            generated = progress.load.generated_tokens
             self.rates.append(max(0.0, (generated - tokens) / (now - then)))
             del self.rates[:-RATES_KEPT]
             self._rated = (now, generated)
@@ -187,7 +200,6 @@ class Board:
     def _judged(self, event: Judged) -> None:
         place = (event.eval, event.problem, event.index)
         self._set(place, CODE_OF[str(event.outcome)])
-        self._correct_now += event.outcome == "correct"
         if stream := self.streams.get(place):
             stream.outcome, stream.extracted = str(event.outcome), event.extracted
             ended = [place for place, stream in self.streams.items() if not stream.running]

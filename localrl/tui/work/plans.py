@@ -58,12 +58,16 @@ def estimated(wish: Wish, choice: Choice, chosen: Settings) -> str:
     return f"{found.samples:,} samples, {found.tokens:,.0f} tokens, {time}\n({found.basis})"
 
 
-def unfinished() -> list[tuple[str, str]]:
-    """Runs that nobody works on and that lack samples, the newest first, as (id, description)."""
+def unfinished(at_work: bool = False) -> list[tuple[str, str]]:
+    """Runs that lack samples, the newest first, as (id, description).
+
+    Args:
+        at_work: those that a process works on, instead of those that nobody does.
+    """
     found = []
     with Store() as store:
         for run in store.runs():
-            if run.status in ("partial", "running") and not runs.is_locked(run):
+            if run.status in ("partial", "running") and runs.is_locked(run) == at_work:
                 kept = store.connection.execute(
                     "SELECT COUNT(*) FROM samples WHERE run = ?", (run.key,)
                 ).fetchone()[0]

@@ -87,7 +87,7 @@ class Setup(VerticalScroll):
         yield Static("", id="estimate", markup=False)
         yield Button("Start", id="begin", variant="primary", compact=True)
         unfinished = OptionList(id="unfinished", classes="pane -none", compact=True)
-        unfinished.border_title = "unfinished runs · enter goes on"
+        unfinished.border_title = "unfinished runs · enter goes on, or watches one at work"
         yield unfinished
 
     def wish(self) -> Wish:
@@ -105,12 +105,13 @@ class Setup(VerticalScroll):
     def estimate(self, words: str) -> None:
         self.query_one("#estimate", Static).update(words)
 
-    def unfinished(self, runs: list[tuple[str, str]]) -> None:
-        """Offer runs to go on with, as (id, description)."""
+    def unfinished(self, runs: list[tuple[str, str]], at_work: list[tuple[str, str]]) -> None:
+        """Offer runs to go on with, and those that a process works on, both as (id, description)."""
         self.left = runs
         listed = self.query_one("#unfinished", OptionList)
-        listed.set_class(not runs, "-none")
+        listed.set_class(not runs and not at_work, "-none")
         listed.clear_options()
+        listed.add_options([Option(f"▸ at work   {words}", id=run) for run, words in at_work])
         listed.add_options([Option(words, id=run) for run, words in runs])
 
     def on_input_changed(self) -> None:

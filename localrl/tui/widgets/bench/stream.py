@@ -39,8 +39,16 @@ class StreamView(Vertical):
     def show(self, stream: Stream | None) -> None:
         if stream is not self.stream:
             self.stream, self._pieces = stream, None
+            if stream is None:
+                self.query_one(LiveText).clear()
         self.update_text()
         self.update_state()
+
+    def explain(self, words: str) -> None:
+        """Say why there is no stream, while there is none."""
+        if self.stream is None and words != self._words:
+            self._words = words
+            self.query_one("#stream-state", Static).update(words, layout=False)
 
     def update_text(self) -> None:
         """Take over what has arrived since the last time."""

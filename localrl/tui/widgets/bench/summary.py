@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.board import EvalView
 
-BAR = 16
+BAR, LEAST_BAR, NAME = 16, 8, 18
 STATES = {
     "loading": "loading the model …",
     "running": "running",
@@ -24,6 +24,9 @@ STATES = {
     "partial": "stopped, everything done is kept",
     "failed": "failed, everything done is kept",
     "dropped": "stopped before it began",
+    "elsewhere": "at work in another process",
+    "died": "its process died, everything done is kept",
+    "left": "at work in another process",
 }
 
 Intervals = dict[int, tuple[float, float, float]]
@@ -32,7 +35,7 @@ Intervals = dict[int, tuple[float, float, float]]
 
 class Summary(Static):
     DEFAULT_CSS = """
-    Summary { height: auto; }
+    Summary { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self) -> None:
@@ -45,60 +48,89 @@ class Summary(Static):
         width = max(30, self.size.width)
         lines = [self._head(work)]
         for i, part in enumerate(view.evals):
-            lines.append(self._eval(part, intervals.get(i), width))
-        lines.append(self._outcomes(view.outcomes, width))
-        right = f"{view.correct_now * 3600 / view.elapsed_s:,.0f} right/h" if view.elapsed_s > 5 else ""
-        left = width - 44
-        lines.append(
-            Content.assemble(
-                (f"{number(view.tokens_per_s, 0)} tok/s ", "bold"),
-                (sparkline(board.rates, max(6, left)), "$primary"),
-                f"  {right}  " if right else "  ",
-                (f"ETA {span(view.eta_s)}" if not work.ended else span(view.elapsed_s), "$secondary"),
-                (f"  engine restarted {view.restarts}×" if view.restarts else "", "$warning"),
-            )
-        )
+            papers = board.published[i] if board.published else ()
+            lines.append(self._eval(part, intervals.get(i), papers, width))
+        lines += [*self._outcomes(view.outcomes, width), self._speed(work, width)]
         self.update(Content("\n").join(lines), layout=len(lines) != self._lines)
         self._lines = len(lines)
 
     def _head(self, work: BenchWork) -> Content:
+        """What the person named comes last: it may be long."""
         plan, load = work.board.plan, work.board.view.load
         model = plan.model_name + (f":{plan.quantisation}" if plan.quantisation else "")
         streams = f"{load.running} of {load.parallel} streams" if load.steps else ""
         if load.set_aside:
             streams += f", {load.set_aside} set aside"
-        colour = {"running": "$success", "paused": "$warning", "failed": "$error"}.get(
+        colour = {"running": "$success", "paused": "$warning", "failed": "$error", "died": "$error"}.get(
             work.state, "$secondary"
         )
         return Content.assemble(
             (model, "bold"),
-            ("  " + "  ".join(filter(None, [work.label, streams])), "$secondary"),
             (f"  {STATES[work.state]}", colour),
+            ("  " + "  ".join(filter(None, [streams, work.label])), "$secondary"),
         )
 
-    def _eval(self, part: EvalView, interval: tuple[float, float, float] | None, width: int) -> Content:
+    def _eval(
+        self,
+        part: EvalView,
+        interval: tuple[float, float, float] | None,
+        papers: tuple[float, ...],
+        width: int,
+    ) -> Content:
         share = part.done / part.total if part.total else 0.0
-        bar = BAR if width >= 90 else 8
-        full = round(share * bar)
         correct = part.outcomes.get("correct", 0)
         accuracy = correct / part.done if part.done else None
-        parts: list[str | tuple[str, str]] = [
-            f"{part.name[:18]:<{max(8, min(18, len(part.name)))}} ",
-            ("━" * full, "$primary"),
-            ("━" * (bar - full), "$border"),
-            f" {part.done}/{part.total or '?'}  ",
-            (percent(accuracy), "bold"),
-        ]
+        counts, value = f" {part.done}/{part.total or '?'}  ", percent(accuracy)
+        published = "  paper " + ", ".join(f"{100 * score:.1f}" for score in papers) if papers else ""
+        such, such_short = "", ""
         if interval and accuracy is not None:
             low, high, here = interval
-            words = f"  {100 * low:.1f}–{100 * high:.1f} on such problems, ±{100 * here:.1f} on these"
-            parts.append((words, "$secondary"))
-        return Content.assemble(*parts)
+            such = f"  {100 * low:.1f}–{100 * high:.1f} on such problems, ±{100 * here:.1f} on these"
+            such_short = f"  {100 * low:.1f}–{100 * high:.1f} such, ±{100 * here:.1f} these"
+        room = width - len(counts + value + published) - 1
+        name = f"{part.name[:NAME]:<8}"
+        words = such if len(such) + len(name) + LEAST_BAR <= room else such_short
+        bar = max(0, min(BAR if width >= 90 else LEAST_BAR, room - len(words + name)))
+        full = round(share * bar)
+        return Content.assemble(
+            f"{name[: max(6, room - len(words))]} ",
+            ("━" * full, "$primary"),
+            ("━" * (bar - full), "$border"),
+            counts,
+            (value, "bold"),
+            (words, "$secondary"),
+            (published, "$primary"),
+        )
 
-    def _outcomes(self, outcomes: dict[str, int], width: int) -> Content:
-        """Every outcome that occurred; never folded into wrong."""
-        parts: list[str | tuple[str, str]] = []
+    def _outcomes(self, outcomes: dict[str, int], width: int) -> list[Content]:
+        """Every outcome that occurred, in as many lines as they need; never folded into wrong."""
+        lines: list[list[str | tuple[str, str]]] = [[]]
+        used = 0
         for name, mark in MARKS.items():
             if count := outcomes.get(name, 0):
-                parts += [(f"{mark.sign} ", f"${mark.colour}"), f"{count:,} {mark.words}   "]
-        return Content.assemble(*parts) if parts else Content.assemble(("nothing judged yet", "$secondary"))
+                words = f"{count:,} {mark.words}"
+                if used + 2 + len(words) > width and lines[-1]:
+                    lines.append([])
+                    used = 0
+                used += len(words) + 5
+                lines[-1] += [(f"{mark.sign} ", f"${mark.colour}"), f"{words}   "]
+        if not used:
+            return [Content.assemble(("nothing judged yet", "$secondary"))]
+        return [Content.assemble(*parts) for parts in lines]
+
+    def _speed(self, work: BenchWork, width: int) -> Content:
+        """The sparkline takes what room the figures leave."""
+        view = work.board.view
+        rate = f"{number(view.tokens_per_s, 0)} tok/s "
+        first = f"  TTFT {span(view.ttft_s)}" if view.ttft_s is not None else ""
+        right = f"  {view.correct_now * 3600 / view.elapsed_s:,.0f} right/h" if view.elapsed_s > 5 else ""
+        time = f"  {span(view.elapsed_s)}" if work.ended else f"  ETA {span(view.eta_s)}"
+        restarts = f"  restarted {view.restarts}×" if view.restarts else ""
+        room = max(0, width - len(rate + first + right + time + restarts))
+        return Content.assemble(
+            (rate, "bold"),
+            (sparkline(work.board.rates, room) if room else "", "$primary"),
+            first + right,
+            (time, "$secondary"),
+            (restarts, "$warning"),
+        )

@@ -1,0 +1,61 @@
+"""A run that another process works on: the bench screen looks at it as at its own, but has no texts of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from localrl.bench.watching import Watch
+from localrl.store import runs
+from localrl.store.runs import Store
+from localrl.tui.work.bench import BenchWork
+
+if TYPE_CHECKING:
+    from localrl.store.runs import Run
+
+LOOK_EVERY_S = 1.0
+SHARE = 0.1
+"""Of the time may go into looking: a run of a million samples takes a while to add up."""
+
+
+class RunElsewhere(BenchWork):
+    """`run` looks until the other process has ended, or until nobody watches."""
+
+    elsewhere = True
+
+    def run(self) -> None:
+        try:
+            assert self.stored is not None
+            self.board.look_up_published()
+            with Store() as store:
+                self._watch(store, self.stored)
+        except BaseException:
+            self.state = "failed"
+            raise
+
+    def pause(self) -> None:
+        """Only the process that works on it can."""
+
+    def stop(self) -> None:
+        """Watch no longer; the run goes on."""
+        self._stopping.set()
+
+    def _watch(self, store: Store, run: Run) -> None:
+        watch = Watch(store, run)
+        self.state = "elsewhere"
+        at_work = True
+        while at_work and not self._stopping.is_set():
+            began = time.monotonic()
+            at_work = runs.is_locked(run)  # before the look, which then sees all that was committed
+            self.board.seed(watch.look())
+            self.board.publish(watch.progress)
+            took = time.monotonic() - began
+            if at_work:
+                self._stopping.wait(max(LOOK_EVERY_S, took / SHARE))
+        self.stored = store.find(run.id)
+        if at_work:
+            self.state = "left"
+        elif self.stored.status == "running":  # it had no time to say that it ends
+            self.state = "died"
+        else:
+            self.state = "complete" if self.stored.status == "complete" else "partial"

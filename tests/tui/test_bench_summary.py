@@ -1,0 +1,93 @@
+"""The figures of a run: everything essential stays in sight at 80 columns."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from localrl.bench.progress import EvalProgress, Progress
+from localrl.engine.protocol import Load
+from localrl.tui.marks import MARKS
+from localrl.tui.widgets.bench.summary import Summary
+from localrl.tui.work.bench import BenchWork
+from localrl.tui.work.board import EvalView
+from tests.scripted import make_plan
+from tests.tui.test_models_screen import CARD
+from tests.tui.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from localrl.tui.app import LocalrlApp
+
+INNER = {80: 76, 200: 196}
+"""Columns inside the pane by the terminal's."""
+
+
+@pytest.mark.parametrize("width", INNER.values())
+@pytest.mark.parametrize("papers", [(), (0.795,), (0.795, 0.812)])
+def test_accuracy_interval_and_published_scores_fit(width: int, papers: tuple[float, ...]) -> None:
+    part = EvalView("livecodebench-v6", 10_551, 10_560, {"correct": 10_551}, {})
+    words = Summary()._eval(part, (0.981, 1.0, 0.012), papers, width)
+    assert words.cell_length <= width
+    for score in papers:
+        assert f"{100 * score:.1f}" in words.plain
+    for essential in ("liveco", "10551/10560", "100.0 %", "98.1–100.0", "±1.2"):
+        assert essential in words.plain
+    assert ("on such problems" in words.plain) == (width > 100)
+
+
+@pytest.mark.parametrize("width", INNER.values())
+def test_every_outcome_is_shown_in_as_many_lines_as_it_takes(width: int) -> None:
+    lines = Summary()._outcomes(dict.fromkeys(MARKS, 123_456), width)
+    assert all(len(line.plain.rstrip()) <= width for line in lines)
+    assert "".join(line.plain for line in lines).count("123,456") == len(MARKS)
+
+
+@pytest.mark.parametrize("width", INNER.values())
+def test_speed_first_token_and_time_left_fit(width: int, tmp_path: Path) -> None:
+    clock = iter(range(100_000))
+    progress = Progress([EvalProgress("sums", 10_000)], restarts=3, clock=lambda: float(next(clock)))
+    progress.first_token.add(83.0)
+    for i in range(100):
+        progress.take(Load(generated_tokens=i * 12_345))
+    progress.evals[0].outcomes["correct"] = 900
+    work = BenchWork(make_plan(tmp_path))
+    work.board.rates = [1.0, 2.0] * 200
+    work.board.publish(progress)
+    words = Summary()._speed(work, width)
+    assert words.cell_length <= width
+    for essential in ("tok/s", "TTFT 1 m 23 s", "right/h", "ETA", "restarted 3×"):
+        assert essential in words.plain
+
+
+def _says(summary: Summary, words: str) -> bool:
+    return words in str(summary.render())
+
+
+def test_a_run_at_work_shows_what_was_published_and_the_first_token(
+    scripted: Callable[..., LocalrlApp], home: Path
+) -> None:
+    folder = home / "config" / "models"
+    folder.mkdir()
+    (folder / "script.toml").write_text(CARD.replace('name = "tiny"', 'name = "script"'))
+
+    async def scenario() -> None:
+        app = scripted("so " * 25 + "7", real_s=0.02)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("f4")
+            await wait_until(pilot, lambda: app.current_mode == "bench")
+            app.screen.set_focus(None)
+            await pilot.press("n")
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.board.view.done)
+            summary = app.screen.query_one(Summary)
+            for words in ("paper 50.0", "TTFT", "ETA"):
+                await wait_until(pilot, partial(_says, summary, words), words)
+            await pilot.press("s")
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.ended)
+
+    asyncio.run(scenario())
