@@ -11,10 +11,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from localrl.store.runs import Store, is_locked
+from tests.processes import WORKER, children
 from tests.scripted import write_eval, write_script
 
 if TYPE_CHECKING:
@@ -127,16 +127,17 @@ def test_a_data_folder_that_cannot_be_written_is_exit_1(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
-    arguments = scripted(tmp_path, "one two three it is 4", problems=200, real_s=0.01)
+    arguments = scripted(tmp_path, "one two three it is 4", problems=200, real_s=0.1)
     with subprocess.Popen(
         command(*arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as app:
         wait_for_samples(3)
         app.send_signal(signal.SIGINT)
-        _, narration = app.communicate(timeout=30)
+        _, narration = app.communicate(timeout=60)
     assert app.returncode == 130
     done = keys(tmp_path)
     assert 3 <= len(done) < 200
+    write_script(tmp_path, "one two three it is 4")
     resume = next(line for line in narration.splitlines() if "--resume" in line)
     assert localrl(*resume.split("localrl ")[-1].split()).returncode == 0
     assert sorted(keys(tmp_path)) == sorted((f"p{i}", 0) for i in range(200))
@@ -186,12 +187,11 @@ def test_a_chat_interrupted_while_its_model_loads_ends_at_once(tmp_path: Path) -
     assert "Traceback" not in narration
 
 
-def interrupt_while_loading(app: subprocess.Popen[str], seconds: float = 30.0) -> None:
+def interrupt_while_loading(app: subprocess.Popen[str], seconds: float = 60.0) -> None:
     """Ctrl-C, once the worker is there."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        children = psutil.Process(app.pid).children()
-        if any("localrl.engine.worker" in " ".join(child.cmdline()) for child in children):
+        if children(WORKER, app.pid):
             app.send_signal(signal.SIGINT)
             return
         time.sleep(0.02)
@@ -232,7 +232,7 @@ def test_the_estimate_of_time_comes_on_stderr_and_only_where_there_is_one(tmp_pa
     assert "10,000 samples" not in output
 
 
-def wait_for_samples(count: int, seconds: float = 30.0) -> None:
+def wait_for_samples(count: int, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with Store() as store:
@@ -272,9 +272,8 @@ def kill_worker_randomly(tmp_path: Path, times: int) -> None:
             counted = counted_so_far()
             wait_for_samples(len(counted) + 1, seconds=60)
             time.sleep(dice.random() / 8)
-            for child in psutil.Process(app.pid).children():
-                if "localrl.engine.worker" in " ".join(child.cmdline()):
-                    child.kill()
+            for worker in children(WORKER, app.pid):
+                worker.kill()
             assert counted <= counted_so_far(), "a sample that had been counted was made again or lost"
         assert app.poll() is None, "the run was over before its workers were killed"
         assert app.wait(timeout=120) == 0

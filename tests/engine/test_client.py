@@ -10,7 +10,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from localrl.chat import Message
@@ -18,6 +17,7 @@ from localrl.engine.client import EngineClient, Restarted
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
 from localrl.errors import Stopped, Unavailable, UsageError
 from localrl.sampling import Sampling
+from tests.processes import WORKER, children
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,7 +155,7 @@ def test_loading_ends_when_the_model_is_not_wanted_any_longer(tmp_path: Path) ->
     threading.Timer(0.2, stopping.set).start()
     with pytest.raises(Stopped):
         engine(tmp_path, stopping=stopping, load_s=HOUR_S)
-    assert not workers()
+    assert not children(WORKER)
 
 
 def test_loading_again_after_a_death_ends_when_nobody_waits(tmp_path: Path) -> None:
@@ -166,13 +166,7 @@ def test_loading_again_after_a_death_ends_when_nobody_waits(tmp_path: Path) -> N
         threading.Timer(0.2, client.stopping.set).start()
         with pytest.raises(Stopped):
             collect(client)
-    assert not workers()
-
-
-def workers() -> list[psutil.Process]:
-    """Workers of this process that live."""
-    children = psutil.Process().children()
-    return [child for child in children if "localrl.engine.worker" in " ".join(child.cmdline())]
+    assert not children(WORKER)
 
 
 def test_a_model_that_cannot_be_loaded_is_refused_in_words(tmp_path: Path) -> None:
@@ -195,5 +189,5 @@ def test_the_worker_ends_when_the_app_is_gone(tmp_path: Path) -> None:
     client.events(timeout=5)
     assert client._process.stdin is not None
     client._process.stdin.close()
-    assert client._process.wait(timeout=5) == 0
+    assert client._process.wait(timeout=60) == 0
     client.close()

@@ -144,15 +144,16 @@ class Busy(Unconfined):
 
     def usage(self, pid: int) -> Usage:
         self.looks += 1
-        return Usage(waited_s=0.2 * self.looks)
+        return Usage(waited_s=1.0 * self.looks)
 
 
 def test_waiting_for_a_processor_does_not_count_but_not_without_end() -> None:
-    limits = replace(QUICK, wall_s=0.3, patience=2.0)
-    finished = run(Sandbox(Busy()), "while True: pass", limits=limits)
+    limits = replace(QUICK, wall_s=0.3, patience=12.0)
+    waits = "import time; time.sleep(60)"  # computing would be ended by the limit of processor time
+    finished = run(Sandbox(Busy()), waits, limits=limits)
     assert finished.end is End.TIMEOUT
-    assert finished.wall_s >= 0.3 + 2.0 * 0.3
-    assert run(Sandbox(Unconfined()), "while True: pass", limits=limits).wall_s < finished.wall_s
+    assert finished.wall_s >= 0.3 + 12.0 * 0.3
+    assert run(Sandbox(Unconfined()), waits, limits=limits).wall_s < finished.wall_s
 
 
 def test_output_beyond_the_cap_stops_the_program(box: Sandbox) -> None:

@@ -17,6 +17,7 @@ from localrl.verdict import Outcome, Response
 from localrl.verify import registry
 from localrl.verify.base import VerifierSpec
 from localrl.verify.pool import VerifierPool
+from tests.processes import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,26 +98,24 @@ def test_hung_verifiers_do_not_hold_up_others() -> None:
         assert {future.result().outcome for future in hung} == {Outcome.VERIFIER_TIMEOUT}
 
 
-def test_a_certain_verdict_starts_no_process(pool: VerifierPool) -> None:
-    before = len(psutil.Process().children())
-    assert pool.submit(SPEC, Response("certain"), None).result(timeout=0).outcome is Outcome.CORRECT
-    exact = pool.submit(VerifierSpec(name="exact"), Response(" four\n"), "four", tag=("p", 3))
-    assert exact.result(timeout=0).correct
-    assert exact.tag == ("p", 3)  # type: ignore[attr-defined]
-    assert len(psutil.Process().children()) == before
-
-
 def test_a_worker_program_that_is_not_there_is_an_error() -> None:
     with VerifierPool(1, command=("/nonexistent/python",)) as pool:
         assert "cannot start" in verdict(pool, "x").detail["error"]
 
 
-def test_closing_leaves_no_process_and_gives_every_verdict() -> None:
-    others = set(psutil.Process().children())  # of the pools that other tests keep open
-    pool = VerifierPool(2, command=(sys.executable, str(HOSTILE)))
+def test_a_certain_verdict_needs_no_process() -> None:
+    with VerifierPool(1, command=("/nonexistent/python",)) as pool:
+        assert pool.submit(SPEC, Response("certain"), None).result(timeout=0).outcome is Outcome.CORRECT
+        exact = pool.submit(VerifierSpec(name="exact"), Response(" four\n"), "four", tag=("p", 3))
+        assert exact.result(timeout=0).correct
+        assert exact.tag == ("p", 3)  # type: ignore[attr-defined]
+
+
+def test_closing_leaves_no_process_and_gives_every_verdict(tmp_path: Path) -> None:
+    pool = VerifierPool(2, command=(sys.executable, str(HOSTILE), str(tmp_path)))
     futures = [pool.submit(SPEC, Response(str(n)), None) for n in range(10)]
     futures[0].result(timeout=60)
-    own = set(psutil.Process().children()) - others
+    own = children(str(tmp_path))
     assert own
     pool.close()
     assert all(future.done() for future in futures)
