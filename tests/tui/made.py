@@ -26,6 +26,7 @@ def stored_run(
     k: int = 4,
     shift: int = 0,
     status: str = "complete",
+    thinking: str = "",
 ) -> Run:
     """A run of the eval `sums` with outcomes that follow from problem and sample."""
     script = folder / "script.json"
@@ -45,14 +46,15 @@ def stored_run(
         ]
         keys = store.add_problems(run, 0, found)
         store.add_samples(
-            run, ((0, _sample(key, i, j, shift)) for i, key in enumerate(keys) for j in range(k))
+            run, ((0, _sample(key, i, j, shift, thinking)) for i, key in enumerate(keys) for j in range(k))
         )
         counters = {"wall_s": 60.0, "generated_tokens": 5000, "decode_s": 50.0 + 10 * shift}
         store.end_session(run, opened, counters, status)
         return store.find(run.id)
 
 
-def _sample(key: int, problem: int, index: int, shift: int) -> Sample:
+def _sample(key: int, problem: int, index: int, shift: int, thinking: str) -> Sample:
+    thinking = thinking or f"First {problem} and then one more."
     outcome = OUTCOMES[(problem * 3 + index + shift) % len(OUTCOMES)]
     return Sample(
         problem=key,
@@ -65,7 +67,7 @@ def _sample(key: int, problem: int, index: int, shift: int) -> Sample:
         answer_tokens=12,
         ttft_s=0.1,
         tokens_per_s=30.0,
-        text=f"<think>First {problem} and then one more.</think>The answer is {problem + 1}.",
+        text=f"<think>{thinking}</think>The answer is {problem + 1}.",
         starts_thinking=False,
         outcome=str(outcome),
         score=float(outcome is Outcome.CORRECT),

@@ -12,6 +12,7 @@ from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.stream import StreamView
 from localrl.tui.widgets.table import Table
 from tests.elsewhere import at_work
+from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def test_a_run_begun_from_the_form_is_worked_on_to_its_end_and_stored(
             screen.query_one("#limit", Input).value = "6"
             screen.query_one("#samples", Input).value = "2"
             screen.set_focus(None)
-            await pilot.press("n")
+            await press(pilot, "bench.start")
             await wait_until(pilot, lambda: app.bench_work and app.bench_work.ended, "the run ends")
             assert app.bench_work
             assert app.bench_work.state == "complete"
@@ -59,17 +60,17 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
         app = scripted("so " * 25 + "7", real_s=0.02)
         async with app.run_test(size=(120, 40)) as pilot:
             await opened(app, pilot)
-            await pilot.press("n")
+            await press(pilot, "bench.start")
             await wait_until(pilot, lambda: app.bench_work and app.bench_work.board.view.done >= 8)
             work = app.bench_work
             assert work
-            await pilot.press("p")
+            await press(pilot, "bench.pause")
             assert _state(work) == "paused"
             stream = app.screen.query_one(StreamView)
             assert stream.stream is not None
-            await pilot.press("p")
+            await press(pilot, "bench.pause")
             assert _state(work) == "running"
-            await pilot.press("right_square_bracket", "w", "f", "s")
+            await press(pilot, "bench.stop")
             await wait_until(pilot, lambda: work.ended, "it stops")
             assert _state(work) == "partial"
             done = work.board.view.done
@@ -93,7 +94,7 @@ def test_stopping_while_the_model_loads_takes_effect_at_once(scripted: Callable[
         async with app.run_test(size=(80, 24)) as pilot:
             await opened(app, pilot)
             app.screen.set_focus(None)
-            await pilot.press("n")
+            await press(pilot, "bench.start")
             await wait_until(pilot, lambda: app.bench_work and app.screen.query_one("#at-work").display)
             work = app.bench_work
             assert work

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from textual.widgets import Input, Markdown, OptionList
+from textual.widgets import Input, Markdown, OptionList, Static
 
 from localrl.store.chats import Chats
 from localrl.store.runs import Store
@@ -13,10 +13,11 @@ from localrl.tui.widgets.chat.message import ReplyView, UserMessage, settled
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import Prompt
 from localrl.tui.widgets.chat.thinking import Thinking
+from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     import pytest
     from textual.pilot import Pilot
@@ -55,12 +56,15 @@ def test_a_reply_streams_as_markdown_with_its_thinking_folded(scripted: Callable
             assert view.query_one(Markdown).source.strip() == ANSWER.partition("</think>")[2]
             thinking = view.query_one(Thinking)
             assert not thinking.open
-            await pilot.press("escape", "t")
-            assert thinking.open
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.thinking")
+            await wait_until(pilot, lambda: thinking.open)
+            await pilot.click(thinking.query_one(Static))
+            await wait_until(pilot, lambda: not thinking.open)
             assert "tok/s" in str(view.query_one(".figures").render())
-            await pilot.press("y")
+            await press(pilot, "chat.copy")
             assert app.clipboard.startswith("It is **7**")
-            await pilot.press("c")
+            await press(pilot, "chat.copy_code")
             assert app.clipboard == "print(7)\n"
 
     asyncio.run(scenario())
@@ -91,18 +95,32 @@ def test_stopping_while_the_model_loads_takes_effect_at_once_and_so_does_leaving
         assert [said.text for said in chats.messages(chats.all()[0])] == ["How much?", "And now?"]
 
 
-def test_ctrl_c_stops_a_reply_at_once_and_keeps_the_partial(scripted: Callable[..., LocalrlApp]) -> None:
+def test_each_key_that_stops_a_reply_does_so_at_once_and_keeps_the_partial(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
     async def scenario() -> None:
-        app = scripted("word " * 800, real_s=0.01)
+        app = scripted(" ".join(f"word{i}" for i in range(9000)), real_s=0.01)
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
-            view = await ask(pilot, screen, "Go on")
-            await wait_until(pilot, lambda: "word" in view.text)
-            await pilot.press("ctrl+c")
-            await wait_until(pilot, lambda: view.said is not None)
-            assert view.said
-            assert view.said.finish == "cancelled"
-            assert view.said.text.startswith("word")
+            screen.query_one("#max_tokens", Input).value = "9000"
+
+            async def stopped(question: str, stop: Callable[[], Awaitable[None]]) -> None:
+                view = await ask(pilot, screen, question)
+                await wait_until(pilot, lambda: "word" in view.text)
+                await stop()
+                await wait_until(pilot, lambda: view.said is not None and screen._reply is None)
+                assert view.said
+                assert view.said.finish == "cancelled"
+                assert view.said.text.startswith("word")
+
+            async def by_its_own_key() -> None:
+                screen.query_one("#said").focus()
+                await wait_until(pilot, lambda: not isinstance(app.focused, Prompt))
+                await press(pilot, "chat.stop")
+
+            await stopped("Go on", lambda: press(pilot, "app.stop"))
+            await stopped("And on", lambda: press(pilot, "app.leave"))
+            await stopped("And further", by_its_own_key)
             assert app.is_running
 
     asyncio.run(scenario())
@@ -120,17 +138,23 @@ def test_editing_resends_and_regenerating_takes_the_place_of_the_reply(
             assert screen.query_one(Prompt).text == "First"
             await wait_until(pilot, lambda: not screen.query(UserMessage))
             await answered(pilot, screen, "Better")
-            await pilot.press("escape", "r")
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.edit")
+            await wait_until(pilot, lambda: screen.query_one(Prompt).text == "Better")
+            await wait_until(pilot, lambda: not screen.query(UserMessage) and app.focused)
+            await answered(pilot, screen, "Best")
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.again")
             await wait_until(
                 pilot, lambda: screen._reply is None and len(screen._said) == 2 and not screen.work.busy
             )
-            assert [view.text for view in screen.query(UserMessage)] == ["Better"]
+            assert [view.text for view in screen.query(UserMessage)] == ["Best"]
 
     asyncio.run(scenario())
     with Store() as store:
         chats = Chats(store.connection)
-        assert next(said.text for said in chats.messages(chats.all()[0])) == "Better"
-        assert store.connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (5,)
+        assert next(said.text for said in chats.messages(chats.all()[0])) == "Best"
+        assert store.connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (7,)
 
 
 def test_conversations_are_listed_opened_exported_and_deleted(
@@ -143,14 +167,21 @@ def test_conversations_are_listed_opened_exported_and_deleted(
         async with app.run_test(size=(120, 40)) as pilot:
             screen = await opened(app, pilot)
             await answered(pilot, screen, "First talk")
-            await pilot.press("escape", "n")
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.new")
             await wait_until(pilot, lambda: screen._chat is None and isinstance(app.focused, Prompt))
             await answered(pilot, screen, "Second talk")
             listed = screen.query_one("#chats", OptionList)
             await wait_until(pilot, lambda: listed.option_count == 2)
-            await pilot.press("escape", "l", "end", "enter")
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.list")
+            await pilot.press("end", "enter")
             await wait_until(pilot, lambda: screen._chat is not None and screen._chat.title == "First talk")
-            await pilot.press("escape", "x", "delete")
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.list")
+            await wait_until(pilot, lambda: not listed.region, "the list is closed again")
+            await press(pilot, "chat.export")
+            await press(pilot, "chat.remove")
             await wait_until(pilot, lambda: listed.option_count == 1)
 
     asyncio.run(scenario())
@@ -183,10 +214,17 @@ def test_sampling_of_the_panel_reaches_the_conversation(scripted: Callable[..., 
         app = scripted("a b c d e f g")
         async with app.run_test(size=(120, 40)) as pilot:
             screen = await opened(app, pilot)
-            await pilot.press("escape", "p")
-            assert screen.query_one(Panel).display
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.panel")
+            await wait_until(pilot, lambda: screen.query_one(Panel).region)
             screen.query_one("#max_tokens", Input).value = "3"
-            await pilot.press("i")
+            screen.query_one("#said").focus()
+            await wait_until(pilot, lambda: not isinstance(app.focused, (Prompt, Input)))
+            await press(pilot, "chat.write", "i")
+            await wait_until(pilot, lambda: isinstance(app.focused, Prompt))
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.write", "enter")
+            await wait_until(pilot, lambda: isinstance(app.focused, Prompt))
             view = await answered(pilot, screen, "Go")
             assert view.said
             assert (view.said.finish, view.said.figures.answer_tokens) == ("length", 3)

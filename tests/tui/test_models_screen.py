@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -10,6 +11,7 @@ from localrl.tui.screens.models import ModelsScreen
 from localrl.tui.widgets.models.details import Details
 from localrl.tui.widgets.table import Table
 from tests.catalog.hub_server import Hub, serve
+from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ async def opened(app: LocalrlApp, pilot: Pilot[None]) -> ModelsScreen:
 
 async def at_tiny(screen: ModelsScreen, pilot: Pilot[None]) -> None:
     """Put the cursor on the tiny model."""
-    await pilot.press("slash", *"tiny", "enter")
+    await press(pilot, "models.filter")
+    await pilot.press(*"tiny", "enter")
     await wait_until(
         pilot, lambda: [row.title for row in screen.query_one("#models", Table).rows] == ["Tiny"]
     )
@@ -85,12 +88,12 @@ def test_the_catalogue_shows_fit_details_and_the_machine(
             await at_tiny(screen, pilot)
             await wait_until(pilot, lambda: "knows nothing" in str(screen.query_one(Details).render()))
             assert "50.0 %" in str(screen.query_one(Details).render())
-            await pilot.press("q")
+            await press(pilot, "models.quantisation")
             assert screen._row
             first = screen._row.name
-            await pilot.press("q")
+            await press(pilot, "models.quantisation")
             assert {first, screen._row.name} == {"tiny:Q8_0", "tiny:F16"}
-            await pilot.press("escape", "u")
+            await press(pilot, "app.leave")
             await wait_until(pilot, lambda: len(screen.query_one("#models", Table).rows) > 5)
 
     asyncio.run(scenario())
@@ -104,20 +107,22 @@ def test_a_chosen_model_and_backend_are_what_chats_and_runs_take(
         async with app.run_test(size=(120, 40)) as pilot:
             screen = await opened(app, pilot)
             await at_tiny(screen, pilot)
-            await pilot.press("enter")
-            assert app.choice.model.startswith("tiny:")
+            await press(pilot, "models.use")
+            await wait_until(pilot, lambda: app.choice.model.startswith("tiny:"))
             chosen = []
             for _ in range(4):
-                await pilot.press("b")
+                await press(pilot, "models.backend")
                 chosen.append(app.choice.backend)
             assert sorted(chosen) == ["auto", "llama.cpp", "mlx", "server"]
             while app.choice.backend != "server":
-                await pilot.press("b")
+                await press(pilot, "models.backend")
             screen.query_one("#endpoint").focus()
             await pilot.press(*"http://127.0.0.1:9/v1", "enter")
             assert app.choice.endpoints == ("http://127.0.0.1:9/v1",)
-            await pilot.press("c")
+            app.choice = replace(app.choice, model="another")
+            await press(pilot, "models.chat")
             await wait_until(pilot, lambda: app.current_mode == "chat")
+            assert app.choice.model.startswith("tiny:")
 
     asyncio.run(scenario())
 
@@ -133,15 +138,15 @@ def test_a_download_is_paused_resumed_survives_other_screens_and_is_cancelled(
             screen = await opened(app, pilot)
             await at_tiny(screen, pilot)
             while screen._row and not screen._row.name.endswith("Q8_0"):
-                await pilot.press("q")
-            await pilot.press("d")
+                await press(pilot, "models.quantisation")
+            await press(pilot, "models.pull")
             assert app.downloads
             download = app.downloads.queue[0]
             await wait_until(pilot, lambda: download.progress and download.progress.got > 0, "bytes")
-            await pilot.press("p")
+            await press(pilot, "models.pause")
             assert str(download.state) == "paused"
             await wait_until(pilot, lambda: app.downloads and not app.downloads.working)
-            await pilot.press("p")
+            await press(pilot, "models.pause")
             await wait_until(pilot, lambda: str(download.state) == "running")
             await pilot.press("f6")
             await wait_until(pilot, lambda: app.current_mode == "log")
@@ -149,7 +154,44 @@ def test_a_download_is_paused_resumed_survives_other_screens_and_is_cancelled(
             await wait_until(pilot, lambda: download.progress and download.progress.got > got)
             await pilot.press("f2")
             await wait_until(pilot, lambda: app.screen is screen)
-            await pilot.press("x")
+            await press(pilot, "models.cancel")
             assert not app.downloads.queue
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_somebody_put_here_meanwhile_is_seen_on_looking_again(
+    scripted: Callable[..., LocalrlApp], hub: Hub, home: Path
+) -> None:
+    def titles(screen: ModelsScreen) -> list[str]:
+        return [row.title for row in screen.query_one("#models", Table).rows]
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            assert "Newcomer" not in titles(screen)
+            card = CARD.replace('"tiny"', '"newcomer"').replace('"Tiny"', '"Newcomer"')
+            (home / "config" / "models" / "newcomer.toml").write_text(card)
+            await press(pilot, "models.refresh")
+            await wait_until(pilot, lambda: "Newcomer" in titles(screen))
+
+    asyncio.run(scenario())
+
+
+def test_a_click_moves_to_a_model_and_a_second_one_uses_it(
+    scripted: Callable[..., LocalrlApp], hub: Hub
+) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            table = screen.query_one("#models", Table)
+            await pilot.click(table, offset=(5, 3))
+            await wait_until(pilot, lambda: table.cursor == 2)
+            wanted = table.rows[2].name
+            assert app.choice.model != wanted
+            await pilot.click(table, offset=(5, 3))
+            await wait_until(pilot, lambda: app.choice.model == wanted)
 
     asyncio.run(scenario())

@@ -12,6 +12,7 @@ from localrl.tui.widgets.results.comparison import Comparison
 from localrl.tui.widgets.results.sample import SampleView
 from localrl.tui.widgets.table import Table
 from tests.tui.made import stored_run
+from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -50,19 +51,22 @@ def test_a_run_opens_into_its_samples_and_a_sample_into_its_verdict(
             assert "0 + 1?" in shown.text
             assert "The answer is 1." in shown.text
             assert "compared" in shown.text
-            await pilot.press("right_square_bracket", "down")
+            await press(pilot, "results.next")
+            await pilot.press("down")
             await wait_until(pilot, lambda: view.detail is not None and view.detail.index == 2)
-            await pilot.press("left_square_bracket", "t", "y")
+            await press(pilot, "results.previous")
+            await wait_until(pilot, lambda: view.detail is not None and view.detail.index == 1)
+            await press(pilot, "results.copy")
             assert "0 + 1?" in app.clipboard
-            await pilot.press("o")
+            await press(pilot, "results.outcome")
             await wait_until(pilot, lambda: 0 < len(table.rows) < 48)
             assert {row.outcome for row in table.rows} == {"correct"}
-            await pilot.press("slash")
+            await press(pilot, "results.filter")
             await pilot.press(*"00011")
             await wait_until(pilot, lambda: {row.name for row in table.rows} == {"sum-00011"})
-            await pilot.press("escape")
+            await press(pilot, "app.leave")
             assert screen.query_one("#filter", Input).value == ""
-            await pilot.press("escape")
+            await press(pilot, "app.leave")
             assert screen.query_one(ContentSwitcher).current == "runs"
 
     asyncio.run(scenario())
@@ -79,12 +83,18 @@ def test_marked_runs_are_compared_on_shared_problems(
         app = scripted()
         async with app.run_test(size=(120, 40)) as pilot:
             screen = await opened(app, pilot, 2)
-            await pilot.press("c", "space", "down", "space", "v", "c")
+            await press(pilot, "results.compare")
+            assert screen.query_one(ContentSwitcher).current == "runs", "nothing is marked yet"
+            for _ in range(3):  # marked, and not, and marked again
+                await press(pilot, "results.mark")
+            await pilot.press("down")
+            await press(pilot, "results.mark")
+            await press(pilot, "results.compare")
             await wait_until(pilot, lambda: screen.query_one(ContentSwitcher).current == "compare")
             words = str(screen.query_one(Comparison).render())
             assert "12 shared problems" in words
             assert "decode tok/s" in words
-            await pilot.press("h")
+            await press(pilot, "results.report")
             await wait_until(pilot, lambda: list(tmp_path.glob("localrl-*.html")))
 
     asyncio.run(scenario())
@@ -99,11 +109,79 @@ def test_an_unfinished_run_goes_on_from_here_and_a_run_is_deleted_by_two_presses
         app = scripted("7")
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot, 1)
-            await pilot.press("delete")
+            await press(pilot, "results.go_on")
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.ended)
+            assert app.bench_work
+            assert (app.current_mode, app.bench_work.state) == ("bench", "complete")
+            await press(pilot, "app.results")
+            await wait_until(pilot, lambda: [line.status for line in screen._lines] == ["complete"])
+            screen.query_one("#run-table").focus()
+            await press(pilot, "results.remove")
             assert len(screen._lines) == 1
-            await pilot.press("delete")
+            await press(pilot, "results.remove")
             await wait_until(pilot, lambda: not screen._lines)
 
     asyncio.run(scenario())
     with Store() as store:
         assert store.runs() == []
+
+
+def test_long_thinking_is_folded_until_it_is_asked_for(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    stored_run(tmp_path, problems=1, k=1, thinking="At first " + "and then " * 200)
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot, 1)
+            await pilot.press("enter")
+            shown = screen.query_one(SampleView).query_one(LiveText)
+            await wait_until(pilot, lambda: "and then" in shown.text)
+            assert "At first" not in shown.text
+            await press(pilot, "results.thinking")
+            await wait_until(pilot, lambda: "At first" in shown.text)
+            await press(pilot, "results.thinking")
+            await wait_until(pilot, lambda: "At first" not in shown.text)
+
+    asyncio.run(scenario())
+
+
+def test_on_a_narrow_screen_plots_take_turns_with_the_report(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    stored_run(tmp_path)
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot, 1)
+            plots, report = screen.query_one("#plots"), screen.query_one("#report-pane")
+            await wait_until(pilot, lambda: report.region and not plots.region)
+            await press(pilot, "results.plots")
+            await wait_until(pilot, lambda: plots.region and not report.region)
+            await press(pilot, "results.plots")
+            await wait_until(pilot, lambda: report.region and not plots.region)
+
+    asyncio.run(scenario())
+
+
+def test_a_click_chooses_a_run_and_a_second_one_opens_it(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    stored_run(tmp_path, "first")
+    stored_run(tmp_path, "second")
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot, 2)
+            table = screen.query_one("#run-table", Table)
+            await pilot.click(table, offset=(10, 2))
+            await wait_until(pilot, lambda: table.cursor == 1)
+            chosen = table.current.label
+            await pilot.click(table, offset=(10, 2))
+            await wait_until(pilot, lambda: screen.query_one(ContentSwitcher).current == "samples")
+            assert chosen in str(screen.query_one("#list").border_title)
+
+    asyncio.run(scenario())

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from textual.color import Color
+from textual.command import CommandList, CommandPalette
+from textual.widgets import Static
 
 from localrl import paths
 from localrl.errors import UsageError
@@ -21,6 +23,7 @@ from localrl.tui.commands import Everything
 from localrl.tui.screens.help import HelpScreen
 from localrl.tui.screens.log import LogScreen
 from localrl.tui.widgets.livetext import LiveText
+from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -47,7 +50,9 @@ def test_every_screen_opens_by_its_key_in_both_themes_and_shows_its_name_and_key
                 await wait_until(pilot, partial(is_shown, app, name))
                 await pilot.pause()
                 for _ in range(2):
-                    await pilot.press("ctrl+t")
+                    before = app.theme
+                    await press(pilot, "app.theme")
+                    assert app.theme != before
                     words = re.sub(r"<[^>]+>|&#160;", " ", app.export_screenshot())
                     assert keys.GROUPS[name] in words
                     assert "Everything" in words, "the last key of the footer is not cut off"
@@ -55,22 +60,80 @@ def test_every_screen_opens_by_its_key_in_both_themes_and_shows_its_name_and_key
     asyncio.run(scenario())
 
 
-def test_help_shows_the_keys_of_the_screen_and_the_palette_reaches_every_action(
+def test_every_screen_has_two_keys_and_a_tab(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+
+            async def shown(name: str) -> None:
+                await wait_until(pilot, lambda: app.current_mode == name)
+                app.screen.set_focus(None)  # digits are keys outside fields only
+
+            await shown("models")
+            await press(pilot, "app.chat")
+            await shown("chat")
+            await press(pilot, "app.bench")
+            await shown("bench")
+            await press(pilot, "app.results")
+            await shown("results")
+            await press(pilot, "app.log")
+            await shown("log")
+            await press(pilot, "app.models")
+            await shown("models")
+            await press(pilot, "app.log", "5")
+            await shown("log")
+            await press(pilot, "app.results", "4")
+            await shown("results")
+            await press(pilot, "app.bench", "3")
+            await shown("bench")
+            await press(pilot, "app.chat", "2")
+            await shown("chat")
+            await press(pilot, "app.models", "1")
+            await shown("models")
+            for name in (*SCREENS[1:], SCREENS[0]):
+                tabs = app.screen.query_one("#tabs", Static)
+                await pilot.click(tabs, offset=(str(tabs.render()).index(keys.GROUPS[name]), 0))
+                await shown(name)
+
+    asyncio.run(scenario())
+
+
+def test_help_shows_the_keys_of_the_screen_and_closes_by_each_of_its_keys(
     scripted: Callable[..., LocalrlApp],
 ) -> None:
     async def scenario() -> None:
         app = scripted()
         async with app.run_test(size=(80, 24)) as pilot:
-            await pilot.press("f4")
-            await wait_until(pilot, lambda: app.current_mode == "bench")
-            await pilot.press("f1")
-            await wait_until(pilot, lambda: isinstance(app.screen, HelpScreen))
-            assert "bench.pause" in app.export_screenshot()
-            await pilot.press("escape")
+            await press(pilot, "app.log")
+            await wait_until(pilot, lambda: app.current_mode == "log")
+            for closing in ("f1", "question_mark", "escape", "q"):
+                if closing == "f1":
+                    await press(pilot, "app.help")
+                else:
+                    await press(pilot, "app.help", "question_mark")
+                await wait_until(pilot, lambda: isinstance(app.screen, HelpScreen))
+                await wait_until(pilot, lambda: "log.follow" in app.export_screenshot())
+                await pilot.press(closing)
+                await wait_until(pilot, lambda: isinstance(app.screen, LogScreen))
+
+    asyncio.run(scenario())
+
+
+def test_the_palette_reaches_every_action(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
             reached = [hit.text async for hit in Everything(app.screen).discover()]
             assert len(reached) == sum(len(table) for table in keys.TABLE.values()) - 1
             await app.perform("log", "follow")
             assert app.current_mode == "log"
+            await press(pilot, "app.everything")
+            await wait_until(pilot, lambda: isinstance(app.screen, CommandPalette))
+            await pilot.press(*"new run")
+            found = app.screen.query_one(CommandList)
+            await wait_until(pilot, lambda: found.option_count and found.highlighted is not None)
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: app.current_mode == "bench", "it is done on its screen")
 
     asyncio.run(scenario())
 
@@ -110,9 +173,9 @@ def test_ctrl_c_with_nothing_to_stop_leaves_the_app_running_and_ctrl_q_quits(
     async def scenario() -> None:
         app = scripted()
         async with app.run_test() as pilot:
-            await pilot.press("ctrl+c")
+            await press(pilot, "app.stop")
             assert app.is_running
-            await pilot.press("ctrl+q")
+            await press(pilot, "app.quit")
             await wait_until(pilot, lambda: app._exit)
 
     asyncio.run(scenario())
@@ -133,8 +196,17 @@ def test_the_log_screen_follows_what_a_worker_writes(scripted: Callable[..., Loc
                 file.write("it died\n")
             await wait_until(pilot, lambda: "it died" in text.text)
             (folder / "worker-0.log").write_text("an older one\n")
-            await pilot.press("o", "f", "y")
-            await wait_until(pilot, lambda: "older" in text.text)
+            await press(pilot, "log.other")
+            await wait_until(pilot, lambda: text.text == "an older one\n")
+            await press(pilot, "log.copy")
+            assert app.clipboard == "an older one\n"
+            with (folder / "worker-0.log").open("a") as file:
+                file.writelines(f"line {i}\n" for i in range(200))
+            await wait_until(pilot, lambda: text.is_vertical_scroll_end and text.max_scroll_y > 100)
+            await pilot.press("home")
+            await wait_until(pilot, lambda: text.scroll_y == 0)
+            await press(pilot, "log.follow")
+            await wait_until(pilot, lambda: text.is_vertical_scroll_end)
 
     asyncio.run(scenario())
 
