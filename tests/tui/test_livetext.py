@@ -59,3 +59,16 @@ def test_it_follows_until_the_person_scrolls_up_and_again_at_the_end() -> None:
             await wait_until(pilot, lambda: "seen" in shown(app))
 
     asyncio.run(scenario())
+
+
+def test_the_end_is_scrolled_to_before_the_scrollbar_is_laid_out() -> None:
+    async def scenario() -> None:
+        app = Page()
+        async with app.run_test(size=(40, 10)):
+            text = app.query_one(LiveText)
+            text.append([(False, f"line {i}\n") for i in range(40)])
+            assert not text.show_vertical_scrollbar
+            text._to_end()  # as it is called where the next refresh comes before the layout
+            assert text.scroll_y == text.max_scroll_y > 0
+
+    asyncio.run(scenario())

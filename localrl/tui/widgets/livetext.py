@@ -66,7 +66,8 @@ class LiveText(ScrollView, can_focus=True):
 
     def _to_end(self) -> None:
         if self.follow:
-            self.scroll_end(animate=False, immediate=True)
+            # Forced, since the layout that shows the scrollbar may still be to come.
+            self.scroll_end(animate=False, immediate=True, force=True)
 
     def on_resize(self, event: events.Resize) -> None:
         self._wrapped.rewrap(self.scrollable_content_region.width)
