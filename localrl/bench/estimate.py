@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from localrl.bench import dataset, report
 from localrl.engine import ranking
 from localrl.errors import LocalrlError
-from localrl.store import runs
+from localrl.store import locks
 
 if TYPE_CHECKING:
     from localrl.bench.plan import EvalPlan, RunPlan
@@ -87,7 +87,7 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
     lengths: dict[str, float] = {}
     rate, named = None, ""
     for run in store.runs():
-        if runs.is_locked(run):  # at work, perhaps begun this moment: its figures are not settled
+        if locks.is_locked(run):  # at work, perhaps begun this moment: its figures are not settled
             continue
         theirs = run.manifest["plan"]
         if (theirs["model_name"], theirs["quantisation"]) != (plan.model_name, plan.quantisation):

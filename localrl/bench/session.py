@@ -19,7 +19,7 @@ from localrl.bench.plan import RunPlan
 from localrl.bench.runner import Runner
 from localrl.engine.client import EngineClient
 from localrl.errors import UsageError
-from localrl.store import runs
+from localrl.store import locks
 from localrl.verify.pool import VerifierPool
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def start(
     """
     with _loaded(plan, stopping) as (engine, log, pool, fingerprint):
         run = create(store, plan, name)
-        with runs.lock(run):
+        with locks.lock(run):
             yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
             fingerprint.note(store, run)
 
@@ -73,7 +73,7 @@ def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> 
     model = Path(plan.engine.model)
     if plan.engine.backend != "server" and not model.exists():
         raise UsageError(f"the model of this run is gone: {model}")
-    with runs.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):
+    with locks.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):
         yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
         fingerprint.note(store, run)
 

@@ -11,8 +11,8 @@ from localrl.bench import report
 from localrl.cli.output import document, note, percent, table
 from localrl.cli.summary import summary
 from localrl.errors import UsageError
-from localrl.store import runs as stored
-from localrl.store.runs import Store
+from localrl.store import locks
+from localrl.store.runs import Run, Store
 
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "watch": ("localrl.cli.runs_watch", "Watch a run that another process works on."),
@@ -84,7 +84,7 @@ def remove(runs: tuple[str, ...], yes: bool) -> None:
     with Store() as store:
         found = [store.find(run) for run in runs]
         for run in found:
-            if stored.is_locked(run):
+            if locks.is_locked(run):
                 raise UsageError(f"run {run.id} is being worked on", hint="stop it first")
         if not yes:
             click.confirm(f"Delete {', '.join(run.id for run in found)}?", abort=True, err=True)
@@ -93,7 +93,7 @@ def remove(runs: tuple[str, ...], yes: bool) -> None:
             note(f"deleted run {run.id}")
 
 
-def _line(store: Store, run: stored.Run) -> dict[str, Any]:
+def _line(store: Store, run: Run) -> dict[str, Any]:
     made = report.make(store, run)
     outcomes = [part["outcomes"] for part in made["evals"]]
     samples = sum(sum(counts.values()) for counts in outcomes)
@@ -102,7 +102,7 @@ def _line(store: Store, run: stored.Run) -> dict[str, Any]:
         "run": run.id,
         "name": run.name,
         "created": run.created,
-        "status": "running" if stored.is_locked(run) else made["status"],
+        "status": "running" if locks.is_locked(run) else made["status"],
         "model": made["model"]["name"],
         "evals": [part["eval"] for part in made["evals"]],
         "samples": samples,

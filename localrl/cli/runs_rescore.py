@@ -10,7 +10,7 @@ from localrl.bench import report
 from localrl.bench.rescore import rescore
 from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
-from localrl.store import runs
+from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.verify.pool import VerifierPool
 
@@ -22,7 +22,7 @@ def command(run: str, as_json: bool) -> None:
     """Judge the stored texts of RUN with today's verifiers; nothing is generated."""
     with Store() as store:
         found = store.find(run)
-        with runs.lock(found), VerifierPool() as pool:
+        with locks.lock(found), VerifierPool() as pool:
             changes = list(rescore(store, found, pool))
         made = report.make(store, store.find(found.id))
     if as_json:

@@ -9,7 +9,8 @@ import click
 from localrl.bench.watching import Watch
 from localrl.cli.output import note
 from localrl.cli.progress import ProgressLine, choose
-from localrl.store.runs import Store, is_locked
+from localrl.store.locks import is_locked
+from localrl.store.runs import Store
 
 LOOK_EVERY_S = 1.0
 

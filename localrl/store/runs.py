@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from localrl import paths
 from localrl.errors import UsageError, nearest
 from localrl.store import db
 
@@ -25,8 +20,6 @@ if TYPE_CHECKING:
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Letters of run ids; without those that are easily taken for another."""
-LOOKED_AT_S = 0.3
-"""Nobody looks at a lock for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,53 +338,6 @@ class Store:
         for row in rows:
             detail = json.loads(row[18]) if row[18] else {}
             yield row[0], _sample(row, detail)
-
-
-@contextmanager
-def lock(run: Run) -> Iterator[None]:
-    """Let only one process work on a run at a time.
-
-    Raises:
-        UsageError: another process does.
-    """
-    folder = paths.ensure(paths.home("state") / "locks")
-    with (folder / run.id).open("a+") as file:
-        _take(file, run)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _take(file: TextIO, run: Run) -> None:
-    """Lock a file that is ours as long as this process lives. `is_locked` may hold it for an instant."""
-    deadline = time.monotonic() + LOOKED_AT_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if time.monotonic() < deadline:
-                time.sleep(0.01)
-                continue
-            file.seek(0)
-            raise UsageError(
-                f"run {run.id} is being worked on by another localrl (process {file.read() or 'unknown'})",
-                hint="stop that one first, or watch the run on the Bench screen of `localrl`",
-            ) from error
-        return
-
-
-def is_locked(run: Run) -> bool:
-    """Whether a process works on the run now."""
-    path = paths.home("state") / "locks" / run.id
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several may look at the same time
-        except OSError:
-            return True
-        return False
 
 
 def _narrow(run: Run, eval_index: int, s: Sample) -> tuple[Any, ...]:

@@ -210,7 +210,8 @@ class LocalrlApp(App[None]):
 
     def resume_run(self, run_id: str) -> None:
         """Go on with a stored run, or watch it where a process works on it, and show it."""
-        from localrl.store.runs import Store, is_locked
+        from localrl.store.locks import is_locked
+        from localrl.store.runs import Store
         from localrl.tui.work.bench import BenchWork
         from localrl.tui.work.elsewhere import RunElsewhere
 

@@ -11,7 +11,8 @@ import pytest
 from localrl.bench import report
 from localrl.bench.progress import Median
 from localrl.bench.watching import Cell, Watch
-from localrl.store.runs import Store, is_locked
+from localrl.store.locks import is_locked
+from localrl.store.runs import Store
 from tests.elsewhere import at_work
 
 if TYPE_CHECKING:

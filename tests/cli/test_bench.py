@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.store.runs import Store, is_locked
+from localrl.store.locks import is_locked
+from localrl.store.runs import Store
 from tests.processes import WORKER, children
 from tests.scripted import write_eval, write_script
 

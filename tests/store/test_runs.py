@@ -11,7 +11,8 @@ import pytest
 
 from localrl.errors import StoreError, UsageError
 from localrl.store import db, sums
-from localrl.store.runs import Run, Sample, Store, is_locked, lock
+from localrl.store.locks import is_locked, lock
+from localrl.store.runs import Run, Sample, Store
 from localrl.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

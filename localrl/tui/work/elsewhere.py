@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from localrl.bench.watching import Watch
-from localrl.store import runs
+from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.tui.work.bench import BenchWork
 
@@ -46,7 +46,7 @@ class RunElsewhere(BenchWork):
         at_work = True
         while at_work and not self._stopping.is_set():
             began = time.monotonic()
-            at_work = runs.is_locked(run)  # before the look, which then sees all that was committed
+            at_work = locks.is_locked(run)  # before the look, which then sees all that was committed
             self.board.seed(watch.look())
             self.board.publish(watch.progress)
             took = time.monotonic() - began

@@ -8,7 +8,7 @@ from localrl.bench import estimate, plan
 from localrl.engine import backends
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import LocalrlError
-from localrl.store import runs
+from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.tui.words import span
 
@@ -67,7 +67,7 @@ def unfinished(at_work: bool = False) -> list[tuple[str, str]]:
     found = []
     with Store() as store:
         for run in store.runs():
-            if run.status in ("partial", "running") and runs.is_locked(run) == at_work:
+            if run.status in ("partial", "running") and locks.is_locked(run) == at_work:
                 kept = store.connection.execute(
                     "SELECT COUNT(*) FROM samples WHERE run = ?", (run.key,)
                 ).fetchone()[0]

@@ -12,7 +12,7 @@ from localrl.bench import comparing, publish, report, stored
 from localrl.bench.plan import RunPlan
 from localrl.engine.thinking import split
 from localrl.errors import UsageError
-from localrl.store import runs as store_runs
+from localrl.store import locks
 from localrl.store.runs import Store
 
 FETCHED = 1000
@@ -90,7 +90,7 @@ def lines() -> list[RunLine]:
             found.append(
                 RunLine(
                     id=run.id,
-                    status="running" if store_runs.is_locked(run) else made["status"],
+                    status="running" if locks.is_locked(run) else made["status"],
                     report=made,
                     samples=sum(sum(counts.values()) for counts in outcomes),
                     correct=sum(counts["correct"] for counts in outcomes),
@@ -205,6 +205,6 @@ def remove(run_id: str) -> None:
     """
     with Store() as store:
         run = store.find(run_id)
-        if store_runs.is_locked(run):
+        if locks.is_locked(run):
             raise UsageError(f"run {run.id} is being worked on", hint="stop it first")
         store.remove(run)
