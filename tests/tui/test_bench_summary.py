@@ -11,7 +11,7 @@ import pytest
 from localrl.bench.progress import EvalProgress, Progress
 from localrl.engine.protocol import Load
 from localrl.tui.marks import MARKS
-from localrl.tui.widgets.bench.summary import Summary
+from localrl.tui.widgets.bench.summary import Interval, Summary
 from localrl.tui.work.bench import BenchWork
 from localrl.tui.work.board import EvalView
 from tests.scripted import make_plan
@@ -32,7 +32,7 @@ INNER = {80: 76, 200: 196}
 @pytest.mark.parametrize("papers", [(), (0.795,), (0.795, 0.812)])
 def test_accuracy_interval_and_published_scores_fit(width: int, papers: tuple[float, ...]) -> None:
     part = EvalView("livecodebench-v6", 10_551, 10_560, {"correct": 10_551}, {})
-    words = Summary()._eval(part, (0.981, 1.0, 0.012), papers, width)
+    words = Summary()._eval(part, Interval(1.0, 0.981, 1.0, 0.012), papers, width)
     assert words.cell_length <= width
     for score in papers:
         assert f"{100 * score:.1f}" in words.plain

@@ -13,7 +13,7 @@ from localrl.tui.screens.page import Page
 from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.setup import Setup
 from localrl.tui.widgets.bench.stream import StreamView
-from localrl.tui.widgets.bench.summary import Intervals, Summary
+from localrl.tui.widgets.bench.summary import Interval, Intervals, Summary
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -57,6 +57,7 @@ class BenchScreen(Page):
         self._intervals: Intervals = {}
         self._computing = False
         self._computed = 0.0
+        self._computed_of: View | None = None
         self._watched: Stream | None = None
         self._pinned = False
         self._told = 0
@@ -104,10 +105,11 @@ class BenchScreen(Page):
             return
         self._ticks += 1
         calm = CALM if work.on_processor else 1
-        if self._ticks % calm == 0 or work.ended:
+        just_ended = work.ended and work.state != self._state
+        if self._ticks % calm == 0 or just_ended:
             self._pick_stream(work)
             self.query_one(StreamView).update_text()
-        if self._ticks % (calm * FIGURES_EVERY) == 0 or work.ended:
+        if self._ticks % (calm * FIGURES_EVERY) == 0 or just_ended:
             self._show_figures(work)
 
     def _adopt(self, work: BenchWork) -> None:
@@ -123,10 +125,11 @@ class BenchScreen(Page):
         self.query_one(Summary).show(work, self._intervals)
         self.query_one(SampleGrid).update_cells()
         self.query_one(StreamView).update_state()
-        now = time.monotonic()
-        if now - self._computed >= INTERVALS_EVERY_S and not self._computing and work.board.view.done:
-            self._computing, self._computed = True, now
-            self.program.in_thread(lambda: self._compute_intervals(work.board.view), "intervals")
+        now, view = time.monotonic(), work.board.view
+        due = now - self._computed >= INTERVALS_EVERY_S or work.ended
+        if due and view is not self._computed_of and not self._computing and view.done:
+            self._computing, self._computed, self._computed_of = True, now, view
+            self.program.in_thread(lambda: self._compute_intervals(view), "intervals")
         if work.state != self._state:
             self._state = work.state
             self.refresh_bindings()  # lays out the footer anew
@@ -142,7 +145,7 @@ class BenchScreen(Page):
                 n, c = groups(part.counts)
                 if len(n):
                     such, here = stats.generalisation(n, c), stats.repeatability(n, c)
-                    found[i] = (such.low, such.high, (here.high - here.low) / 2)
+                    found[i] = Interval(such.value, such.low, such.high, (here.high - here.low) / 2)
             self._intervals = found
         finally:
             self._computing = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.content import Content
 from textual.widgets import Static
@@ -29,8 +29,20 @@ STATES = {
     "left": "at work in another process",
 }
 
-Intervals = dict[int, tuple[float, float, float]]
-"""For an eval's position: low and high on such problems, and the half width on these problems."""
+
+class Interval(NamedTuple):
+    """An accuracy and how sure it is, all from the same counts."""
+
+    accuracy: float
+    low: float
+    high: float
+    """On such problems."""
+    here: float
+    """Half the width on these problems."""
+
+
+Intervals = dict[int, Interval]
+"""By an eval's position."""
 
 
 class Summary(Static):
@@ -58,7 +70,9 @@ class Summary(Static):
         """What the person named comes last: it may be long."""
         plan, load = work.board.plan, work.board.view.load
         model = plan.model_name + (f":{plan.quantisation}" if plan.quantisation else "")
-        streams = f"{load.running} of {load.parallel} streams" if load.steps else ""
+        # Fewer may be wanted than still run.
+        wanted = f" of {load.parallel}" if load.running <= load.parallel else ""
+        streams = f"{load.running}{wanted} streams" if load.steps else ""
         if load.set_aside:
             streams += f", {load.set_aside} set aside"
         colour = {"running": "$success", "paused": "$warning", "failed": "$error", "died": "$error"}.get(
@@ -73,20 +87,21 @@ class Summary(Static):
     def _eval(
         self,
         part: EvalView,
-        interval: tuple[float, float, float] | None,
+        interval: Interval | None,
         papers: tuple[float, ...],
         width: int,
     ) -> Content:
         share = part.done / part.total if part.total else 0.0
-        correct = part.outcomes.get("correct", 0)
-        accuracy = correct / part.done if part.done else None
+        accuracy = part.outcomes.get("correct", 0) / part.done if part.done else None
+        if interval:
+            accuracy = interval.accuracy  # what is done since is in the next one
         counts, value = f" {part.done}/{part.total or '?'}  ", percent(accuracy)
         published = "  paper " + ", ".join(f"{100 * score:.1f}" for score in papers) if papers else ""
         such, such_short = "", ""
-        if interval and accuracy is not None:
-            low, high, here = interval
-            such = f"  {100 * low:.1f}–{100 * high:.1f} on such problems, ±{100 * here:.1f} on these"
-            such_short = f"  {100 * low:.1f}–{100 * high:.1f} such, ±{100 * here:.1f} these"
+        if interval:
+            bounds, here = f"{100 * interval.low:.1f}–{100 * interval.high:.1f}", 100 * interval.here
+            such = f"  {bounds} on such problems, ±{here:.1f} on these"
+            such_short = f"  {bounds} such, ±{here:.1f} these"
         room = width - len(counts + value + published) - 1
         name = f"{part.name[:NAME]:<8}"
         words = such if len(such) + len(name) + LEAST_BAR <= room else such_short
