@@ -79,7 +79,7 @@ TABLE: dict[str, tuple[Key, ...]] = {
     ),
     "bench": (
         Key("start", "n", "new", "New run"),
-        Key("go_on", "g", "go_on", "Go on with the last"),
+        Key("go_on", "g", "go_on", "Go on"),
         Key("pause", "p", "pause", "Pause"),
         Key("stop", "s", "stop", "Stop"),
         Key("watch", "enter", "watch", "Watch"),

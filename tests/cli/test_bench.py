@@ -15,6 +15,7 @@ import pytest
 
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
+from tests.elsewhere import at_work
 from tests.processes import WORKER, children
 from tests.scripted import write_eval, write_script
 
@@ -231,6 +232,22 @@ def test_the_estimate_of_time_comes_on_stderr_and_only_where_there_is_one(tmp_pa
         output, _ = app.communicate(timeout=60)
     assert "30,000 tokens: about" in found
     assert "10,000 samples" not in output
+
+
+def test_a_run_is_watched_from_another_terminal_until_its_process_ends(tmp_path: Path) -> None:
+    with (
+        at_work(tmp_path, "it is 4", problems=100_000) as app,
+        subprocess.Popen(
+            command("runs", "watch"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as watching,
+    ):
+        assert watching.stderr is not None
+        assert "/100000" in watching.stderr.readline()
+        app.kill()
+        output, narration = watching.communicate(timeout=60)
+    assert watching.returncode == 0
+    assert output == ""
+    assert "go on with: localrl bench --resume" in narration.splitlines()[-1]
 
 
 def wait_for_samples(count: int, seconds: float = 60.0) -> None:

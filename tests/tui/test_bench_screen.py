@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import Input, OptionList, Static
 
 from localrl.store.runs import Store
+from localrl.tui.marks import RUNNING_CODE
 from localrl.tui.screens.bench import BenchScreen
 from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.stream import StreamView
@@ -73,6 +74,8 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             await press(pilot, "bench.stop")
             await wait_until(pilot, lambda: work.ended, "it stops")
             assert _state(work) == "partial"
+            assert not any(RUNNING_CODE in row.cells for row in work.board.rows)
+            await wait_until(pilot, lambda: "to be done again" in str(_stream_state(app).render()))
             done = work.board.view.done
             assert 8 <= done < 300
             assert work.stored
@@ -126,8 +129,7 @@ def test_a_run_of_another_process_is_watched_and_gone_on_with_when_that_has_died
             assert _state(work) == "elsewhere"
             seen = work.board.view.done
             await wait_until(pilot, lambda: work.board.view.done > seen, "it is looked at again")
-            stream = app.screen.query_one("#stream-state", Static)
-            await wait_until(pilot, lambda: "another process" in str(stream.render()))
+            await wait_until(pilot, lambda: "another process" in str(_stream_state(app).render()))
             assert app.screen.query_one(SampleGrid)._rows
             await pilot.press("s", "p", "ctrl+c", "g")  # those are for the process that works on it
             assert app.bench_work is work
@@ -172,6 +174,10 @@ def test_a_run_of_another_process_is_watched_from_the_results_to_its_end(
 
     with at_work(tmp_path, "it is 4", problems=100_000) as process:
         asyncio.run(scenario())
+
+
+def _stream_state(app: LocalrlApp) -> Static:
+    return app.screen.query_one("#stream-state", Static)
 
 
 def _state(work: BenchWork) -> str:

@@ -48,5 +48,6 @@ class TopBar(Horizontal):
         text = ""
         if work and not work.ended:
             view = work.board.view
-            text = f"{work.state} {view.done}/{view.total or '?'} · {number(view.tokens_per_s, 0)} tok/s"
+            state = "watching" if work.elsewhere else work.state
+            text = f"{state} {view.done}/{view.total or '?'} · {number(view.tokens_per_s, 0)} tok/s"
         self.query_one("#status", Static).update(text, layout=False)

@@ -106,10 +106,13 @@ class BenchWork:
         self.board.publish(progress)
         if self.state == "loading":
             self.state = "running"
-        for event in opened.runner.events():
-            self.worker_pid = opened.engine.worker_pid
-            self.board.take(event, progress)
-        self.board.publish(progress)
+        try:
+            for event in opened.runner.events():
+                self.worker_pid = opened.engine.worker_pid
+                self.board.take(event, progress)
+        finally:
+            self.board.settle()
+            self.board.publish(progress)
 
 
 def _stored(store: Store, run: Run) -> Iterator[tuple[int, str, int, str | None]]:

@@ -87,10 +87,12 @@ class Stream:
     outcome: str = ""
     """Empty while it runs."""
     extracted: str | None = None
+    cut: bool = False
+    """The run was stopped before it ended; a run that goes on begins it anew."""
 
     @property
     def running(self) -> bool:
-        return not self.outcome
+        return not self.outcome and not self.cut
 
 
 @dataclass(slots=True, eq=False)
@@ -181,6 +183,12 @@ class Board:
             self.rates.append(max(0.0, (generated - tokens) / (now - then)))
             del self.rates[:-RATES_KEPT]
             self._rated = (now, generated)
+
+    def settle(self) -> None:
+        """The run has ended: what had not is still to do."""
+        for stream in self.running():
+            stream.cut = True
+            self._set(stream.place, PENDING_CODE)
 
     def running(self) -> list[Stream]:
         """The streams that run, the oldest first."""

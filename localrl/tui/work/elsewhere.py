@@ -41,6 +41,8 @@ class RunElsewhere(BenchWork):
         self._stopping.set()
 
     def _watch(self, store: Store, run: Run) -> None:
+        engines = store.sessions(run)[-1:]
+        self.on_processor = any(engine.get("on_processor") for engine, _ in engines)
         watch = Watch(store, run)
         self.state = "elsewhere"
         at_work = True

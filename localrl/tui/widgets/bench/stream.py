@@ -77,6 +77,8 @@ class StreamView(Vertical):
             mark = MARKS[stream.outcome]
             answer = f": {stream.extracted}" if stream.extracted is not None else ""
             return f"{mark.sign} {mark.words}{answer} · {tokens}"
+        if stream.cut:
+            return f"stopped, to be done again · {tokens}"
         if not stream.pieces:
             return "waiting"
         if stream.pieces[-1][0]:

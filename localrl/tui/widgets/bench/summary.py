@@ -137,7 +137,7 @@ class Summary(Static):
         """The sparkline takes what room the figures leave."""
         view = work.board.view
         rate = f"{number(view.tokens_per_s, 0)} tok/s "
-        first = f"  TTFT {span(view.ttft_s)}" if view.ttft_s is not None else ""
+        first = f"  TTFT {_short(view.ttft_s)}" if view.ttft_s is not None else ""
         right = f"  {view.correct_now * 3600 / view.elapsed_s:,.0f} right/h" if view.elapsed_s > 5 else ""
         time = f"  {span(view.elapsed_s)}" if work.ended else f"  ETA {span(view.eta_s)}"
         restarts = f"  restarted {view.restarts}×" if view.restarts else ""
@@ -149,3 +149,7 @@ class Summary(Static):
             (time, "$secondary"),
             (restarts, "$warning"),
         )
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 0.995 else span(seconds)
