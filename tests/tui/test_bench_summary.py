@@ -15,6 +15,7 @@ from localrl.tui.widgets.bench.summary import Interval, Summary
 from localrl.tui.work.bench import BenchWork
 from localrl.tui.work.board import EvalView
 from tests.scripted import make_plan
+from tests.tui.pressing import press
 from tests.tui.test_models_screen import CARD
 from tests.tui.waiting import wait_until
 
@@ -82,7 +83,7 @@ def test_a_run_at_work_shows_what_was_published_and_the_first_token(
             await pilot.press("f4")
             await wait_until(pilot, lambda: app.current_mode == "bench")
             app.screen.set_focus(None)
-            await pilot.press("n")
+            await press(pilot, "bench.start")
             await wait_until(pilot, lambda: app.bench_work and app.bench_work.board.view.done)
             summary = app.screen.query_one(Summary)
             for words in ("paper 50.0", "TTFT", "ETA"):
