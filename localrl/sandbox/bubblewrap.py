@@ -58,11 +58,7 @@ class Bubblewrap:
         version = tuple(map(int, re.findall(r"\d+", said)[:2]))
         if version < _OLDEST:
             return f"{said.strip() or path} is too old; bubblewrap 0.8 or newer is needed"
-        try:
-            seccomp.program()
-        except LookupError as error:
-            return str(error)
-        return ""
+        return seccomp.missing()
 
     def command(self, words: Sequence[str], limits: Limits) -> tuple[list[str], list[int]]:
         rules = self._rules.open()

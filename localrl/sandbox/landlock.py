@@ -46,11 +46,7 @@ class Landlock:
             return (
                 "this kernel has no Landlock (Linux 5.13 or newer, with landlock among its security modules)"
             )
-        try:
-            seccomp.program()
-        except LookupError as error:
-            return str(error)
-        return ""
+        return seccomp.missing()
 
     def command(self, words: Sequence[str], limits: Limits) -> tuple[list[str], list[int]]:
         python = str(interpreter.current().executable)

@@ -84,6 +84,15 @@ def program(machine: str = "", own_pid: int | None = None) -> bytes:
     return b"".join([*code, _op(_RETURN, _ALLOW)])
 
 
+def missing() -> str:
+    """Why the calls of this machine cannot be filtered; empty when they can."""
+    try:
+        program()
+    except LookupError as error:
+        return str(error)
+    return ""
+
+
 def _rule(name: str, own_pid: int | None) -> list[bytes]:
     """What to do once the call is `name`; every path through it returns."""
     allow, deny = _op(_RETURN, _ALLOW), _fail(errno.EPERM)
