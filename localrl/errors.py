@@ -7,7 +7,7 @@
     ├── NetworkError          4   the network or the hub; trying again later may help
     ├── BelowMinimum          5   the accuracy is under `--min-accuracy`
     ├── StoreError            1   results cannot be read or written (folder, disk)
-    └── Stopped             130   the person did not want to wait for the model any longer
+    └── Stopped             130   the person did not want to wait any longer, for a model or a download
 
 The message is one line that says what is wrong; `hint` says what to do about it.
 """

@@ -109,7 +109,7 @@ def pull(
     """Fetch all files of a job; what arrived before an error or Ctrl-C is kept.
 
     Args:
-        stop: set by another thread to end this one with `transfer.Stopped`.
+        stop: set by another thread to end this one with `Stopped`.
 
     Raises:
         StoreError: the disk has too little room, or cannot be written.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from localrl.catalog import ranges
 from localrl.catalog.web import BROKEN, Web, describe, origin, retry_after
-from localrl.errors import LocalrlError, NetworkError, StoreError, UsageError
+from localrl.errors import LocalrlError, NetworkError, Stopped, StoreError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,10 +75,6 @@ class Arrived:
 
 class Changed(Exception):
     """What arrived is not what the hub promised."""
-
-
-class Stopped(LocalrlError):
-    """Somebody asked for it; what is here is kept."""
 
 
 class Transfer:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from localrl.errors import LocalrlError, UsageError
+from localrl.errors import LocalrlError, Stopped, UsageError
 
 if TYPE_CHECKING:
     from localrl.catalog.pull import Progress
@@ -81,7 +81,6 @@ class Downloads:
 
     def _fetch(self, download: Download) -> None:
         from localrl.catalog import choose, pull
-        from localrl.catalog.transfer import Stopped
 
         download.state = "asking"
 
