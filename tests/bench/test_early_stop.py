@@ -9,22 +9,13 @@ import pytest
 from localrl.bench import energy, report, session, stored
 from localrl.bench.runner import Judged
 from localrl.errors import UsageError
-from localrl.store.runs import Store
 from tests.scripted import make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from localrl.bench.plan import RunPlan
-    from localrl.store.runs import Run
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
-    with Store() as opened:
-        yield opened
+    from localrl.store.runs import Run, Store
 
 
 def finish(store: Store, plan: RunPlan) -> tuple[Run, dict[str, Any]]:

@@ -8,21 +8,13 @@ import pytest
 
 from localrl.bench import session
 from localrl.bench.estimate import estimate
-from localrl.store.runs import Store
 from tests.scripted import make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from localrl.bench.plan import RunPlan
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
-    with Store() as opened:
-        yield opened
+    from localrl.store.runs import Store
 
 
 def run(store: Store, plan: RunPlan, until: int | None = None) -> str:

@@ -13,29 +13,17 @@ from localrl.bench.rescore import rescore
 from localrl.bench.runner import Judged
 from localrl.engine.client import Restarted
 from localrl.errors import UsageError
-from localrl.store.runs import Run, Store
 from localrl.verdict import Outcome
 from localrl.verify.pool import VerifierPool
 from tests.scripted import make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from localrl.bench.plan import RunPlan
+    from localrl.store.runs import Run, Store
 
 LOOP = "so " * 300
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store() as opened:
-        yield opened
 
 
 def run_all(store: Store, plan: RunPlan) -> tuple[Run, list[Judged]]:

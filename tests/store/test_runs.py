@@ -16,19 +16,7 @@ from localrl.store.runs import Run, Sample, Store
 from localrl.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store() as opened:
-        yield opened
 
 
 def sample(problem: int, index: int, outcome: str | None = "correct", text: str = "it is 4") -> Sample:
@@ -150,6 +138,7 @@ with Store() as store:
 def test_a_full_disk_is_an_error_in_words_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
     disk = tmp_path / "home" / "data"
     disk.mkdir(parents=True)
     # A mount namespace of its own: the small disk is gone with the process.
