@@ -99,8 +99,12 @@ def test_the_progress_of_a_resumed_run_counts_groups_right(store: Store, tmp_pat
             if seen == 3:
                 opened.runner.stop()
     with session.work_on(store, run) as opened:
+        progress = opened.runner.progress
+        assert progress.first_token.value is not None  # of the earlier session
+        assert progress.correct_before == progress.done_before == progress.correct
         list(opened.runner.events())
-        assert opened.runner.progress.evals[0].counts() == Counter({(3, 3): 6})
+        assert progress.evals[0].counts() == Counter({(3, 3): 6})
+        assert progress.correct == 18
 
 
 def test_a_killed_worker_loses_nothing(store: Store, tmp_path: Path) -> None:

@@ -91,6 +91,32 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
     asyncio.run(scenario())
 
 
+def test_escape_goes_back_from_the_form_to_the_run_behind_it(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted("so " * 25 + "7", real_s=0.02)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await opened(app, pilot)
+            screen = app.screen
+            screen.set_focus(None)
+            await press(pilot, "bench.start")
+            await wait_until(pilot, lambda: screen.query_one("#at-work").display)
+            await press(pilot, "bench.start")
+            await wait_until(pilot, lambda: screen.query_one("#setup").display)
+            screen.query_one("#limit").focus()
+            await wait_until(pilot, lambda: screen.focused is screen.query_one("#limit"))
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: screen.focused is None)
+            assert screen.query_one("#setup").display
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: screen.query_one("#at-work").display)
+            work = app.bench_work
+            assert work
+            work.stop()
+            await wait_until(pilot, lambda: work.ended)
+
+    asyncio.run(scenario())
+
+
 def test_stopping_while_the_model_loads_takes_effect_at_once(scripted: Callable[..., LocalrlApp]) -> None:
     async def scenario() -> None:
         app = scripted("7", load_s=3600.0)

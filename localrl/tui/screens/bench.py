@@ -207,6 +207,13 @@ class BenchScreen(Page):
 
     # -- actions
 
+    def leave(self) -> None:
+        """Leave a field; else go back from the form to the run that was shown."""
+        if self._setting_up and self._work and self.focused is None:
+            self._set_up(False)
+        else:
+            self.set_focus(None)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("pause", "stop", "watch", "stream", "follow", "wide", "results") and self._setting_up:
             return False
