@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BARREN_DEATHS = 2
 """Deaths in a row, without a sample finished in between, after which groups run one by one."""
+RELOADS = 3
+"""Workers in a row that may die while they load a model that has been loaded before."""
 HOPELESS_GROUPS = 3
 """Groups in a row that died alone, after which the engine is given up."""
 QUEUED_STEPS = 256
@@ -39,6 +41,10 @@ class Restarted:
     """The worker died and is back; the samples in flight were submitted again."""
 
     exit_status: int
+
+
+class _DiedLoading(Unavailable):
+    """The worker ended before it said anything of the model."""
 
 
 @dataclass(slots=True)
@@ -182,7 +188,7 @@ class EngineClient:
         if isinstance(message, Refused):
             error = next(kind for kind in _kinds(LocalrlError) if kind.exit_code == message.exit_code)
             raise error(message.message)
-        raise Unavailable("the engine died while it loaded the model", hint=f"see {self._log}")
+        raise _DiedLoading("the engine died while it loaded the model", hint=f"see {self._log}")
 
     def _answer(self) -> Ready | Refused | Step | None:
         """What the worker says of the model."""
@@ -239,13 +245,24 @@ class EngineClient:
         elif self._barren_deaths >= BARREN_DEATHS:
             for flight in self._in_flight.values():
                 flight.suspect = True
-        self._process, self._inbox = self._start()
-        self.info = self._wait_ready()
+        self._reload()
         if self._paused:
             self._send(Pause(paused=True))
         if self._alone is None:
             self._submit_again()
         return [Restarted(status), *[event for event in failed if self._note(event)]]
+
+    def _reload(self) -> None:
+        """A new worker for a model that has been loaded before: one that dies meanwhile is replaced as well."""
+        for left in reversed(range(RELOADS)):
+            self._process, self._inbox = self._start()
+            try:
+                self.info = self._wait_ready()
+            except _DiedLoading:
+                if not left:
+                    raise
+            else:
+                return
 
     def _submit_again(self) -> None:
         """To a worker without work: the next suspect alone, or everything when there is none."""

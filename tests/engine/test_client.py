@@ -80,6 +80,29 @@ def test_a_killed_worker_comes_back_and_every_sample_ends_once(tmp_path: Path) -
     assert {end.reason for end in ends.values()} == {FinishReason.STOP}
 
 
+def test_a_worker_that_is_killed_while_it_loads_again_is_replaced_too(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["a b c"], real_s=0.01) as client:
+        for i in range(4):
+            client.submit(group(f"g{i}", k=2))
+        first = client.worker_pid
+        (tmp_path / "script.json").write_text(json.dumps({"texts": ["a b c"], "load_s": HOUR_S}))
+
+        def kill_the_second() -> None:
+            while client.worker_pid == first:
+                time.sleep(0.005)
+            (tmp_path / "script.json").write_text(json.dumps({"texts": ["a b c"]}))
+            os.kill(client.worker_pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_the_second)
+        killer.start()
+        os.kill(first, signal.SIGKILL)
+        ends, restarts = collect(client)
+        killer.join()
+    assert restarts == 1
+    assert len(ends) == 8
+    assert {end.reason for end in ends.values()} == {FinishReason.STOP}
+
+
 def test_a_prompt_that_kills_the_worker_fails_alone(tmp_path: Path) -> None:
     with engine(tmp_path, parallel=1, texts=["fine", "poison"], die_on=["poison"]) as client:
         for i in range(3):
