@@ -24,6 +24,8 @@ SCHEMA = 1
 LEVEL = 0.95
 MOST_VOTES = 200_000
 """Votes over more answers are taken only once a run is complete: reading every answer takes seconds."""
+SO_FAR = "unfinished: what ends first is short, and short ones are more often right"
+"""To be said beside every accuracy of a run that is partial."""
 UNFINISHED = (Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR)
 
 

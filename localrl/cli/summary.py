@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from localrl.bench.report import SO_FAR
 from localrl.cli.output import number, percent, seconds, size
 
 OUTCOMES = {
@@ -28,7 +29,10 @@ def summary(report: dict[str, Any]) -> str:
         "",
     ]
     for part in report["evals"]:
-        parts += [*_eval(part), ""]
+        parts += _eval(part)
+        if report["status"] == "partial" and part["accuracy"]:
+            parts.append(f"  so far     {SO_FAR}")
+        parts.append("")
     stream, ttft = speed["stream_tokens_per_s"], speed["ttft_s"]
     parts += [
         f"  speed      {number(speed['decode_tokens_per_s'])} tokens/s decode over all streams, "

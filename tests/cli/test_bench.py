@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localrl.bench.report import SO_FAR
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 from tests.elsewhere import at_work
@@ -139,9 +140,11 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
     assert app.returncode == 130
     done = keys(tmp_path)
     assert 3 <= len(done) < 200
+    assert SO_FAR in localrl("runs", "show").stdout
     write_script(tmp_path, "one two three it is 4")
     resume = next(line for line in narration.splitlines() if "--resume" in line)
     assert localrl(*resume.split("localrl ")[-1].split()).returncode == 0
+    assert SO_FAR not in localrl("runs", "show").stdout
     assert sorted(keys(tmp_path)) == sorted((f"p{i}", 0) for i in range(200))
 
 

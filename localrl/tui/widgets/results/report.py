@@ -20,6 +20,8 @@ class Report(Static):
     DEFAULT_CSS = "Report { height: auto; }"
 
     def show(self, line: RunLine) -> None:
+        from localrl.bench.report import SO_FAR
+
         made, speed = line.report, line.report["speed"]
         parts: list[Part] = [(line.model, "bold"), (f"  {made['run']}  {made['created'][:16]}", "$secondary")]
         parts.append((f"  {line.status}\n", "" if line.status == "complete" else "$warning"))
@@ -29,6 +31,8 @@ class Report(Static):
         )
         for part in made["evals"]:
             parts += self._eval(part)
+            if made["status"] == "partial" and part["accuracy"]:
+                parts += [("so far    ", "$secondary"), (SO_FAR + "\n", "$warning")]
         parts += [
             ("\nspeed     ", "$secondary"),
             f"{number(speed['decode_tokens_per_s'])} tok/s all streams, "
