@@ -41,7 +41,7 @@ class Estimating:
             if found.samples and found.seconds is not None:
                 words = (
                     f"{found.samples:,} samples, {found.tokens:,.0f} tokens: "
-                    f"about {seconds(found.seconds)} ({found.basis})"
+                    f"about {seconds(max(1, round(found.seconds)))} ({found.basis})"
                 )
         with self._lock:
             if self._begun:
