@@ -1,4 +1,4 @@
-"""A server on loopback that misbehaves as it is told, for one request after the other."""
+"""A server on loopback that misbehaves as it is told, one request after the other, and backends that ask it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ import contextlib
 import json
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+
+from localrl.chat import Message
+from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
+from localrl.engine.server import Patience, ServerBackend
+from localrl.sampling import Sampling
+from tests.engine.subjects import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MODEL = "org/tiny-model"
-Script = "Callable[[Conversation], None]"
+QUICK = Patience(
+    broken_tries=2,
+    tries=4,
+    first_retry_s=0.01,
+    longest_retry_s=0.02,
+    outage_s=3.0,
+)
+IMPATIENT = replace(QUICK, first_token_s=1.0, next_token_s=1.0)
+"""For servers that fall silent; on a busy machine a good one may need longer."""
 
 
 class Conversation:
@@ -116,3 +131,26 @@ def hostile(*scripts: Callable[[Conversation], None], **options: Any) -> Iterato
 
 def nap(seconds: float) -> None:
     time.sleep(seconds)
+
+
+def backend_for(
+    *servers: HostileServer, parallel: int | None = 4, patience: Patience = QUICK
+) -> ServerBackend:
+    endpoints = tuple(server.url for server in servers)
+    settings = EngineSettings("server", MODEL, parallel=parallel, endpoints=endpoints)
+    return ServerBackend(settings, patience)
+
+
+def group(name: str = "g", k: int = 1, tokens: int = 50, **more: Any) -> Group:
+    prompt = (Message(role="user", content="say it"),)
+    samples = tuple(SampleRequest(f"{name}.{i}", 10 + i) for i in range(k))
+    return Group(name, prompt, samples, Sampling(temperature=0.5, max_tokens=tokens), **more)
+
+
+def ends(*servers: HostileServer, groups: tuple[Group, ...] | None = None, **how: Any) -> dict[str, Finished]:
+    backend = backend_for(*servers, **how)
+    try:
+        found = run(backend, groups or (group(),))
+        return {name: outcome.finished for name, outcome in found.items()}
+    finally:
+        backend.close()
