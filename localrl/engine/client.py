@@ -253,7 +253,7 @@ class EngineClient:
         return [Restarted(status), *[event for event in failed if self._note(event)]]
 
     def _reload(self) -> None:
-        """A new worker for a model that has been loaded before: one that dies meanwhile is replaced as well."""
+        """A new worker for a model that was loaded before; one that dies meanwhile is replaced too."""
         for left in reversed(range(RELOADS)):
             self._process, self._inbox = self._start()
             try:

@@ -1,4 +1,4 @@
-"""A server on loopback that misbehaves as it is told, one request after the other, and backends that ask it."""
+"""A server on loopback that misbehaves as it is told, request after request, and backends that ask it."""
 
 from __future__ import annotations
 
