@@ -66,10 +66,10 @@ TABLE: dict[str, tuple[Key, ...]] = {
     "chat": (
         Key("write", "i,enter", "write", "Write"),
         Key("new", "n", "new", "New"),
-        Key("edit", "e", "edit", "Edit last"),
-        Key("again", "r", "again", "Again"),
+        Key("edit", "e", "edit", "Edit last", footer=False),
+        Key("again", "r", "again", "Again", footer=False),
         Key("copy", "y", "copy", "Copy"),
-        Key("copy_code", "c", "copy_code", "Copy code"),
+        Key("copy_code", "c", "copy_code", "Copy code", footer=False),
         Key("thinking", "t", "thinking", "Thinking"),
         Key("stop", "s", "stop", "Stop", footer=False),
         Key("panel", "p", "panel", "Sampling"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.board import EvalView
 
-BAR, LEAST_BAR, NAME = 16, 8, 18
+BAR, LEAST_BAR, NAME, LEAST_NAME = 16, 8, 18, 6
 STATES = {
     "loading": "loading the model …",
     "running": "running",
@@ -61,8 +61,8 @@ class Summary(Static):
         lines = [self._head(work)]
         for i, part in enumerate(view.evals):
             papers = board.published[i] if board.published else ()
-            lines.append(self._eval(part, intervals.get(i), papers, width))
-        lines += [*self._outcomes(view.outcomes, width), self._speed(work, width)]
+            lines += self._eval(part, intervals.get(i), papers, width)
+        lines += [*self._outcomes(view.outcomes, width), *self._speed(work, width)]
         self.update(Content("\n").join(lines), layout=len(lines) != self._lines)
         self._lines = len(lines)
 
@@ -90,7 +90,8 @@ class Summary(Static):
         interval: Interval | None,
         papers: tuple[float, ...],
         width: int,
-    ) -> Content:
+    ) -> list[Content]:
+        """One line; where it has no room for the interval, that is a line of its own."""
         share = part.done / part.total if part.total else 0.0
         accuracy = part.outcomes.get("correct", 0) / part.done if part.done else None
         if interval:
@@ -104,11 +105,15 @@ class Summary(Static):
             such_short = f"  {bounds} such, ±{here:.1f} these"
         room = width - len(counts + value + published) - 1
         name = f"{part.name[:NAME]:<8}"
-        words = such if len(such) + len(name) + LEAST_BAR <= room else such_short
+        words, below = such, ""
+        if len(such) + len(name) + LEAST_BAR > room:
+            words = such_short
+        if len(words) + LEAST_NAME > room:
+            words, below = "", such if len(such) <= width else such_short
         bar = max(0, min(BAR if width >= 90 else LEAST_BAR, room - len(words + name)))
         full = round(share * bar)
-        return Content.assemble(
-            f"{name[: max(6, room - len(words))]} ",
+        line = Content.assemble(
+            f"{name[: max(LEAST_NAME, room - len(words))]} ",
             ("━" * full, "$primary"),
             ("━" * (bar - full), "$border"),
             counts,
@@ -116,6 +121,7 @@ class Summary(Static):
             (words, "$secondary"),
             (published, "$primary"),
         )
+        return [line, Content.assemble((below, "$secondary"))] if below else [line]
 
     def _outcomes(self, outcomes: dict[str, int], width: int) -> list[Content]:
         """Every outcome that occurred, in as many lines as they need; never folded into wrong."""
@@ -133,22 +139,24 @@ class Summary(Static):
             return [Content.assemble(("nothing judged yet", "$secondary"))]
         return [Content.assemble(*parts) for parts in lines]
 
-    def _speed(self, work: BenchWork, width: int) -> Content:
-        """The sparkline takes what room the figures leave."""
+    def _speed(self, work: BenchWork, width: int) -> list[Content]:
+        """The sparkline takes what room the figures leave; they go into a second line where they need one."""
         view = work.board.view
         rate = f"{number(view.tokens_per_s, 0)} tok/s "
         first = f"  TTFT {_short(view.ttft_s)}" if view.ttft_s is not None else ""
         right = f"  {view.correct_now * 3600 / view.elapsed_s:,.0f} right/h" if view.elapsed_s > 5 else ""
         time = f"  {span(view.elapsed_s)}" if work.ended else f"  ETA {span(view.eta_s)}"
         restarts = f"  restarted {view.restarts}×" if view.restarts else ""
-        room = max(0, width - len(rate + first + right + time + restarts))
-        return Content.assemble(
-            (rate, "bold"),
-            (sparkline(work.board.rates, room) if room else "", "$primary"),
-            first + right,
-            (time, "$secondary"),
-            (restarts, "$warning"),
+        after = Content.assemble(first + right, (time, "$secondary"))
+        room = width - len(rate + restarts)
+        below = after.cell_length > room
+        if not below:
+            room -= after.cell_length
+        line = Content.assemble(
+            (rate, "bold"), (sparkline(work.board.rates, room) if room else "", "$primary")
         )
+        again = Content.assemble((restarts, "$warning"))
+        return [line + again, after] if below else [line + after + again]
 
 
 def _short(seconds: float) -> str:
