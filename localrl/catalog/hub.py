@@ -36,9 +36,6 @@ class Listing:
     files: tuple[Remote, ...]
     gated: bool = False
 
-    def matching(self, pattern: str) -> tuple[Remote, ...]:
-        return tuple(file for file in self.files if hubcache.matches(file.path, pattern))
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -32,14 +32,6 @@ class CellPool:
     def idle_sequences(self) -> int:
         return len(self._idle)
 
-    def length(self, sequence: int) -> int:
-        """Tokens in a sequence."""
-        return sum(segment.length for segment in self._segments[sequence])
-
-    def exclusive(self, sequence: int) -> int:
-        """Cells that become free when this sequence is removed."""
-        return sum(segment.length for segment in self._segments[sequence] if segment.owners == 1)
-
     def create(self) -> int:
         """A new, empty sequence; raises IndexError when all numbers are taken."""
         sequence = self._idle.pop()
