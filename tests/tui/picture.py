@@ -66,7 +66,8 @@ async def looks_like(pilot: Pilot[None], name: str) -> str:
         FOLDER.mkdir(exist_ok=True)
         path.write_text(shown, encoding="utf-8")
         return ""
-    seen = "\n".join(difflib.unified_diff(stored.splitlines(), shown.splitlines(), "stored", "now", n=0))
+    lines = stored.splitlines(), shown.splitlines()
+    seen = "\n".join(difflib.unified_diff(*lines, "stored", "now", n=0, lineterm=""))
     return f"{path.name} is not what the screen shows; if it should be, run this with {ACCEPT}=1\n{seen}\n"
 
 
