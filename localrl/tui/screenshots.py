@@ -1,6 +1,7 @@
-"""Pictures of every screen by one command: `python -m localrl.tui.screenshots [FOLDER]`.
+"""Pictures of every screen by one command: `python -m localrl.tui.screenshots [FOLDER] [MODEL]`.
 
-It uses the runs, chats and models of LOCALRL_HOME as they are; a scripted run is begun for the bench screen.
+It uses the runs, chats and models of LOCALRL_HOME as they are, and begins a run and a chat: scripted ones, or
+with MODEL.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +36,9 @@ QUESTION = "What is 3 + 4, and how would you check it?"
 PATIENCE_S = 60.0
 
 
-async def picture(folder: Path, theme: str, size: str, scripts: Path) -> None:
-    """All screens in one theme and size."""
-    app = LocalrlApp(Choice(str(scripts / "talk.json"), "scripted"))
+async def picture(folder: Path, theme: str, size: str, talk: Choice, run: Choice) -> None:
+    """All screens in one theme and size; `talk` answers the chat, `run` is measured."""
+    app = LocalrlApp(talk)
     app.theme = f"localrl-{theme}"
     async with app.run_test(size=SIZES[size]) as pilot:
 
@@ -55,7 +55,7 @@ async def picture(folder: Path, theme: str, size: str, scripts: Path) -> None:
         await _until(pilot, lambda: app.chat_work and app.chat_work.reply and app.chat_work.reply.over)
         await pilot.pause(0.5)
         save("chat")
-        app.choice = replace(app.choice, model=str(scripts / "demo.json"))
+        app.choice = run
         await pilot.press("f4")
         await _until(pilot, lambda: app.current_mode == "bench")
         await pilot.pause(1.0)
@@ -101,9 +101,12 @@ def main() -> None:
         for name, texts in (("talk", TEXTS[:1]), ("demo", TEXTS)):
             script = json.dumps({"texts": texts, "real_s": 0.01})
             (scripts / f"{name}.json").write_text(script, encoding="utf-8")
+        talk, run = (Choice(str(scripts / f"{name}.json"), "scripted") for name in ("talk", "demo"))
+        if len(sys.argv) > 2:
+            talk = run = Choice(sys.argv[2])
         for size in SIZES:
             for theme in THEMES:
-                asyncio.run(picture(folder, theme, size, scripts))
+                asyncio.run(picture(folder, theme, size, talk, run))
     print(f"{len(list(folder.glob('*.svg')))} pictures in {folder}")
 
 
