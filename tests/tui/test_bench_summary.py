@@ -61,7 +61,7 @@ def test_speed_first_token_and_time_left_fit(width: int, tmp_path: Path) -> None
     work = BenchWork(make_plan(tmp_path))
     work.board.rates = [1.0, 2.0] * 200
     work.board.publish(progress)
-    lines = Summary()._speed(work, width)
+    lines = Summary()._speed(work, work.board.view, width)
     assert all(line.cell_length <= width for line in lines)
     words = "\n".join(line.plain for line in lines)
     for essential in ("tok/s", "TTFT 1 m 23 s", "right/h", "ETA", "restarted 3×"):

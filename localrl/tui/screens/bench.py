@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from textual.containers import Vertical
@@ -28,7 +27,6 @@ FIGURES_EVERY = 5
 CALM = 3
 """So many times more seldom where the model computes on the processor that draws: measured on 2 cores, ten
 drawings a second cost a tenth of the tokens."""
-INTERVALS_EVERY_S = 2.0
 ESTIMATE_AFTER_S = 0.4
 NO_TEXT = "No live text: another process works on this run."
 
@@ -56,8 +54,8 @@ class BenchScreen(Page):
         self._ticks = 0
         self._intervals: Intervals = {}
         self._computing = False
-        self._computed = 0.0
-        self._computed_of: View | None = None
+        self._view: View | None = None
+        """What is drawn."""
         self._watched: Stream | None = None
         self._pinned = False
         self._told = 0
@@ -114,7 +112,7 @@ class BenchScreen(Page):
 
     def _adopt(self, work: BenchWork) -> None:
         """A run has begun: show it."""
-        self._work, self._intervals, self._told = work, {}, 0
+        self._work, self._view, self._told = work, None, 0
         self._watched, self._pinned = None, False
         self.query_one(StreamView).show(None)
         self.query_one(SampleGrid).show(work.board)
@@ -122,20 +120,27 @@ class BenchScreen(Page):
         self.query_one(SampleGrid).focus()
 
     def _show_figures(self, work: BenchWork) -> None:
-        self.query_one(Summary).show(work, self._intervals)
         self.query_one(SampleGrid).update_cells()
         self.query_one(StreamView).update_state()
-        now, view = time.monotonic(), work.board.view
-        due = now - self._computed >= INTERVALS_EVERY_S or work.ended
-        if due and view is not self._computed_of and not self._computing and view.done:
-            self._computing, self._computed, self._computed_of = True, now, view
-            self.program.in_thread(lambda: self._compute_intervals(view), "intervals")
+        view = work.board.view
+        if view is self._view or not view.done:
+            self._draw_figures(work, view, self._intervals if view.done else {})
+        elif not self._computing:
+            self._computing = True
+            self.program.in_thread(lambda: self._compute_intervals(work, view), "intervals")
         if work.state != self._state:
             self._state = work.state
             self.refresh_bindings()  # lays out the footer anew
 
-    def _compute_intervals(self, view: View) -> None:
-        """In a thread: the intervals of every eval from its counts."""
+    def _draw_figures(self, work: BenchWork, view: View, intervals: Intervals) -> None:
+        """Figures and intervals of one moment."""
+        self._computing = False
+        if work is self._work:
+            self._view, self._intervals = view, intervals
+            self.query_one(Summary).show(work, view, intervals)
+
+    def _compute_intervals(self, work: BenchWork, view: View) -> None:
+        """In a thread: the intervals of every eval from its counts, which are then drawn with them."""
         from localrl.bench import stats
         from localrl.bench.report import groups
 
@@ -146,9 +151,8 @@ class BenchScreen(Page):
                 if len(n):
                     such, here = stats.generalisation(n, c), stats.repeatability(n, c)
                     found[i] = Interval(such.value, such.low, such.high, (here.high - here.low) / 2)
-            self._intervals = found
         finally:
-            self._computing = False
+            self.app.call_from_thread(self._draw_figures, work, view, found)
 
     def _pick_stream(self, work: BenchWork) -> None:
         """Keep what the person chose; else the oldest running stream, once the one shown has ended."""

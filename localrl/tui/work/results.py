@@ -174,10 +174,17 @@ def detail(run_id: str, line: SampleLine) -> Detail:
             thinking=parts.thinking.strip(),
             answer=parts.answer.strip(),
             extracted=sample.extracted,
-            target=problem.target if isinstance(problem.target, str) else json.dumps(problem.target),
+            target=_gold(problem.target),
             why=sample.error or why,
             facts=" · ".join(filter(None, facts)),
         )
+
+
+def _gold(target: Any) -> str:
+    """The right answer in words; a generator's entry carries one beside what its scorer needs."""
+    if isinstance(target, dict) and isinstance(entry := target.get("entry"), dict) and entry.get("answer"):
+        return str(entry["answer"])
+    return target if isinstance(target, str) else json.dumps(target)
 
 
 def compare(run_ids: Sequence[str]) -> comparing.Side:

@@ -12,7 +12,7 @@ from localrl.tui.words import number, percent, span, sparkline
 
 if TYPE_CHECKING:
     from localrl.tui.work.bench import BenchWork
-    from localrl.tui.work.board import EvalView
+    from localrl.tui.work.board import EvalView, View
 
 BAR, LEAST_BAR, NAME, LEAST_NAME = 16, 8, 18, 6
 STATES = {
@@ -54,21 +54,21 @@ class Summary(Static):
         super().__init__()
         self._lines = 0
 
-    def show(self, work: BenchWork, intervals: Intervals) -> None:
-        """Draw the figures as they are now."""
-        view, board = work.board.view, work.board
+    def show(self, work: BenchWork, view: View, intervals: Intervals) -> None:
+        """Draw the figures of one moment."""
+        board = work.board
         width = max(30, self.size.width)
-        lines = [self._head(work)]
+        lines = [self._head(work, view)]
         for i, part in enumerate(view.evals):
             papers = board.published[i] if board.published else ()
             lines += self._eval(part, intervals.get(i), papers, width)
-        lines += [*self._outcomes(view.outcomes, width), *self._speed(work, width)]
+        lines += [*self._outcomes(view.outcomes, width), *self._speed(work, view, width)]
         self.update(Content("\n").join(lines), layout=len(lines) != self._lines)
         self._lines = len(lines)
 
-    def _head(self, work: BenchWork) -> Content:
+    def _head(self, work: BenchWork, view: View) -> Content:
         """What the person named comes last: it may be long."""
-        plan, load = work.board.plan, work.board.view.load
+        plan, load = work.board.plan, view.load
         model = plan.model_name + (f":{plan.quantisation}" if plan.quantisation else "")
         # Fewer may be wanted than still run.
         wanted = f" of {load.parallel}" if load.running <= load.parallel else ""
@@ -95,7 +95,7 @@ class Summary(Static):
         share = part.done / part.total if part.total else 0.0
         accuracy = part.outcomes.get("correct", 0) / part.done if part.done else None
         if interval:
-            accuracy = interval.accuracy  # what is done since is in the next one
+            accuracy = interval.accuracy  # the mean over problems, as in the report
         counts, value = f" {part.done}/{part.total or '?'}  ", percent(accuracy)
         published = "  paper " + ", ".join(f"{100 * score:.1f}" for score in papers) if papers else ""
         such, such_short = "", ""
@@ -139,9 +139,8 @@ class Summary(Static):
             return [Content.assemble(("nothing judged yet", "$secondary"))]
         return [Content.assemble(*parts) for parts in lines]
 
-    def _speed(self, work: BenchWork, width: int) -> list[Content]:
+    def _speed(self, work: BenchWork, view: View, width: int) -> list[Content]:
         """The sparkline takes what room the figures leave; they go into a second line where they need one."""
-        view = work.board.view
         rate = f"{number(view.tokens_per_s, 0)} tok/s "
         first = f"  TTFT {_short(view.ttft_s)}" if view.ttft_s is not None else ""
         right = f"  {view.correct_now * 3600 / view.elapsed_s:,.0f} right/h" if view.elapsed_s > 5 else ""
