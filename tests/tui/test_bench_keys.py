@@ -12,6 +12,7 @@ from localrl.store.runs import Store
 from localrl.tui.widgets.bench.evals import EvalList
 from localrl.tui.widgets.bench.grid import LABEL, SampleGrid
 from localrl.tui.widgets.bench.stream import StreamView
+from localrl.tui.widgets.bench.summary import Summary
 from tests.tui.made import stored_run
 from tests.tui.pressing import press
 from tests.tui.test_bench_screen import opened
@@ -45,6 +46,8 @@ async def at_work(app: LocalrlApp, pilot: Pilot[None]) -> AsyncIterator[BenchWor
         await wait_until(pilot, lambda: len(work.board.running()) == 4)
         view = app.screen.query_one(StreamView)
         await wait_until(pilot, lambda: view.stream and view.stream.pieces, "a stream is shown")
+        # From here on nothing moves under the mouse.
+        await wait_until(pilot, lambda: app.screen.query_one(Summary).size.height > 1, "figures are drawn")
         yield work
     finally:
         work.stop()
