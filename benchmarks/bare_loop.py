@@ -12,13 +12,17 @@ import time
 import llama_cpp as lib
 import numpy as np
 
+from localrl.engine.llamacpp_plan import may_repack
+
 PROMPT = 32
 
 
 def main(path: str, cells: int, threads: int) -> None:
     quiet = lib.llama_log_callback(lambda *_: None)
     lib.llama_log_set(quiet, ctypes.c_void_p(0))
-    model = lib.llama_model_load_from_file(path.encode(), lib.llama_model_default_params())
+    loading = lib.llama_model_default_params()
+    loading.use_extra_bufts = may_repack(lib)
+    model = lib.llama_model_load_from_file(path.encode(), loading)
     params = lib.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = cells, 512, 512, 256
     params.kv_unified, params.no_perf = True, True

@@ -19,6 +19,7 @@ import numpy as np
 
 from localrl import hardware
 from localrl.catalog import fit, gguf, shape
+from localrl.engine.llamacpp_plan import may_repack
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
 from localrl.engine.template import Renderer
 from localrl.errors import LocalrlError, Unavailable, UsageError
@@ -109,6 +110,7 @@ class LlamaDevice:
     def _load_model(self) -> Any:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = self._plan.gpu_layers
+        params.use_extra_bufts = may_repack(lib)
         model = lib.llama_model_load_from_file(self._settings.model.encode(), params)
         if not model:
             raise UsageError(

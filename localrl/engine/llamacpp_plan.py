@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localrl.catalog.fit import BATCH_TOKENS, OUTPUT_ROWS, SEQUENCES
 from localrl.errors import Unavailable, UsageError
@@ -100,6 +100,15 @@ class Measured:
         return self._answers[key]
 
 
+def may_repack(lib: Any) -> bool:
+    """Whether weights may be laid out anew for this processor; `lib` is the module `llama_cpp`.
+
+    Not where that means AMX, which server processors have: llama.cpp's kernels for it crash at the first
+    batch on some of them (ggml-org/llama.cpp #20824), and its other kernels take the weights as they are.
+    """
+    return b"AMX_INT8 = 1" not in lib.llama_print_system_info()
+
+
 def ask(question: Question) -> Answer:
     """Set model and context up in this process, and read what llama.cpp logs about its buffers."""
     import llama_cpp as lib
@@ -114,6 +123,7 @@ def ask(question: Question) -> Answer:
     lib.llama_backend_init()
     params = lib.llama_model_default_params()
     params.n_gpu_layers = question.gpu_layers
+    params.use_extra_bufts = may_repack(lib)
     if not question.allocate:
         params.no_alloc, params.load_mode = True, 0
     model = lib.llama_model_load_from_file(question.path.encode(), params)

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Load, Started, Text
@@ -19,7 +20,6 @@ from localrl.engine.worker import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from localrl.engine.protocol import Backend, Group
 
@@ -123,7 +123,7 @@ class Server:
         self.model, self._log = model, log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *command, "--port", str(self.port)],
+                [sys.executable, *command, "--port", str(self.port)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -150,9 +150,10 @@ class Server:
 
 def llama_server(gguf: Path, log: Path) -> Server:
     """llama-cpp-python's own server; it runs one request at a time."""
-    command = ["llama_cpp.server", "--model", str(gguf), "--n_ctx", "2048", "--interrupt_requests", "false"]
+    program = str(Path(__file__).with_name("serve_llama.py"))
+    command = [program, "--model", str(gguf), "--n_ctx", "2048", "--interrupt_requests", "false"]
     return Server([*command, "--n_threads", "1"], log, str(gguf))
 
 
 def mlx_server(folder: Path, log: Path) -> Server:
-    return Server(["mlx_lm", "server", "--model", str(folder), "--host", "127.0.0.1"], log, str(folder))
+    return Server(["-m", "mlx_lm", "server", "--model", str(folder), "--host", "127.0.0.1"], log, str(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from localrl.catalog.resolve import resolve
 from localrl.chat import Message, ThinkingTags
 from localrl.engine.device import Batch
 from localrl.engine.llamacpp import LlamaDevice
+from localrl.engine.llamacpp_plan import may_repack
 from localrl.engine.memory import common_prefix
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
 from localrl.engine.scheduler import Scheduler
@@ -111,3 +113,9 @@ def test_a_file_that_is_no_model_is_refused_before_llama_cpp_sees_it(tmp_path: P
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"model\.gguf"):
         LlamaDevice(EngineSettings(model=str(path)))
+
+
+@pytest.mark.parametrize(("feature", "allowed"), [(b"REPACK = 1", True), (b"AMX_INT8 = 1", False)])
+def test_weights_are_not_repacked_for_kernels_that_crash(feature: bytes, allowed: bool) -> None:
+    library = SimpleNamespace(llama_print_system_info=lambda: b"CPU : AVX2 = 1 | " + feature + b" | ")
+    assert may_repack(library) is allowed
