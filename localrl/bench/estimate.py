@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localrl.bench import dataset, report
+from localrl.bench import dataset, report, stats
 from localrl.engine import ranking
 from localrl.errors import LocalrlError
 from localrl.store import locks
@@ -76,6 +76,18 @@ def estimate(store: Store, plan: RunPlan) -> Estimate:
     return Estimate(
         samples, tokens, tokens / expected, f"{basis}, {expected:,.0f} tokens/s expected: a guess"
     )
+
+
+def prospects(part: EvalPlan, count: int) -> list[str]:
+    """What a run of `count` problems will be able to show, in words."""
+    found = []
+    alike = part.samples > 1 and part.sampling.temperature == 0
+    if count > 1:
+        least = 100 * stats.detectable_difference(count, 1 if alike else part.samples)
+        found.append(f"two runs of {count} × {part.samples} show differences from {least:.0f} points")
+    if alike:
+        found.append(f"greedy: the {part.samples} samples of a problem come out alike without a temperature")
+    return found
 
 
 def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | None, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import settings
-from localrl.bench import plan, report, session, stats
+from localrl.bench import estimate, plan, report, session
 from localrl.cli.estimating import Estimating
 from localrl.cli.output import document, note
 from localrl.cli.progress import ProgressLine, choose
@@ -204,17 +204,14 @@ def _how_to_go_on(run: Run | None) -> str:
 
 
 def _introduce(open_session: Session, why: str, options: dict[str, Any]) -> None:
-    """Before it starts: the backend, and the smallest difference that two runs of this size can show."""
+    """Before it starts: the backend and why, and what a run of this size can show."""
     if options["display"] == "none":
         return
     if why:
         note(why)
     for part, progress in zip(open_session.plan.evals, open_session.runner.progress.evals, strict=True):
-        problems = progress.total // part.samples
-        if problems > 1:
-            least = 100 * stats.detectable_difference(problems, part.samples)
-            size = f"{problems} × {part.samples}"
-            note(f"{part.spec.name}: two runs of {size} show differences from {least:.0f} points")
+        for words in estimate.prospects(part, progress.total // part.samples):
+            note(f"{part.spec.name}: {words}")
 
 
 def _check_minimum(made: dict[str, Any], minimum: float | None) -> None:

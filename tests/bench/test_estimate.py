@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.bench import session
-from localrl.bench.estimate import estimate
+from localrl.bench.estimate import estimate, prospects
 from tests.scripted import make_plan
 
 if TYPE_CHECKING:
@@ -64,3 +64,20 @@ def test_a_run_under_another_limit_tells_nothing_of_the_length(store: Store, tmp
     found = estimate(store, plan.model_copy(update={"evals": [longer]}))
     assert name not in found.basis
     assert found.seconds  # its speed is known nevertheless
+
+
+@pytest.mark.parametrize(
+    ("samples", "temperature", "told"), [(4, 0.0, True), (1, 0.0, False), (4, 0.6, False)]
+)
+def test_greedy_samples_of_one_problem_are_said_to_be_alike(
+    tmp_path: Path, samples: int, temperature: float, told: bool
+) -> None:
+    part = make_plan(tmp_path, problems=20, samples=samples).evals[0]
+    part = part.model_copy(update={"sampling": part.sampling.model_copy(update={"temperature": temperature})})
+    assert any("alike" in words for words in prospects(part, 20)) is told
+
+
+def test_alike_samples_promise_no_finer_difference(tmp_path: Path) -> None:
+    one, four = (make_plan(tmp_path, problems=20, samples=k).evals[0] for k in (1, 4))
+    greedy = four.model_copy(update={"sampling": four.sampling.model_copy(update={"temperature": 0.0})})
+    assert prospects(greedy, 20)[0].split()[-2:] == prospects(one, 20)[0].split()[-2:]
