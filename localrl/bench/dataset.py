@@ -39,6 +39,17 @@ def with_golds(spec: EvalSpec, path: Path, limit: int | None = None) -> Iterator
     return itertools.islice(_once_each(found, spec), limit)
 
 
+def fetch(spec: EvalSpec, path: Path) -> None:
+    """Have the data of an eval on this machine, and readable; may download gigabytes.
+
+    Raises:
+        UsageError, Unavailable, NetworkError: as `problems`.
+    """
+    if not spec.data.gym:
+        for source in _files(spec, path):
+            next(rows.read(source), None)
+
+
 LARGEST_COUNTED_BYTES = 64 << 20
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl import __version__, hardware, paths
+from localrl.bench import dataset
 from localrl.bench.plan import RunPlan
 from localrl.bench.runner import Runner
 from localrl.engine.client import EngineClient
-from localrl.errors import UsageError
+from localrl.errors import LocalrlError, Stopped, UsageError
 from localrl.store import locks
 from localrl.verify.pool import VerifierPool
 
@@ -43,14 +44,16 @@ class Session:
 def start(
     store: Store, plan: RunPlan, name: str = "", stopping: threading.Event | None = None
 ) -> Iterator[Session]:
-    """Load the model, then enter a new run into the store; `session.runner.events()` does it.
+    """Get the problems and load the model, then enter a new run into the store; `session.runner` does it.
 
     Args:
-        stopping: set it to stop at any time, while the model is loaded too.
+        stopping: set it to stop at any time, also while data is fetched or the model loaded.
 
     Raises:
-        UsageError, Unavailable, Stopped: the model cannot be loaded, or is not wanted; there is no run then.
+        UsageError, Unavailable, NetworkError, Stopped: data or model are not to be had, or not wanted; there
+            is no run then.
     """
+    _fetch(plan, stopping)
     with _loaded(plan, stopping) as (engine, log, pool, fingerprint):
         run = create(store, plan, name)
         with locks.lock(run):
@@ -67,15 +70,37 @@ def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> 
 
     Raises:
         UsageError: another process works on this run, or its model is gone.
-        UsageError, Unavailable, Stopped: the model cannot be loaded, or is not wanted.
+        UsageError, Unavailable, NetworkError, Stopped: as `start`.
     """
     plan = RunPlan.model_validate(run.manifest["plan"])
     model = Path(plan.engine.model)
     if plan.engine.backend != "server" and not model.exists():
         raise UsageError(f"the model of this run is gone: {model}")
+    _fetch(plan, stopping)
     with locks.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):
         yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
         fingerprint.note(store, run)
+
+
+def _fetch(plan: RunPlan, stopping: threading.Event | None) -> None:
+    """Have the problems at hand before a model is loaded, and wait no longer than they are wanted."""
+    errors: list[LocalrlError] = []
+
+    def work() -> None:
+        try:
+            for part in plan.evals:
+                dataset.fetch(part.spec, Path(part.path))
+        except LocalrlError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=0.1)
+        if stopping and stopping.is_set():
+            raise Stopped("stopped while the problems were being fetched")
+    if errors:
+        raise errors[0]
 
 
 @contextmanager

@@ -102,8 +102,8 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
                 _introduce(open_session, why, options)
                 _work(open_session, options, estimating)
                 run = open_session.run
-        except Stopped:
-            note("interrupted while the model was being loaded; " + _how_to_go_on(resumed))
+        except Stopped as stopped:
+            note(f"{stopped}; {_how_to_go_on(resumed)}")
             return INTERRUPTED
         made = report.make(store, store.find(run.id))
         if options["as_json"]:

@@ -22,7 +22,15 @@ def show(as_json: bool) -> None:
     if as_json:
         document({key: {"value": value, "origin": loaded.origin[key]} for key, value in values.items()})
         return
-    table(["setting", "value", "from"], [[key, value, loaded.origin[key]] for key, value in values.items()])
+    rows = [[key, _words(value), loaded.origin[key]] for key, value in values.items()]
+    table(["setting", "value", "from"], rows)
+
+
+def _words(value: object) -> str:
+    """A setting's value as a person reads it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {key}" for name, key in value.items()) or "–"
+    return ", ".join(map(str, value)) if isinstance(value, list) else "–" if value is None else str(value)
 
 
 @command.command("path")

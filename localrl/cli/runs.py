@@ -55,12 +55,20 @@ def list_runs(as_json: bool) -> None:
     if not found:
         note("no runs yet; start one with: localrl bench")
         return
-    columns = ["run", "name", "created", "status", "model", "evals", "samples", "accuracy"]
     rows = [
-        [*(run[c] for c in columns[:5]), ", ".join(run["evals"]), run["samples"], percent(run["accuracy"])]
+        [
+            run["run"],
+            run["name"],
+            run["created"][:16].replace("T", " "),
+            run["status"],
+            ":".join(filter(None, (run["model"], run["quantisation"]))),
+            ", ".join(run["evals"]),
+            f"{run['samples']:,}",
+            percent(run["accuracy"]),
+        ]
         for run in found
     ]
-    table(columns, rows, right=(6, 7))
+    table(["run", "name", "created", "status", "model", "evals", "samples", "accuracy"], rows, right=(6, 7))
 
 
 @command.command("show")
@@ -104,6 +112,7 @@ def _line(store: Store, run: Run) -> dict[str, Any]:
         "created": run.created,
         "status": "running" if locks.is_locked(run) else made["status"],
         "model": made["model"]["name"],
+        "quantisation": made["model"]["quantisation"],
         "evals": [part["eval"] for part in made["evals"]],
         "samples": samples,
         "accuracy": correct / samples if samples else None,

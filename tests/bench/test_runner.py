@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.bench import report, runner, session
+from localrl.bench import dataset, report, runner, session
 from localrl.bench.rescore import rescore
 from localrl.bench.runner import Judged
 from localrl.engine.client import Restarted
-from localrl.errors import UsageError
+from localrl.errors import Stopped, UsageError
 from localrl.verdict import Outcome
 from localrl.verify.pool import VerifierPool
 from tests.scripted import make_plan
@@ -194,6 +195,31 @@ def test_a_model_that_cannot_be_loaded_leaves_no_run(store: Store, tmp_path: Pat
     with pytest.raises(UsageError), session.start(store, plan):
         pass
     assert store.runs() == []
+
+
+def test_data_that_is_not_to_be_had_leaves_no_run_and_loads_no_model(store: Store, tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    (tmp_path / "sums.jsonl").unlink()
+    (tmp_path / "script.json").unlink()
+    with pytest.raises(UsageError, match=r"sums\.jsonl"), session.start(store, plan):
+        pass
+    assert store.runs() == []
+
+
+def test_data_that_takes_long_is_waited_for_no_longer_than_it_is_wanted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping, never = threading.Event(), threading.Event()
+
+    def endless(*_: object) -> None:
+        stopping.set()
+        never.wait(60)
+
+    monkeypatch.setattr(dataset, "fetch", endless)
+    with pytest.raises(Stopped), session.start(store, make_plan(tmp_path), stopping=stopping):
+        pass
+    assert store.runs() == []
+    never.set()
 
 
 def test_the_report_has_the_contracts_keys(store: Store, tmp_path: Path) -> None:
