@@ -5,9 +5,11 @@ stdout is the answer; progress, notes and errors go to stderr. `--help` therefor
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -77,17 +79,46 @@ def command(ctx: click.Context) -> None:
 def main() -> None:
     """The program's entry: runs a command and turns what went wrong into one line and an exit code."""
     sys.set_int_max_str_digits(_LONGEST_INTEGER)
+    _open_closed_streams()
     try:
         code = command.main(prog_name="localrl", standalone_mode=False)
+        sys.stdout.flush()
     except LocalrlError as error:
-        if os.environ.get("LOCALRL_DEBUG"):
-            raise
-        click.echo(f"localrl: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except click.ClickException as error:
         called = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "localrl"
-        click.echo(f"localrl: {error.format_message().rstrip('.')}; see {called} --help", err=True)
-        sys.exit(error.exit_code)
+        _fail(f"{error.format_message().rstrip('.')}; see {called} --help", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # what could not be written is not tried again at the end
+        _fail(
+            f"{error.filename or 'cannot read or write'}: {error.strerror or error}", LocalrlError.exit_code
+        )
+    except Exception as error:  # noqa: BLE001 - a person can do nothing with a traceback
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        _fail(
+            f"a mistake in localrl: {what}; LOCALRL_DEBUG=1 shows where, for a report",
+            LocalrlError.exit_code,
+        )
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    if os.environ.get("LOCALRL_DEBUG") and not isinstance(sys.exception(), click.ClickException):
+        raise
+    with contextlib.suppress(OSError):
+        click.echo(f"localrl: {message}", err=True)
+    sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Whoever started us with a stream closed gets nothing there; the next file must not take its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115 - for as long as the program runs
+    sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def note(text: str) -> None:
-    """Narration: one line on stderr."""
-    click.echo(text, err=True)
+    """Narration: one line on stderr. Work goes on when nobody reads it any more."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def document(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Literal
@@ -56,15 +57,20 @@ class ProgressLine:
         if self._display == "plain":
             note(text)
             return
-        sys.stderr.write("\r" + text.ljust(self._width))
-        sys.stderr.flush()
+        _draw(text.ljust(self._width))
         self._width = len(text)
 
     def _clear(self) -> None:
         if self._display == "full" and self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
-            sys.stderr.flush()
+            _draw(" " * self._width + "\r")
             self._width = 0
+
+
+def _draw(text: str) -> None:
+    """Over the line that is there."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write("\r" + text)
+        sys.stderr.flush()
 
 
 def line(progress: Progress) -> str:
