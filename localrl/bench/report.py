@@ -5,12 +5,14 @@ Its JSON is a contract (see docs/report.md); everything that shows a run shows t
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from localrl.bench import energy, protocol, stats
 from localrl.bench.plan import EvalPlan, RunPlan, card_of
+from localrl.errors import StoreError
 from localrl.store import sums
 from localrl.verdict import Outcome
 from localrl.verify import registry
@@ -33,8 +35,10 @@ def make(store: Store, run: Run) -> dict[str, Any]:
     """The report as JSON values; made once and kept until the run changes."""
     kept = store.cached_report(run)
     if kept is None:
+        before = store.version
         kept = _make(store, run)
-        store.cache_report(run, kept)
+        with contextlib.suppress(StoreError):  # a full disk: it can be read, and is made again next time
+            store.cache_report(run, kept, before)
     return kept
 
 

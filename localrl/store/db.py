@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localrl import paths
 from localrl.errors import StoreError
@@ -108,6 +108,48 @@ def default_path() -> Path:
     return paths.home("data") / "localrl.db"
 
 
+class Cursor(sqlite3.Cursor):
+    """Says SQLite's errors in our words; a damaged file shows at any row, not only at the first."""
+
+    @property
+    def _file(self) -> Path:
+        assert isinstance(self.connection, Connection)
+        return self.connection.file
+
+    def execute(self, *arguments: Any) -> Cursor:
+        with told(self._file):
+            return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Cursor:
+        with told(self._file):
+            return super().executemany(*arguments)
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except sqlite3.Error as error:
+            raise _in_words(error, self._file) from error
+
+    def fetchone(self) -> Any:
+        with told(self._file):
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        with told(self._file):
+            return super().fetchall()
+
+
+class Connection(sqlite3.Connection):
+    file: Path
+    """The store itself, to be named in errors."""
+
+    def execute(self, *arguments: Any) -> Cursor:
+        return self.cursor(Cursor).execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Cursor:
+        return self.cursor(Cursor).executemany(*arguments)
+
+
 def connect(path: Path | None = None) -> sqlite3.Connection:
     """Open the store, making and migrating it as needed. The connection is for one thread.
 
@@ -117,7 +159,8 @@ def connect(path: Path | None = None) -> sqlite3.Connection:
     path = path or default_path()
     paths.ensure(path.parent)
     with told(path):
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None, factory=Connection)
+        connection.file = path
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -136,27 +179,32 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     Raises:
         StoreError: it could not be written (a full disk, say); nothing of it was.
     """
-    with told():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
-def told(path: Path | None = None) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
     try:
         yield
     except sqlite3.Error as error:
-        where = f" {path}" if path else ""
-        full = "full" in str(error) or "disk I/O" in str(error)
-        hint = "free some space, then resume" if full else "check the file and its folder"
-        raise StoreError(f"cannot use the store{where}: {error}", hint=hint) from error
+        raise _in_words(error, path) from error
+
+
+def _in_words(error: sqlite3.Error, path: Path) -> StoreError:
+    hint = "check the file and its folder"
+    if "full" in str(error) or "disk I/O" in str(error):
+        hint = "free some space, then resume"
+    elif "malformed" in str(error) or "not a database" in str(error):
+        hint = "move the file away to begin anew; `sqlite3 FILE .recover` may save what is in it"
+    return StoreError(f"cannot use the store {path}: {error}", hint=hint)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

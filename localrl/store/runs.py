@@ -157,12 +157,18 @@ class Store:
         row = self._connection.execute("SELECT report FROM runs WHERE key = ?", (run.key,)).fetchone()
         return json.loads(row[0]) if row and row[0] else None
 
-    def cache_report(self, run: Run, report: dict[str, Any]) -> None:
-        """Keep a report until the run changes."""
+    @property
+    def version(self) -> int:
+        """Another number whenever another process, or connection, has written to the store."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def cache_report(self, run: Run, report: dict[str, Any], version: int) -> None:
+        """Keep a report until the run changes; not when others wrote since `version`, when it was begun."""
         with db.transaction(self._connection):
-            self._connection.execute(
-                "UPDATE runs SET report = ? WHERE key = ?", (json.dumps(report), run.key)
-            )
+            if self.version == version:
+                self._connection.execute(
+                    "UPDATE runs SET report = ? WHERE key = ?", (json.dumps(report), run.key)
+                )
 
     # -- sessions: the times in which a run was worked on
 

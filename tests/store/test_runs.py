@@ -181,3 +181,30 @@ def test_a_run_of_a_million_samples_is_summed_up_without_reading_texts(store: St
     assert seconds < 30, (
         "a sum over narrow rows takes a second; only a scan of something else takes this long"
     )
+
+
+def test_a_damaged_file_is_named_whichever_read_meets_the_damage(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Store(path) as store:
+        run, keys = new_run(store, problems=500)
+        store.add_samples(run, [(0, sample(key, 0)) for key in keys])
+    content = bytearray(path.read_bytes())
+    for page in range(len(content) // 2, len(content) - 4096, 4096):
+        content[page : page + 4096] = b"\x5a" * 4096
+    path.write_bytes(content)
+    with Store(path) as store, pytest.raises(StoreError, match=rf"{path}.*malformed.*recover"):
+        list(store.samples(store.find("last")))
+
+
+def test_a_report_is_not_kept_when_the_run_went_on_while_it_was_made(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Store(path) as reader, Store(path) as writer:
+        run, (first, second) = new_run(writer)
+        before = reader.version
+        writer.add_samples(run, [(0, sample(first, 0))])
+        reader.cache_report(run, {"samples": 0}, before)
+        assert reader.cached_report(run) is None
+        reader.cache_report(run, {"samples": 1}, reader.version)
+        assert writer.cached_report(run) == {"samples": 1}
+        writer.add_samples(run, [(0, sample(second, 0))])
+        assert reader.cached_report(run) is None
