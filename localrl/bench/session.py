@@ -5,21 +5,23 @@ The command line and the terminal interface both begin here.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localrl import __version__, hardware, paths
 from localrl.bench import dataset
 from localrl.bench.plan import RunPlan
 from localrl.bench.runner import Runner
 from localrl.engine.client import EngineClient
-from localrl.errors import LocalrlError, Stopped, UsageError
+from localrl.errors import LocalrlError, Stopped, StoreError, UsageError
 from localrl.store import locks
 from localrl.verify.pool import VerifierPool
 
@@ -165,7 +167,7 @@ class _Fingerprint:
         status = self._path.stat()
         key = f"{self._path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
         cache = paths.home("cache") / "sha256.json"
-        known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
+        known = _read(cache)
         if key not in known:
             digest = hashlib.sha256()
             with self._path.open("rb") as file:
@@ -173,7 +175,24 @@ class _Fingerprint:
                     digest.update(chunk)
                     if self._cancelled:
                         return
-            known = {**known, key: digest.hexdigest()}
-            paths.ensure(cache.parent)
-            cache.write_text(json.dumps(known))
+            known[key] = digest.hexdigest()
+            with contextlib.suppress(OSError, StoreError):  # then it is computed again next time
+                _write(cache, known)
         self.sha256 = known[key]
+
+
+def _read(cache: Path) -> dict[str, str]:
+    """What is remembered; nothing where it was never written, or not by us."""
+    try:
+        known = json.loads(cache.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write(cache: Path, known: dict[str, str]) -> None:
+    """All or nothing, whoever else writes and whenever this process ends."""
+    paths.ensure(cache.parent)
+    with tempfile.NamedTemporaryFile("w", dir=cache.parent, suffix=".part", delete=False) as file:
+        json.dump(known, file)
+    Path(file.name).replace(cache)

@@ -1,0 +1,46 @@
+"""What a session knows of the model's file."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from localrl import paths
+from localrl.bench import session
+from localrl.store.runs import Store
+from tests.scripted import make_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("remembered", ["", '{"cut off', "[1]"])
+def test_the_models_hash_is_kept_whatever_stands_where_hashes_are_remembered(
+    tmp_path: Path, remembered: str
+) -> None:
+    cache = paths.ensure(paths.home("cache")) / "sha256.json"
+    cache.write_text(remembered)
+    plan = make_plan(tmp_path)
+    with Store() as store:
+        with session.start(store, plan) as opened:
+            list(opened.runner.events())
+        kept = store.find("last").manifest["model_sha256"]
+    assert kept == hashlib.sha256((tmp_path / "script.json").read_bytes()).hexdigest()
+    assert kept in cache.read_text()
+    assert [path.name for path in cache.parent.iterdir()] == ["sha256.json"]
+
+
+def test_the_models_hash_is_known_where_nothing_can_be_remembered(tmp_path: Path) -> None:
+    paths.home("cache").parent.mkdir(parents=True)
+    paths.home("cache").write_text("a file in the place of the folder")
+    with Store() as store:
+        with session.start(store, make_plan(tmp_path)) as opened:
+            list(opened.runner.events())
+        assert len(store.find("last").manifest["model_sha256"]) == 64
