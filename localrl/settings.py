@@ -10,24 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from localrl import paths, tomlfile
 from localrl.tomlfile import Strict
 
 
 class Settings(Strict):
-    model: str = "smollm2-135m"
+    model: str = Field(default="smollm2-135m", min_length=1)
     """The model that commands use when none is named."""
-    evals: list[str] = ["starter"]
+    evals: list[str] = Field(default=["starter"], min_length=1)
     """The evals that `bench` runs when none is named."""
     parallel: int | str = "auto"
-    ctx: int | None = Field(default=None, ge=64)
+    ctx: int | None = Field(default=None, ge=64, le=2**31 - 1)
     """KV cells in all, over all streams; None takes what fits."""
     theme: str = "auto"
     """Of the terminal interface: `auto`, `dark`, `light`, or a theme of Textual's by name."""
     keys: dict[str, str] = {}
     """Other keys for the terminal interface, by the names that its help shows."""
+
+    @field_validator("parallel", mode="before")
+    @classmethod
+    def _streams(cls, value: object) -> object:
+        if value == "auto" or (type(value) is int and value > 0):
+            return value
+        raise ValueError(f"{value!r} is neither a number of streams nor 'auto'")
 
 
 @dataclass(frozen=True, slots=True)

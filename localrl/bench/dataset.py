@@ -57,7 +57,7 @@ def count(spec: EvalSpec, path: Path, limit: int | None = None) -> int | None:
     """How many problems there are; None where finding out means reading very large files."""
     if spec.data.gym:
         found = sum(part.size for part in spec.data.gym)
-    elif sum(source.stat().st_size for source in _files(spec, path)) > LARGEST_COUNTED_BYTES:
+    elif sum(file.stat().st_size for file in _files(spec, path) if file.is_file()) > LARGEST_COUNTED_BYTES:
         return limit
     else:
         found = sum(1 for _ in _rows(spec, path))

@@ -12,6 +12,7 @@ import click
 from localrl import settings
 from localrl.bench import estimate, plan, report, session
 from localrl.cli.estimating import Estimating
+from localrl.cli.flags import Real, count
 from localrl.cli.output import document, note
 from localrl.cli.progress import ProgressLine, choose
 from localrl.cli.summary import summary
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from localrl.bench.session import Session
     from localrl.store.runs import Run
 
+MOST_SAMPLES = 1_000_000
+"""Of one problem: they wait in memory."""
 SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
+ANY_SESSION = ("resume", "min_accuracy", "as_json", "display")
+"""Flags that say nothing about the run itself, so that they may differ when it goes on."""
 
 
 class Streams(click.ParamType[int | str]):
@@ -37,7 +42,7 @@ class Streams(click.ParamType[int | str]):
         text = str(value)
         if text == "auto":
             return text
-        if text.isdigit() and int(text) > 0:
+        if text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0:
             return int(text)
         return self.fail(f"{value!r} is neither a number of streams nor 'auto'", param, ctx)
 
@@ -60,16 +65,16 @@ class Points(click.ParamType[float]):
 @click.command("bench")
 @click.argument("model", required=False)
 @click.argument("evals", nargs=-1)
-@click.option("-k", "--samples", type=click.IntRange(min=1), help="Samples of each problem.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N problems of each eval.")
+@click.option("-k", "--samples", type=count(most=MOST_SAMPLES), help="Samples of each problem.")
+@click.option("--limit", type=count(), help="Only the first N problems of each eval.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--parallel", type=Streams(), help="Streams at once; auto finds the number by measuring.")
-@click.option("--ctx", type=click.IntRange(min=64), help="Tokens of context in all, over all streams.")
-@click.option("--temperature", type=click.FloatRange(0, 10))
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True))
-@click.option("--top-k", type=click.IntRange(min=0))
-@click.option("--min-p", type=click.FloatRange(0, 1))
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Limit of one sample, thinking included.")
+@click.option("--ctx", type=count(64), help="Tokens of context in all, over all streams.")
+@click.option("--temperature", type=Real(0, 10))
+@click.option("--top-p", type=Real(0, 1, min_open=True))
+@click.option("--top-k", type=count(0))
+@click.option("--min-p", type=Real(0, 1))
+@click.option("--max-tokens", type=count(), help="Limit of one sample, thinking included.")
 @click.option(
     "--backend", type=click.Choice(["auto", "llama.cpp", "mlx", "server", "scripted"]), default="auto"
 )
@@ -78,7 +83,7 @@ class Points(click.ParamType[float]):
 @click.option("--no-loop-guard", is_flag=True, help="Let a sample repeat itself up to its limit.")
 @click.option("--resume", metavar="RUN", help="Go on with a run: its id, its name, or 'last'.")
 @click.option("--name", default="", help="A name for the run.")
-@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Exit with 5 when accuracy is lower.")
+@click.option("--min-accuracy", type=Real(0, 1), help="Exit with 5 when accuracy is lower.")
 @click.option("--until", type=Points(), help="Stop an eval when it is known to so many points, such as 2.")
 @click.option("--decide", metavar="RUN", help="Stop an eval when the comparison with RUN is settled.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
@@ -151,15 +156,17 @@ def _planned(
 
 
 def _resumed(store: Store, model: str | None, options: dict[str, Any]) -> Run:
-    fixed = [
-        key
-        for key in ("samples", "limit", "parallel", "ctx", "until", "decide", *SAMPLER)
-        if options[key] is not None
-    ]
+    fixed = [key for key in options if key not in ANY_SESSION and _given(key)]
     if model or fixed:
         what = "a model" if model else f"--{fixed[0].replace('_', '-')}"
         raise UsageError(f"--resume goes on with the run as it was; {what} cannot be changed")
     return store.find(options["resume"])
+
+
+def _given(option: str) -> bool:
+    """Whether a person wrote this flag."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 class _Interrupts:

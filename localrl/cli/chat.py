@@ -15,6 +15,7 @@ import click
 
 from localrl import settings
 from localrl.cli import chat_kept
+from localrl.cli.flags import Real, count
 from localrl.cli.output import document, note, number, seconds
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
@@ -35,13 +36,13 @@ SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
 @click.argument("model", required=False)
 @click.option("-p", "--prompt", help="Ask this once and end; '-' reads standard input.")
 @click.option("--system", help="System prompt.")
-@click.option("--temperature", type=click.FloatRange(0, 10))
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True))
-@click.option("--top-k", type=click.IntRange(min=0))
-@click.option("--min-p", type=click.FloatRange(0, 1))
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Limit of one reply, thinking included.")
+@click.option("--temperature", type=Real(0, 10))
+@click.option("--top-p", type=Real(0, 1, min_open=True))
+@click.option("--top-k", type=count(0))
+@click.option("--min-p", type=Real(0, 1))
+@click.option("--max-tokens", type=count(), help="Limit of one reply, thinking included.")
 @click.option("--seed", type=int, help="Same seed, same reply; another each time by default.")
-@click.option("--ctx", type=click.IntRange(min=64), help="Tokens of context.")
+@click.option("--ctx", type=count(64), help="Tokens of context.")
 @click.option(
     "--backend", type=click.Choice(["auto", "llama.cpp", "mlx", "server", "scripted"]), default="auto"
 )

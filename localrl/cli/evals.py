@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrl.cli.flags import count
 from localrl.cli.output import document, note, percent, table
 from localrl.errors import ConfigError, LocalrlError, UsageError
 
@@ -88,7 +89,7 @@ def show(name: str, as_json: bool) -> None:
 
 @command.command("check")
 @click.argument("name")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many problems.")
+@click.option("--limit", type=count(), help="Only the first so many problems.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> None:

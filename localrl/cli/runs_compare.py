@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from localrl.bench import comparing, stored, tables
+from localrl.cli.flags import Real
 from localrl.cli.output import document
 from localrl.store.runs import Store
 
@@ -14,9 +15,7 @@ from localrl.store.runs import Store
 @click.option(
     "--flips", type=click.IntRange(min=0), default=10, show_default=True, help="Flipped problems shown."
 )
-@click.option(
-    "--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals."
-)
+@click.option("--level", type=Real(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(runs: tuple[str, ...], flips: int, level: float, as_json: bool) -> None:
     """Compare RUNS with the first of them: accuracy problem by problem, speed, memory, yield.

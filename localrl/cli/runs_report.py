@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from localrl.bench import publish, stored
+from localrl.cli.flags import Real
 from localrl.cli.output import note, size
 from localrl.store.runs import Store
 
@@ -34,9 +35,7 @@ from localrl.store.runs import Store
 @click.option(
     "--max-texts", type=click.IntRange(min=0), default=20_000, show_default=True, help="At most so many."
 )
-@click.option(
-    "--max-mb", type=click.FloatRange(min=0), default=32, show_default=True, help="And so large, packed."
-)
+@click.option("--max-mb", type=Real(min=0), default=32, show_default=True, help="And so large, packed.")
 def command(
     runs: tuple[str, ...], output: Path | None, form: str | None, max_mb: float, **texts: Any
 ) -> None:

@@ -9,6 +9,7 @@ import click
 from localrl import settings
 from localrl.bench.session import new_log
 from localrl.bench.speed import Speed
+from localrl.cli.flags import count
 from localrl.cli.output import document, note, number, seconds, table
 from localrl.engine import backends
 from localrl.engine.client import EngineClient
@@ -20,10 +21,10 @@ from localrl.engine.protocol import EngineSettings
 @click.option(
     "--parallel", type=click.IntRange(1, 192), multiple=True, help="Streams at once; may be repeated."
 )
-@click.option("--prompt-tokens", type=click.IntRange(min=1), default=512, show_default=True)
-@click.option("--generate-tokens", type=click.IntRange(min=2), default=128, show_default=True)
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--ctx", type=click.IntRange(min=64), help="Tokens of context in all, over all streams.")
+@click.option("--prompt-tokens", type=count(), default=512, show_default=True)
+@click.option("--generate-tokens", type=count(2), default=128, show_default=True)
+@click.option("--repeats", type=count(), default=3, show_default=True)
+@click.option("--ctx", type=count(64), help="Tokens of context in all, over all streams.")
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
 @click.option("--backend", type=click.Choice(["auto", "llama.cpp", "mlx"]), default="auto")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -93,6 +93,12 @@ def test_runs_are_listed_and_removed(tmp_path: Path) -> None:
         (["bench", "--resume", "zzz"], 2, "no run"),
         (["bench", "--temperature", "-3"], 2, "--temperature"),
         (["bench", "--parallel", "many"], 2, "auto"),
+        (["bench", "--parallel", "²"], 2, "auto"),
+        (["bench", "--temperature", "nan"], 2, "--temperature"),
+        (["bench", "--min-accuracy", "nan"], 2, "--min-accuracy"),
+        (["bench", "--limit", "99999999999999999999"], 2, "--limit"),
+        (["bench", "--ctx", "99999999999"], 2, "--ctx"),
+        (["bench", "smollm2-135m", "nodata.toml"], 2, "x.jsonl"),
         (["bench", "text.gguf"], 2, "text.gguf"),
         (["bench", "smollm2-135m", "bad.toml"], 2, "bad.toml:4: unknown key 'max_token'; did you mean"),
         (["bnch"], 2, "did you mean 'bench'?"),
@@ -106,6 +112,9 @@ def test_bad_input_gets_one_line_and_its_exit_code(
     (tmp_path / "bad.toml").write_text(
         'name = "x"\ntitle = "x"\nversion = 1\nmax_token = 3\n[verifier]\nname = "exact"\n'
         '[data.file]\npath = "x.jsonl"\n'
+    )
+    (tmp_path / "nodata.toml").write_text(
+        (tmp_path / "bad.toml").read_text().replace("max_token", "max_tokens")
     )
     done = localrl(*arguments)
     assert done.returncode == code
@@ -316,8 +325,21 @@ def test_killed_at_twenty_random_moments_every_sample_is_there_once(
     assert sorted(keys(tmp_path)) == sorted((f"p{i}", k) for i in range(PROBLEMS) for k in (0, 1))
 
 
-def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--max-tokens", "5"), ("--seed", "0"), ("--endpoint", "x"), ("--name", "y")]
+)
+def test_resuming_with_other_settings_is_refused(tmp_path: Path, flag: str, value: str) -> None:
     localrl(*scripted(tmp_path))
-    done = localrl("bench", "--resume", "last", "--max-tokens", "5")
+    done = localrl("bench", "--resume", "last", flag, value)
     assert done.returncode == 2
-    assert "--max-tokens cannot be changed" in done.stderr
+    assert f"{flag} cannot be changed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["parallel = 0", 'parallel = "x"', "parallel = true", "evals = []", 'model = ""']
+)
+def test_a_setting_that_cannot_work_is_named_with_its_file_and_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "localrl.toml").write_text(f"# mine\n{line}\n")
+    done = localrl("bench")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"localrl: localrl.toml:2: {line.split()[0]!r}")
