@@ -79,10 +79,8 @@ class Stream:
         return pending
 
     def finish(self, reason: FinishReason, error: str = "") -> list[Text | Finished]:
-        """Flush what was held back, and sum up."""
-        tail = self._utf8.decode(b"", final=True)
-        self._raw.append(tail)
-        stopped = self._emit(self._splitter.feed(tail) + self._splitter.flush())
+        """Flush what was held back, except the beginning of a character that never ended, and sum up."""
+        stopped = self._emit(self._splitter.flush())
         if not stopped and self._held:
             self._pending.append(Text(self.sample.id, self._held, thinking=False))
         self._assign_tokens()

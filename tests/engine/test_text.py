@@ -122,7 +122,13 @@ def test_the_tokens_of_the_texts_add_up_to_those_generated(answer: str, size: in
 def test_a_character_split_over_tokens_arrives_whole_and_a_broken_one_is_marked() -> None:
     end, _, said = play([bytes([byte]) for byte in "3 €😀".encode()])
     assert said == end.text == "3 €😀"
-    assert play([b"a", "€".encode()[:2]])[0].text == "a\ufffd"
+    assert play([b"a", "€".encode()[:2], b"b"])[0].text == "a\ufffdb"
+
+
+@pytest.mark.parametrize("stop", [(), ("END",)])
+def test_a_character_that_was_cut_off_at_the_end_is_not_shown_in_part(stop: tuple[str, ...]) -> None:
+    end, _, said = play([b"a", b"END" + "😀".encode()[:3]], stop)
+    assert said == end.text == ("a" if stop else "aEND")
 
 
 def test_rates_use_n_minus_one_intervals() -> None:
