@@ -59,6 +59,7 @@ class Reply:
         self._reasoning_fragments = 0
         self._characters = 0
         self._units: list[int] = []
+        self._letters: list[bool] = []
         self._unit = ""
 
     def started(self) -> Started:
@@ -140,7 +141,8 @@ class Reply:
         *whole, self._unit = _UNIT.findall(self._unit + text) or [""]
         for unit in whole:
             self._units.append(zlib.crc32(unit.encode("utf-8", errors="replace")))
-            if loopguard.loops(self._units):
+            self._letters.append(any(map(str.isalpha, unit)))
+            if loopguard.loops(self._units, self._letters):
                 return True
         return False
 

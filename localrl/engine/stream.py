@@ -25,6 +25,8 @@ class Stream:
     shared_tokens: int = 0
     tokens: list[int] = field(default_factory=list)
     """Generated tokens, without the one that ended the stream."""
+    _letters: list[bool] = field(default_factory=list)
+    """For each token whether it brought a letter."""
     _utf8: codecs.IncrementalDecoder = field(init=False)
     _splitter: Splitter = field(init=False)
     _raw: list[str] = field(default_factory=list)
@@ -53,6 +55,7 @@ class Stream:
         self._unassigned += 1
         text = self._utf8.decode(piece)
         self._raw.append(text)
+        self._letters.append(any(map(str.isalpha, text)))
         self._was_thinking = self._splitter.thinking
         stopped = self._emit(self._splitter.feed(text))
         if not self._splitter.holding:
@@ -61,7 +64,7 @@ class Stream:
             return FinishReason.STOP
         if len(self.tokens) >= self.group.sampling.max_tokens:
             return FinishReason.LENGTH
-        if self.group.loop_guard and loopguard.loops(self.tokens):
+        if self.group.loop_guard and loopguard.loops(self.tokens, self._letters):
             return FinishReason.LOOP
         return None
 
