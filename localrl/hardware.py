@@ -154,6 +154,11 @@ def measured_bandwidth(seconds: float = 0.2) -> float:
     return total / (time.monotonic() - began)
 
 
+def free_memory() -> int:
+    """Bytes of main memory that programs can have now."""
+    return int(psutil.virtual_memory().available)
+
+
 def _usable_main_memory() -> int:
     memory = psutil.virtual_memory()
     return int(max(0, memory.available - max(MARGIN, memory.total // 10)))

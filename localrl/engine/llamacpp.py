@@ -81,6 +81,7 @@ class LlamaDevice:
             gpu_layers=settings.gpu_layers,
             streams=settings.parallel or fit.STREAMS,
         )
+        self._check_memory()
         self._model = self._load_model()
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._vocab_size = lib.llama_vocab_n_tokens(self._vocab)
@@ -106,6 +107,17 @@ class LlamaDevice:
         self.info = self._describe()
 
     # -- loading
+
+    def _check_memory(self) -> None:
+        """Main memory is promised beyond what there is, and then the kernel kills: ask before."""
+        if lib.llama_supports_gpu_offload() and self._plan.gpu_layers:
+            return
+        needed, free = self._plan.memory.total - self._plan.memory.weights, hardware.free_memory()
+        if needed > free:
+            raise Unavailable(
+                f"{self._plan.context:,} tokens of context need {fit.gib(needed)}; {fit.gib(free)} are free",
+                hint="ask for less with --ctx",
+            )
 
     def _load_model(self) -> Any:
         params = lib.llama_model_default_params()

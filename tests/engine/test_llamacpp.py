@@ -16,7 +16,7 @@ from localrl.engine.llamacpp_plan import may_repack
 from localrl.engine.memory import common_prefix
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
 from localrl.engine.scheduler import Scheduler
-from localrl.errors import UsageError
+from localrl.errors import Unavailable, UsageError
 from localrl.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -119,3 +119,9 @@ def test_a_file_that_is_no_model_is_refused_before_llama_cpp_sees_it(tmp_path: P
 def test_weights_are_not_repacked_for_kernels_that_crash(feature: bytes, allowed: bool) -> None:
     library = SimpleNamespace(llama_print_system_info=lambda: b"CPU : AVX2 = 1 | " + feature + b" | ")
     assert may_repack(library) is allowed
+
+
+def test_a_context_larger_than_the_memory_is_refused_before_the_kernel_kills() -> None:
+    settings = EngineSettings(model=str(resolve("smollm2-135m").path), context=1_000_000_000)
+    with pytest.raises(Unavailable, match=r"1,000,000,000 tokens of context need .* GiB.*--ctx"):
+        LlamaDevice(settings)
