@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -122,3 +123,5 @@ def _open_closed_streams() -> None:
     sys.stdin = sys.stdin or open(0)  # noqa: SIM115 - for as long as the program runs
     sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a dash that the locale lacks is not worth a result

@@ -20,8 +20,9 @@ def note(text: str) -> None:
 
 
 def document(value: Any) -> None:
-    """The one JSON document that `--json` prints."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """The one JSON document that `--json` prints; nothing is lost where the locale is not UTF-8."""
+    ascii_only = sys.stdout.encoding.lower().replace("-", "") != "utf8"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=ascii_only))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[int] = ()) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,18 @@ def test_a_run_is_done_without_the_streams_that_are_closed(bench: list[str], str
     done = in_shell(bench, streams)
     assert done.returncode == 0
     assert status() == "complete"
+
+
+def test_a_locale_without_our_signs_costs_signs_and_no_results(bench: list[str]) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+
+    def stdout(command: list[str]) -> str:
+        return subprocess.run(command, capture_output=True, env=environment, check=True).stdout.decode(
+            "latin-1"
+        )
+
+    assert json.loads(stdout([*bench, "--name", "größer ≥ 3", "--json"]))["name"] == "größer ≥ 3"
+    assert "größer ? 3" in stdout([*bench[:3], "runs", "ls"])
 
 
 def test_a_run_goes_on_when_nobody_reads_its_progress(bench: list[str]) -> None:
