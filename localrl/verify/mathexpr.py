@@ -1,7 +1,7 @@
 r"""Whether two mathematical answers are equal: structure by ourselves, expressions read by math-verify.
 
 math-verify's parser is used, its `verify` only for sets and inequalities: it takes 1/2**99 for 1/2**98 and
-one line for another. Numbers are compared here at 120 digits, expressions at random points, equations by the
+one line for another. Numbers are compared here to 150 digits, expressions at random points, equations by the
 ratio of their sides. Runs in a worker process: sympy may take forever.
 """
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from localrl.verify.mathtext import Shape
 
-DIGITS = 120
-_CLOSE = 1e-60
+DIGITS = 250
+_CLOSE = 1e-150
 _RELATION = re.compile(r"<|>|\\[lg]e(?![a-zA-Z])|\\[lg]t(?![a-zA-Z])|\\cup|\\cap|\\setminus|\\ne")
 _POINTS = 5
 
@@ -40,8 +40,6 @@ def equal(gold: str, answer: str) -> bool:
     if ours.kind == theirs.kind == "scalar":
         return same_scalars(gold, answer)
     if "scalar" in (ours.kind, theirs.kind):
-        if r"\pm" in gold or r"\pm" in answer:
-            return _same_sets(gold, answer)
         ours = mathtext.as_list(gold) if ours.kind == "scalar" else ours
         theirs = mathtext.as_list(answer) if theirs.kind == "scalar" else theirs
     return _same_shapes(ours, theirs)
@@ -55,7 +53,8 @@ def _same_shapes(gold: Shape, answer: Shape) -> bool:
         return alone and equal(scalar.parts[0], other.parts[0])
     if "interval" in kinds and (len(kinds) > 1 or gold.brackets != answer.brackets):
         return False
-    if kinds == {"set", "tuple"} or len(gold.parts) != len(answer.parts):
+    ordered_only_here = answer.kind == "tuple" and gold.kind in ("set", "list")
+    if ordered_only_here or kinds == {"set", "tuple"} or len(gold.parts) != len(answer.parts):
         return False
     if kinds & {"tuple", "interval"}:
         return all(equal(a, b) for a, b in zip(gold.parts, answer.parts, strict=True))
@@ -77,12 +76,17 @@ def same_scalars(gold: str, answer: str) -> bool:
     bases = mathtext.base_numeral(gold), mathtext.base_numeral(answer)
     if any(bases):
         return bases[0] == bases[1]
+    if (option := mathtext.option(answer)) and mathtext.option(gold):
+        return option == mathtext.option(gold)
     named = mathtext.words(gold)
     if named is not None:
         return named == (mathtext.words(answer) or answer.casefold().strip(" ()."))
     gold, answer = _comparable(gold, answer)
     if (decided := certain(gold, answer)) is not None:
         return decided
+    sides = [side.strip() for side in answer.split("=")]
+    if len(sides) > 1 and "=" not in gold and not re.search(r"(?<![\\a-zA-Z])[a-zA-Z]", answer):
+        return len(set(sides)) > 1 and all(same_scalars(gold, side) for side in sides)
     return _same_expressions(gold, answer)
 
 
@@ -107,9 +111,9 @@ def _comparable(gold: str, answer: str) -> tuple[str, str]:
     """Both without unit, and a label such as `x =` taken from the one when the other has none."""
     gold, answer = mathtext.without_unit(gold)[0], mathtext.without_unit(answer)[0]
     bare = mathtext.without_label(gold), mathtext.without_label(answer)
-    if "=" not in bare[0] and "=" not in bare[1]:
-        same = gold[: len(gold) - len(bare[0])].split() == answer[: len(answer) - len(bare[1])].split()
-        if same or bare[0] == gold or bare[1] == answer:
+    if "=" not in bare[0] and ("=" not in bare[1] or bare[0] == gold):
+        labels = gold[: len(gold) - len(bare[0])], answer[: len(answer) - len(bare[1])]
+        if "" in labels or mathtext.squeezed(labels[0]) == mathtext.squeezed(labels[1]):
             return bare
     return gold, answer
 
@@ -135,17 +139,16 @@ def _same_expressions(gold: str, answer: str) -> bool:
 
 
 def _same_values(a: Any, b: Any) -> bool:
-    """Expressions that agree at every random point where both have a value, numbers to 60 digits."""
-    places = _places(a), _places(b)
+    """Expressions that agree at every random point where both have a value, numbers to 150 digits."""
     a, b = _exact(a), _exact(b)
     symbols = sorted(a.free_symbols | b.free_symbols, key=str)
     if a == b:
         return True
     if not symbols:
         difference = (a - b).doit()
-        if difference.is_Rational and places == (None, None):
+        if difference.is_Rational:
             return bool(difference == 0)
-        return _close(_value(a, {}), _value(b, {}), *places)
+        return _close(_value(a, {}), _value(b, {}))
     if a.free_symbols != b.free_symbols and not _vanish(a, b):
         return False
     return _agree(lambda at: (_value(a, at), _value(b, at)), symbols)
@@ -213,23 +216,10 @@ def _value(expression: Any, at: dict[Any, Any]) -> Any:
     return value if usable else None
 
 
-def _close(a: Any, b: Any, a_places: int | None = None, b_places: int | None = None) -> bool:
+def _close(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return False
-    difference, size = abs(a - b), max(abs(a), abs(b))
-    if bool(difference <= _CLOSE * size):
-        return True
-    places = b_places if a_places is None else a_places if b_places is None else None
-    return places is not None and places >= 6 and bool(difference * 2 * 10**places <= 1)
-
-
-def _places(expression: Any) -> int | None:
-    """Decimals written, when an expression is nothing but one decimal."""
-    import sympy
-
-    if not isinstance(expression, sympy.Float):
-        return None
-    return len(str(expression).partition(".")[2].rstrip("0"))
+    return bool(abs(a - b) <= _CLOSE * max(abs(a), abs(b)))
 
 
 def _exact(expression: Any) -> Any:
@@ -246,10 +236,9 @@ def _same_sets(gold: str, answer: str) -> bool:
     import math_verify
     import sympy
 
-    ours, theirs = _parse(gold), _parse(answer)
+    ours, theirs = _read_set(gold), _read_set(answer)
     if ours is None or theirs is None:
         return False
-    ours, theirs = _as_set(ours), _as_set(theirs)
     if isinstance(ours, sympy.FiniteSet) and isinstance(theirs, sympy.FiniteSet):
         return _paired(_values(ours), _values(theirs), _same_values)
     if isinstance(ours, sympy.Set) and isinstance(theirs, sympy.Set):
@@ -263,6 +252,16 @@ def _same_sets(gold: str, answer: str) -> bool:
     if isinstance(ours, sympy.Basic) and isinstance(theirs, sympy.Basic) and type(ours) is type(theirs):
         return bool(math_verify.verify([ours], [theirs], timeout_seconds=None))
     return False
+
+
+def _read_set(text: str) -> Any:
+    """A set, or the solutions of an inequality or of several with `or` between; all else as it is."""
+    import sympy
+
+    found = [_as_set(_parse(part)) for part in mathtext.alternatives(text)]
+    if len(found) > 1 and all(isinstance(part, sympy.Set) for part in found):
+        return sympy.Union(*found)
+    return found[0] if len(found) == 1 else _as_set(_parse(text))
 
 
 def _values(values: Any) -> list[Any]:
@@ -299,6 +298,8 @@ def _parse(text: str) -> Any:
     """What math-verify reads in an answer, or None."""
     import math_verify
 
+    if re.search(r"(?<![_^\d.])\d[\d.]* \d", text) or mathtext.changed_by_words(text):
+        return None  # it would add two numbers side by side, and take no notice of words
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     read = math_verify.parse(
         f"\\boxed{{{text}}}", extraction_config=[math_verify.LatexExtractionConfig()], parsing_timeout=None

@@ -10,17 +10,34 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+_DEGREE = r"(?:\^\s*\{?\s*(?:\\circ|°)\s*\}?|\\degrees?(?![a-zA-Z])|°)"
+_FONTS = (
+    r"math(?:rm|bf|sf|it|tt)|text(?:bf|rm|it|sf|tt|normal)?|mbox|operatorname|underline|emph|boldsymbol|bm"
+)
 _SPELLINGS = [
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?(?=[\s()\[\]{}|.\\]|$)", ""),
     (r"\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])", ""),
-    (r"\\(?:quad|qquad)(?![a-zA-Z])|(?<!\\)\\[,;:! ]|~", " "),
-    (r"\{,\}", ","),
-    (r"(?:\^\s*\{?\s*(?:\\circ|°)\s*\}?|\\degrees?(?![a-zA-Z])|°)", ""),
+    (r"\{:\}", ":"),
+    (r"\{\s*([^{}]+?)\s*\\choose(?![a-zA-Z])\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}"),
+    (r"^(\d+)_(?:10|\{10\})$", r"\1"),
+    (r"\{,\}|,\s*\\!\s*", ","),
+    (r"\\q?quad(?![a-zA-Z])", "  "),
+    (r"(?<!\\)\\[,;:! ]|~", " "),
+    (rf"(\\(?:sin|cos|tan|cot|sec|csc)\s*[({{]?\s*)(\d+(?:\.\d+)?)\s*{_DEGREE}", r"\1\\frac{\2\\pi}{180}"),
+    (_DEGREE, ""),
+    (r"\\lbrace(?![a-zA-Z])", r"\\{"),
+    (r"\\rbrace(?![a-zA-Z])", r"\\}"),
+    (r"\\\{\s*\\\}|\\varnothing(?![a-zA-Z])|∅", r"\\emptyset "),
     (r"\\leq?(?:slant)?(?![a-zA-Z])|≤", r" \\le "),
     (r"\\geq?(?:slant)?(?![a-zA-Z])|≥", r" \\ge "),
     (r"[−–]", "-"),
     (r"×", r"\\times "),
+    (r"[·⋅]", r"\\cdot "),
+    (r"±", r"\\pm "),
+    (r"²", "^2"),
+    (r"³", "^3"),
+    (r"\\log_(?:e(?![a-zA-Z])|\{e\})", r"\\ln "),
     (r"π|(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi "),
     (r"∞|(?<![\\a-zA-Z])(?:infinity|inf|oo)(?![a-zA-Z])|\\infin(?![a-zA-Z])", r"\\infty "),
     (r"∪|(?<![\\a-zA-Z])U(?=\s*[(\[])", r"\\cup "),
@@ -29,15 +46,40 @@ _SPELLINGS = [
     (r"\\frac\s*(\d)\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
     (r"\\frac\s*(\{[^{}]*\})\s*(\d)", r"\\frac\1{\2}"),
     (r"\\frac\s*(\d)\s*(\{)", r"\\frac{\1}\2"),
-    (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
-    (r"\\(?:math(?:rm|bf|sf|it)|text(?:bf|rm|it|normal)?|mbox|operatorname)\s*\{", r"\\text{"),
+    (r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d)", r"\\sqrt\1{\2}"),
+    (r"(?<![\w.^_}/])(\d+) (\d+)/(\d+)(?!\d)", r"\1\\frac{\2}{\3}"),
+    (r"\\(?:math(?:bf|it)|boldsymbol|bm)\s*\{([a-zA-Z])\}|\\(?:math|text)(?:rm)?\s*\{([ie])\}", r"\1\2"),
+    (rf"\\(?:{_FONTS})\s*\{{", r"\\text{"),
+    (r"\(?\\pmod\s*(?:\{(\w+)\}|(\w))\)?", r"\\text{ mod \1\2}"),
+    (r"\\frac\s*\{\s*\\text\{([^{}]*)\}\s*\}\s*\{\s*\\text\{([^{}]*)\}\s*\}", r"\\text{\1/\2}"),
+    (r"\\text\{([^{}]*)\}\s*(?:/|\\cdot)\s*\\text\{([^{}]*)\}(?:\^\{?-?\d\}?)?", r"\\text{\1/\2}"),
 ]
 _RULES = [(re.compile(pattern), replacement) for pattern, replacement in _SPELLINGS]
 _TEXT = r"\\text\{([^{}]*)\}"
-_DECIMAL = r"[-+]?\s*(?:\d{1,3}(?:,\s?\d{3})+(?!\d)|\d+)?(?:\.\d+)?"
+_DECIMAL = r"[-+]?\s*(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?"
+_GROUPED = re.compile(r"(?<![\w.,}] )(?<![\w.,}])\d{1,3}(?: \d{3})+(?![\d ]*\d)")
+_SCALE = re.compile(r"(?<=\d) ?(\\text\{ ?)?(hundred|thousand|million|billion|trillion)\b")
+_ZEROS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_NO_UNIT = re.compile(
+    r"\b(?:no[tr]?|none|never|wrong|incorrect|or|either|neither|more|less|fewer|greater|least|most|than|over|under|below"
+    r"|negative|minus|plus|half|dozen|factorial|squared$|cubed$)\b|n't\b"
+)
+_BUILDER = re.compile(
+    r"\\\{ ?[a-zA-Z](?: ?\\in ?(?:\\mathbb\{R\}|\\R))? ?(?::|\||\\mid(?![a-zA-Z])) ?(.+)\\\}"
+)
 _OR = re.compile(r"\\text\{\s*,?\s*(?:or|and)\s*\}|(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])|;")
-_LABEL = re.compile(r"^\s*(?:[a-zA-Z](?:_\{?\w+\}?)?|[a-zA-Z]\([a-zA-Z]\))\s*(?:=|\\in(?![a-zA-Z]))(?!=)\s*")
-_BASE = re.compile(r"^([0-9A-Za-z]+)_\{?(?:\\text\{)?\s*(\d+|two|eight|ten|sixteen)\s*\}?\}?$")
+_NAME = (
+    r"(?:[a-zA-Z](?:_\{?\w+\}?|\^\{-1\}|'+)?(?:\([^()=]*\))?|\[?[A-Z]{2,6}\]?|\\text\{[^{}]*\}"
+    r"|(?:m ?)?\\angle ?\{?[A-Z]{1,3}\}?"
+    r"|\\(?:alpha|beta|gamma|delta|theta|lambda|mu|rho|sigma|phi|varphi|omega)(?![a-zA-Z]))"
+)
+_LABEL = re.compile(
+    rf"^\s*(?:{_NAME}(?:\s*\+\s*{_NAME})*|\(\s*{_NAME}(?:\s*,\s*{_NAME})+\s*\))\s*"
+    r"(?:=|\\(?:in|equiv)(?![a-zA-Z]))(?!=)\s*"
+)
+_BASE = re.compile(r"^([0-9A-Za-z]+)_\{?(?:\\text\{)?\s*(\d+|[a-z]{3,7})\s*\}?\}?$")
+_NUMBERS = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_BASES = {word: str(base) for base, word in enumerate(_NUMBERS.split(), 2)}
 
 Kind = Literal["scalar", "list", "set", "tuple", "interval"]
 
@@ -60,24 +102,48 @@ def normal(text: str) -> str:
     text = text.strip()
     for opening, closing in (("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]")):
         text = text.removeprefix(opening).removesuffix(closing)
-    text = re.sub(r"\\\$|\$", "", text)
+    text = re.sub(r"\\\$|\$|\\+\s*$", "", text).strip()
     for rule, replacement in _RULES:
         text = rule.sub(replacement, text)
-    text = re.sub(r"\s+", " ", text).strip()
+    text = _GROUPED.sub(lambda found: found[0].replace(" ", ""), text)
+    text = _SCALE.sub(lambda found: rf" \times 10^{{{_ZEROS[found[2]]}}}{found[1] or ''}", text)
+    text = re.sub(r"\\text\{\s*\}|\s+", " ", text).strip()
     text = re.sub(r"(?<=[\w})\]])\s*[.,:;]+$", "", text).removeprefix("+").strip()
     text = re.sub(r"^\\text\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}$", r"\1", text).strip()
     if squeezed(text) in ("\\mathbb{R}", "\\R"):
         return "(-\\infty,\\infty)"
+    if condition := _BUILDER.fullmatch(text):
+        return condition[1].strip()
     return _outer_braces(text)
 
 
 def squeezed(text: str) -> str:
-    """Without blanks: two answers with the same are the same answer."""
-    return re.sub(r"\s+", "", text)
+    """Without blanks but between digits: two answers with the same are the same answer."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 
 def shape(text: str) -> Shape:
-    """The outermost structure of a normalised answer."""
+    """The outermost structure of a normalised answer; a value with `\\pm` is two."""
+    found = _shape(text)
+    if found.kind == "interval":
+        return found
+    if found.kind == "tuple":
+        points = _signed(text)
+        return Shape("list", tuple(points)) if len(points) > 1 else found
+    parts = tuple(value for part in found.parts for value in _signed(part))
+    kind: Kind = "list" if found.kind == "scalar" and len(parts) > 1 else found.kind
+    return Shape(kind, parts, found.brackets)
+
+
+def _signed(text: str) -> list[str]:
+    if not re.search(r"\\[pm][pm](?![a-zA-Z])", text):
+        return [text]
+    plus = text.replace(r"\pm", "+").replace(r"\mp", "-")
+    minus = text.replace(r"\pm", "-").replace(r"\mp", "+")
+    return [re.sub(r"^(.*=)?\s*\+", r"\1", plus).strip(), minus]
+
+
+def _shape(text: str) -> Shape:
     text = _LABEL.sub("", text) if re.match(r"^[^=]*(?:=|\\in)\s*(?:\\\{|[(\[])", text) else text
     if re.fullmatch(_DECIMAL, text):
         return Shape("scalar", (text,))
@@ -104,6 +170,11 @@ def shape(text: str) -> Shape:
     if parts and len(parts) > 1:
         return Shape("list", parts)
     return Shape("scalar", (text,))
+
+
+def alternatives(text: str) -> list[str]:
+    """What stands between `or`, each a condition or a set."""
+    return re.split(r"\\text\{\s*,?\s*or\s*\}|(?<![\\a-zA-Z])or(?![a-zA-Z])|\\lor(?![a-zA-Z])", text)
 
 
 def as_list(text: str) -> Shape:
@@ -153,6 +224,11 @@ def rational(text: str) -> tuple[Fraction, int | None] | None:
         return (-value if found[1] else value), None
     if re.fullmatch(r"[-+]?\d+(?:\.\d+)?[eE][-+]?\d{1,3}", text):
         return Fraction(text), None
+    if found := re.fullmatch(r"([-+]?[\d,]*\.?\d+) ?\\(?:times|cdot) ?10 ?\^ ?\{?(-?\d{1,3})\}?", text):
+        return Fraction(f"{found[1].replace(',', '')}e{found[2]}"), None
+    if found := re.fullmatch(r"([-+]?) ?(\d+) ?\\frac\{(\d+)\}\{(\d+)\}", text):
+        mixed = int(found[2]) + Fraction(int(found[3]), int(found[4]) or 1)
+        return ((-mixed if found[1] == "-" else mixed), None) if int(found[4]) else None
     found = re.fullmatch(r"([-+]?)\s*\\frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*([-+]?\d+)\s*\}", text)
     found = found or re.fullmatch(r"([-+]?)\s*\(?\s*(\d+)\s*/\s*([-+]?\d+)\s*\)?", text)
     if found and int(found[3]):
@@ -188,17 +264,32 @@ def words(text: str) -> str | None:
     return None
 
 
+def option(text: str) -> str | None:
+    """The letter of `B`, `\\text{(B)}` and, before the option's own text, `\\text{(B) } 12`."""
+    found = re.match(r"\(?([A-J])\)?$|\\text\{\s*\(?([A-J])\)?\s*\}$|\\text\{\s*\(([A-J])\)", text)
+    return next(filter(None, found.groups())) if found else None
+
+
 def base_numeral(text: str) -> str | None:
     """`52_8` and `52_{8}` alike; None when the answer is no numeral with a base."""
-    found = _BASE.fullmatch(squeezed(text))
+    bare = re.sub(r"\\text\{([0-9A-Fa-f]+)\}", r"\1", squeezed(text))
+    found = _BASE.fullmatch(re.sub(r"^\(([0-9A-Fa-f]+)\)_", r"\1_", bare))
     if not found or not re.match(r"[0-9A-F]", found[1]):
         return None
-    base = {"two": "2", "eight": "8", "ten": "10", "sixteen": "16"}.get(found[2], found[2])
-    return f"{found[1].upper()}_{base}"
+    base = _BASES.get(found[2], found[2])
+    return f"{found[1].upper()}_{base}" if base.isdigit() else None
+
+
+def changed_by_words(text: str) -> bool:
+    r"""Whether words make another value of an answer, as in `5 \text{ or more}`."""
+    return any(_NO_UNIT.search(words.casefold().strip()) for words in re.findall(_TEXT, text))
 
 
 def without_unit(text: str) -> tuple[str, str]:
-    r"""A value and the unit or words beside it: `5 \text{ cm}` -> (`5`, `cm`)."""
+    r"""A value and the unit or words beside it: `5 \text{ cm}` -> (`5`, `cm`).
+
+    Words that change the value, as in `5 \text{ or more}`, are left where they are.
+    """
     value, unit = text, ""
     after = re.fullmatch(rf"(.*[^\s_])\s*{_TEXT}\s*(?:\^\s*\{{?[23]\}}?)?", text) or re.fullmatch(
         r"(-?[\d.,]+|-?\\frac\{\d+\}\{\d+\})\s*([a-zA-Z]{2}[a-zA-Z .]*)(?:\^\{?[23]\}?)?", text
@@ -206,7 +297,9 @@ def without_unit(text: str) -> tuple[str, str]:
     if after:
         value, unit = after[1], after[2]
     elif before := re.fullmatch(rf"{_TEXT}\s*([-\d\\(].*)", text):
-        value = before[2]
+        value, unit = before[2], before[1] if _NO_UNIT.search(before[1].casefold()) else ""
+    if _NO_UNIT.search(unit.casefold().strip()):
+        return text, ""
     unit = re.sub(r"\b(?:square|cubic|sq|cu)\b|[^a-z]", "", unit.casefold())
     return value.strip(), unit
 
