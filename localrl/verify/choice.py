@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
-VERSION = "1"
+VERSION = "2"
 RUNS: Runs = "inline"
 
 

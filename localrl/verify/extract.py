@@ -20,22 +20,24 @@ _NUMBER = re.compile(
 _ANSWER_LINE = re.compile(r"answer\s*(?:\*\*)?\s*:\s*(?:\*\*)?\s*([^\n]+)", re.IGNORECASE)
 _SAID = re.compile(
     r"\banswer\b\s{0,4}(?:\*\*)?\s{0,4}(?:is|:|=)\s{0,4}"
-    r"([^\n]+?)(?=\.\s|\.?$|,\s+(?:which|since|because|as|so)\b)",
+    r"((?:(?!\banswer\b)[^\n])+?)(?=\.\s|\.?$|,\s+(?:which|since|because|as|so|not)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADED = re.compile(
     r"^[#* \t]{0,8}(?:final )?answer[*: \t]{0,4}\n{1,3}([^\n]+)$", re.IGNORECASE | re.MULTILINE
 )
+_LAST_LINE = re.compile(r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)[ \t]{0,8}$", re.MULTILINE)  # as GSM8K's
 # Repeats are bounded, so that no text takes more than linear time.
 _LETTER = (
-    r"[\s*:$(\"'\[<–-]{0,12}(?:\\(?:text|mathrm|mathbf|textbf)\s?\{)?\(?"
-    r"(?:([A-HJ]|I(?!\s+\w))(?![A-Za-z'’])|(?<=\()([a-j])(?=\))|([a-j])(?=[\s*$.)}]{0,8}$))"
+    r"[\s*:：$(\"'`\\\[<–-]{0,12}(?:\\(?:text|mathrm|mathbf|textbf)\s?\{)?\(?"
+    r"(?:([A-HJ]|I(?!\s+\w))(?![A-Za-z]|['’][A-Za-z])|(?<=\()([a-j])(?=\))|([a-j])(?=[\s*$.)}]{0,8}$))"
 )
 _CHOOSING = re.compile(
-    r"(?i:\banswer\b(?:[\s*:=<–-]|is|definitely|clearly|most likely|must be|should be|would be|option|choice"
-    rf"|letter|the|therefore){{0,12}})"
+    r"(?i:\banswer\b(?:\sto\s(?:the|this)\squestion)?(?:[\s*:：=<–-]|is|definitely|clearly|most likely"
+    r"|must be|should be|would be|option|choice|letter|the|therefore){0,12})"
     rf"{_LETTER}"
-    rf"|(?i:\b(?:option|choice|choose|chose|select|pick|go with)\b[\s*:]{{0,8}}(?:(?:option|choice|is)\s)?)"
+    rf"|(?i:\b(?:option|choice|choose|chose|select|pick|go with)\b[\s*:]{{0,8}}(?:(?:option|choice|is)\b)?"
+    r"|\b(?:letter|solution|(?:correct|right|best|true)\s\w{1,20})\sis\b)"
     rf"{_LETTER}"
     rf"|(?:^|(?<=[\s(*]))([A-J])[\s*)}}]{{0,8}}(?i:is|seems)\s(?i:the\s)?(?i:correct|right|best|answer)"
     rf"|\b(?i:therefore|thus|hence|so|it is|it's)[\s,:]{{1,4}}\(?([A-J])\)?\.?[ \t]{{0,4}}$",
@@ -44,8 +46,9 @@ _CHOOSING = re.compile(
 _LONE_LETTER = re.compile(r"^[ \t(*$]{0,8}([A-J])[ \t).:*$]{0,8}$", re.MULTILINE)
 _LEADING_LETTER = re.compile(r"^[ \t(*]{0,8}([A-J])[).:](?=\s)", re.MULTILINE)
 _HEDGED = re.compile(
-    r"[\s*)}\]$]{0,8}(?:,\s*or|,|/|or\b|and\b|&)[\s*($]{0,8}(?:option\s)?"
-    r"[A-J](?![A-Za-z'’]|\s+(?:is|was|are|would|can))"
+    r"[\s*)}\]$?]{0,8}(?:[,;(]?\s?or\b(?:\s(?:maybe|perhaps|possibly))?|[,;/|+&–-]|and\b|to\b|\s)[\s*($]{0,8}"
+    r"(?:option\s)?(?:[A-HJ]|I(?!\s+\w))(?![A-Za-z'’]|\s+(?:(?:and\s[A-J]\s)?(?:is|was|are|were|would|can|fails?)\b))"
+    r"|[^.\n]{0,20}\b[A-J]\b[^.\n]{0,20}\b(?:also|as well)\b"
 )
 _DAPO_TAIL = 300  # characters; github.com/BytedTsinghua-SIA/DAPO scores only the end of a response
 
@@ -101,13 +104,14 @@ def answer_line(answer: str) -> str | None:
 def final(answer: str) -> str | None:
     """For text made without a protocol: the last box or, in a text without any, what is called the answer.
 
-    That is the answer tag, then `answer: X` or `answer is X`, then a text of one line without a sentence.
+    That is the answer tag, then `answer: X` or `answer is X`, then GSM8K's `#### X`, then a text of one line
+    without a sentence.
     """
     if "\\boxed" in answer or "\\fbox" in answer:
         return boxed(answer)
     if (tagged := answer_tag(answer)) is not None:
         return tagged
-    if said := _SAID.findall(answer) or _HEADED.findall(answer):
+    if said := _SAID.findall(answer) or _HEADED.findall(answer) or _LAST_LINE.findall(answer):
         return re.sub(r"^[\s*:$]+|[\s*]+$", "", said[-1]).rstrip(".").strip("$ ") or None
     bare = answer.strip()
     words = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}", bare)
@@ -124,7 +128,7 @@ def letter(answer: str) -> str | None:
     if (box := boxed(answer)) is not None:
         return _boxed_letter(box)
     answer = answer_tag(answer) or answer
-    if re.fullmatch(r"[\s(*]*[A-Ja-j][\s).:*]*", answer):
+    if re.fullmatch(r"[\s(\[*]*[A-Ja-j][\s).:\]*]*", answer):
         return re.sub(r"[\W_]", "", answer).upper()
     for found in reversed(list(_CHOOSING.finditer(answer))):
         chosen = next(group for group in found.groups() if group)

@@ -49,6 +49,18 @@ SAID = [
     ("<answer>C</answer>", "C"),
     ("A) x\nB) y\n\nThe answer is B) y", "B"),
     ("Reasoning...\nC) because it is", "C"),
+    (r"The answer is \(\text{C}\).", "C"),
+    ("[C]", "C"),
+    ("The correct option is: **C. 0.5**", "C"),
+    ("ANSWER: `C`", "C"),
+    ("ANSWER: 'C'", "C"),
+    ("Thus the correct letter is B", "B"),
+    ("The solution is B.", "B"),
+    ("The answer to the question is B.", "B"),
+    ("The correct statement is B.", "B"),
+    ("Answer: C, I think", "C"),
+    ("ANSWER: C. A and B violate conservation.", "C"),
+    ("The answer is C, A and B are wrong", "C"),
 ]
 NOT_SAID = [
     "A few words that choose nothing",
@@ -71,6 +83,16 @@ HEDGES = [
     "Answer: (A) and (C)",
     "Answer: C/D",
     "Answer: A, B, C, D",
+    "ANSWER: A B C D",
+    "ANSWER: C?? or D??",
+    "ANSWER: A; C",
+    "Answer: C, or maybe A",
+    "Answer: C|A",
+    "ANSWER: A + C",
+    "ANSWER: C-D",
+    "ANSWER: C to D",
+    "ANSWER: C (or A)",
+    "ANSWER: C, but A is also possible",
 ]
 
 
