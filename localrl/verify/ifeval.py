@@ -16,7 +16,7 @@ from localrl.verify.ifeval_checks import CHECKS
 if TYPE_CHECKING:
     from localrl.verify.base import Runs, VerifierSpec
 
-VERSION = "1"
+VERSION = "2"
 RUNS: Runs = "process"
 
 

@@ -55,7 +55,6 @@ _ABBREVIATIONS = frozenset(
         "mr",
         "mrs",
         "ms",
-        "no",
         "nov",
         "oct",
         "p.m",
@@ -84,10 +83,15 @@ def sentences(text: str) -> int:
     for end in _END.finditer(text):
         piece = text[start : end.start()]
         following = text[end.end() :].lstrip()
-        if end[0].startswith(".") and len(end[0].rstrip("\"'”’)]")) == 1:
+        mark = end[0].rstrip("\"'”’)]")
+        if len(mark) > 1 and set(mark) == {"."} and following[:1].islower():
+            continue
+        if mark == ".":
             last = piece.split()[-1].lstrip("(\"'“‘[") if piece.split() else ""
             initial = len(last) == 1 and last.isupper() and last != "I"
             if following and (last.casefold() in _ABBREVIATIONS or initial or following[0].islower()):
+                continue
+            if last.casefold() == "no" and following[:1].isdigit():
                 continue
             if following and last.isdigit() and re.search(r"(?:^|\n)\W*\d+$", piece):
                 continue  # the number of a list's item
@@ -101,9 +105,11 @@ def words(text: str) -> list[str]:
     """Words and punctuation apart, contractions in two, as the Penn Treebank splits them."""
     found = []
     for token in text.split():
-        core = token.strip(".,;:!?\"'()[]{}<>*_`“”‘’…#|~")
+        core = token.strip(".,;:!?\"'()[]{}<>*_`“”‘’…#|~@$%&")
         core = core + "." if f"{core}." in token and re.fullmatch(r"(?:\w\.)+\w", core) else core
-        for part in re.split(r"[,;:!?\"()\[\]{}<>*`“”…]|--|\.{2,}", core) if not core.isalnum() else [core]:
+        for part in (
+            re.split(r"[,;:!?\"()\[\]{}<>*`“”…@#$%&]|--|\.{2,}", core) if not core.isalnum() else [core]
+        ):
             split = _CONTRACTION.search(part)
             found += [part[: split.start()], split[0]] if split and split.start() else [part]
     return [word for word in found if word]

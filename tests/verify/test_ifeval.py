@@ -184,6 +184,9 @@ def test_null_arguments_of_a_table_are_as_if_absent() -> None:
         ("So did I. You too.", 2),
         ("1. First item. 2. Second item.", 2),
         ("The U.S. is large. Yes.", 2),
+        ("My answer is no. Sorry.", 2),
+        ("It is No. 5 of ten. Yes.", 2),
+        ("Well... maybe it is. Yes.", 2),
     ],
 )
 def test_sentences_are_counted_as_a_reader_would(text: str, count: int) -> None:
@@ -192,3 +195,4 @@ def test_sentences_are_counted_as_a_reader_would(text: str, count: int) -> None:
 
 def test_words_are_split_as_in_the_penn_treebank() -> None:
     assert words("I DON'T know, U.S. (NASA)") == ["I", "DO", "N'T", "know", "U.S.", "NASA"]
+    assert words("R&D at AT&T") == ["R", "D", "at", "AT", "T"]
