@@ -20,9 +20,18 @@ def note(text: str) -> None:
 
 
 def document(value: Any) -> None:
-    """The one JSON document that `--json` prints; nothing is lost where the locale is not UTF-8."""
-    ascii_only = sys.stdout.encoding.lower().replace("-", "") != "utf8"
-    click.echo(json.dumps(value, indent=2, ensure_ascii=ascii_only))
+    """The one JSON document that `--json` prints."""
+    click.echo(as_json(value, indent=2))
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """JSON with characters as they are; escaped where stdout cannot take one, such as half a pair."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[int] = ()) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrl.cli.output import as_json
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _AHEAD = 256  # responses under way at once: enough to keep workers busy, little
 @click.option(
     "--jsonl", metavar="FILE|-", help='One {"id", "response", "target"} a line; - is standard input.'
 )
-@click.option("--json", "as_json", is_flag=True, help="Print verdicts as JSON, one a line.")
+@click.option("--json", "in_json", is_flag=True, help="Print verdicts as JSON, one a line.")
 @click.option(
     "--extractor", metavar="NAME", help="How the answer is found, such as boxed or boxed|last_number."
 )
@@ -46,7 +47,7 @@ def command(
     response: str | None,
     target: str | None,
     jsonl: str | None,
-    as_json: bool,
+    in_json: bool,
     extractor: str | None,
     params: tuple[str, ...],
     tags: tuple[str, str],
@@ -77,8 +78,8 @@ def command(
     with VerifierPool() as pool:
         for name, verdict in _verdicts(pool, spec, rows, thinking, starts_inside):
             outcomes[verdict.outcome] += 1
-            click.echo(_line(name, verdict, as_json=as_json, with_id=jsonl is not None))
-    if jsonl is not None and not as_json:
+            click.echo(_line(name, verdict, in_json=in_json, with_id=jsonl is not None))
+    if jsonl is not None and not in_json:
         click.echo(", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()), err=True)
 
 
@@ -127,8 +128,8 @@ def _row(line: str, number: int, file: str) -> dict[str, Any]:
     return {"id": number, **row}
 
 
-def _line(name: Any, verdict: Verdict, *, as_json: bool, with_id: bool) -> str:
-    if as_json:
+def _line(name: Any, verdict: Verdict, *, in_json: bool, with_id: bool) -> str:
+    if in_json:
         fields = {
             "id": name,
             "verdict": verdict.outcome.value,
@@ -136,12 +137,13 @@ def _line(name: Any, verdict: Verdict, *, as_json: bool, with_id: bool) -> str:
             "extracted": verdict.extracted,
             "detail": verdict.detail,
         }
-        return json.dumps(fields, ensure_ascii=False)
+        return as_json(fields)
     shown = " ".join((verdict.extracted or "").split())[:80]
     why = next(
         (str(value) for key, value in verdict.detail.items() if key in ("error", "fault", "refused")), ""
     )
-    return "\t".join([*([str(name)] if with_id else []), verdict.outcome.value, shown, why]).rstrip()
+    line = "\t".join([*([str(name)] if with_id else []), verdict.outcome.value, shown, why]).rstrip()
+    return line.encode(errors="replace").decode()
 
 
 def _params(given: tuple[str, ...]) -> dict[str, Any]:

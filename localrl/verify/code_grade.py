@@ -224,4 +224,5 @@ def _bytes(text: str) -> bytes:
 
 
 def _shorten(text: str) -> str:
+    text = _bytes(text).decode()
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

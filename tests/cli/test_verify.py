@@ -135,3 +135,11 @@ def test_a_broken_line_is_named_after_the_ones_before_it_are_judged(tmp_path: Pa
     path.write_text('{"response": "1", "target": "1"}\n' + line + "\n")
     with pytest.raises(UsageError, match=r"rows\.jsonl:2: "):
         CliRunner().invoke(command, ["exact", "--jsonl", str(path)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_half_a_surrogate_pair_goes_through(options: list[str]) -> None:
+    row = '{"id": "a\\udc00", "response": "\\\\boxed{\\ud800}", "target": "5"}'
+    said = run("math", "--jsonl", "-", *options, stdin=row)
+    assert "wrong" in said
+    assert not options or json.loads(said)["extracted"] == "\ud800"

@@ -21,6 +21,7 @@ ROWS = {
         STDIN,
     ),
     "forking": ("import os\nwhile True: os.fork()", STDIN),
+    "no_text": ("import os\nos.write(1, b'\\xff\\xfe')", STDIN),
     "dying": ("import os\nos.abort()", STDIN),
     "long_integers": ("def f(x):\n    return x", CALL),
 }
