@@ -71,12 +71,11 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if header := re.match(r"\[\[(.+?)\]\]", line):
-            name = _keys(header[1])
+            name = _within(seen, _keys(header[1]), last=False)
             seen[name] = seen.get(name, -1) + 1
-            table = (*name, str(seen[name]))
-            path = table
+            table = path = (*name, str(seen[name]))
         elif header := re.match(r"\[(.+?)\]", line):
-            table = path = _keys(header[1])
+            table = path = _within(seen, _keys(header[1]))
         elif entry := re.match(r"""((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""", line):
             path = table + _keys(entry[1])
         else:
@@ -84,6 +83,16 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
         if path == wanted[: len(path)] and (best is None or len(path) > best[0]):
             best = (len(path), number)
     return best[1] if best else None
+
+
+def _within(seen: dict[tuple[str, ...], int], keys: tuple[str, ...], last: bool = True) -> tuple[str, ...]:
+    """A header's keys with the numbers of the arrays' elements that it continues."""
+    path: tuple[str, ...] = ()
+    for number, key in enumerate(keys, start=1):
+        path = (*path, key)
+        if path in seen and (last or number < len(keys)):
+            path = (*path, str(seen[path]))
+    return path
 
 
 def _keys(dotted: str) -> tuple[str, ...]:

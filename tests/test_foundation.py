@@ -47,6 +47,12 @@ def test_an_error_is_one_line_whatever_it_holds() -> None:
         ('[verifier]\nname = "gym"', '[verifier]\nnaem = "gym"', 14, "did you mean 'name'?"),
         ("version = 1", "version = ", 3, "Invalid value"),
         ('generator = "gcd"\n', "", 9, "missing key 'data.gym.1.generator'"),
+        (
+            "[verifier]",
+            '[[rewards]]\nname = "a"\n[[rewards]]\nname = "b"\n[[rewards.terms]]\nweigth = 2.0\n[verifier]',
+            18,
+            "did you mean 'weight'?",
+        ),
     ],
 )
 def test_a_toml_mistake_names_file_line_and_nearest_key(

@@ -144,3 +144,8 @@ def _once_each(
             raise UsageError(f"eval {spec.name!r}: two problems have the id {problem.id!r}")
         seen.add(problem.id)
         yield problem, gold
+    if not seen:
+        raise UsageError(
+            f"eval {spec.name!r} has no problems",
+            hint="its window of days holds none" if spec.data.window else "its data has no rows",
+        )

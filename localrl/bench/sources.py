@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from localrl.tomlfile import Strict
 
+_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
+
 Layout = Literal["columns", "gsm8k", "gpqa", "ifeval", "humaneval", "livecodebench"]
 """How a row becomes a problem: by named columns, or as one published dataset lays its rows out."""
 
@@ -52,9 +54,9 @@ class Window(Strict):
 
     release: int | None = Field(default=None, ge=1)
     """Only the first so many of the hub's files; None takes all."""
-    since: str = ""
+    since: str = Field(default="", pattern=_DAY)
     """First day, YYYY-MM-DD, by `column`; empty is no bound."""
-    until: str = ""
+    until: str = Field(default="", pattern=_DAY)
     """Last day, YYYY-MM-DD."""
     column: str = "contest_date"
 

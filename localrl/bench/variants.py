@@ -106,4 +106,7 @@ def _value(text: str) -> Any:
 
 def _refused(name: str, error: ValidationError) -> UsageError:
     first = error.errors()[0]
-    return UsageError(f"eval {name!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "string_pattern_mismatch":
+        return UsageError(f"eval {name!r}: {key} is no day", hint="write it as YYYY-MM-DD")
+    return UsageError(f"eval {name!r}: {key}: {first['msg']}")

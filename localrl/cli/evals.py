@@ -149,9 +149,9 @@ def _check_definition(spec: EvalSpec, path: Path) -> None:
     if "{question}" not in spec.prompt.template:
         raise fault("the prompt's template has no {question}", "prompt", "template")
     named = [(spec.verifier, ("verifier",))] + [
-        (term.verifier, ("rewards", index, "terms"))
+        (term.verifier, ("rewards", index, "terms", number, "verifier"))
         for index, reward in enumerate(spec.rewards)
-        for term in reward.terms
+        for number, term in enumerate(reward.terms)
         if term.verifier
     ]
     for verifier, keys in named:
@@ -167,7 +167,9 @@ def _check_definition(spec: EvalSpec, path: Path) -> None:
 
             gymload.dataset(part.generator, part.params, seed=part.seed)
         except LocalrlError as error:
-            raise fault(str(error.args[0]), "data", "gym", index, "generator", hint=error.hint) from error
+            message = str(error.args[0])
+            key = "params" if "parameter" in message else "generator"
+            raise fault(message, "data", "gym", index, key, hint=error.hint) from error
 
 
 def _source(spec: EvalSpec) -> str:

@@ -79,6 +79,7 @@ def test_rows_of_each_kind_of_file_become_the_same_problems(tmp_path: Path, endi
         ("rows.jsonl", b'{"key": 1, "question": "x", "target": 1}\n' * 2, "two problems have the id '1'"),
         ("rows.csv", b"key,question,target\na,b\n", r"rows.csv:2: not 3 columns"),
         ("rows.parquet", b"text", "not a parquet file"),
+        ("rows.jsonl", b"\n", "has no problems; its data has no rows"),
         ("rows.xml", b"<x/>", "use .jsonl, .csv, .parquet"),
     ],
 )

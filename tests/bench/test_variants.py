@@ -51,6 +51,8 @@ def test_a_release_and_a_window_replace_the_default_ones() -> None:
         ("aime24,release=3", "takes no option 'release'"),
         ("livecodebench,relaese=2", "did you mean 'release'"),
         ("livecodebench,release=vv", "release"),
+        ("livecodebench,since=2024-8-1", "since is no day; write it as YYYY-MM-DD"),
+        ("livecodebench,until=soon", "until is no day"),
         ("gsm8", "did you mean 'gsm8k'"),
     ],
 )

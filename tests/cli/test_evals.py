@@ -92,6 +92,21 @@ def test_a_mistyped_generator_is_named_with_its_line(mine: Path) -> None:
     assert caught.value.line == 7
 
 
+def test_a_mistake_inside_a_lists_part_is_named_with_the_parts_own_line(mine: Path) -> None:
+    terms = '\n[[rewards]]\nname = "r"\n' + "".join(
+        f'[[rewards.terms]]\nverifier = {{ name = "{name}" }}\n' for name in ("format", "formt")
+    )
+    mine.write_text(MINE + terms)
+    with pytest.raises(ConfigError, match="did you mean 'format'") as caught:
+        run("check", str(mine))
+    assert caught.value.line == 20
+    source = '[[data.gym]]\ngenerator = "gcd"\nsize = 2\n\n[data.gym.params]\nmax_valu = 5\n'
+    mine.write_text(MINE.replace('[data]\nfile = { path = "mine.jsonl" }\n', source))
+    with pytest.raises(ConfigError, match="did you mean 'max_value'") as caught:
+        run("check", str(mine))
+    assert caught.value.line == 9
+
+
 def test_a_verifier_that_cannot_judge_its_own_gold_answers_fails_the_check(mine: Path) -> None:
     mine.write_text(MINE.replace('"math"', '"choice"').replace('"boxed"', '"letter"'))
     checked = run("check", "mine")
