@@ -95,7 +95,7 @@ def deviations(
     if samples != expected_samples:
         found.append(f"{samples} {'sample' if samples == 1 else 'samples'} a problem, not {expected_samples}")
     if problems is not None:
-        found.append(f"only {problems} problems")
+        found.append(f"only {problems} problem{'s' if problems != 1 else ''}")
     for key in (*_SAMPLER, "max_tokens"):
         wanted = getattr(protocol, key) if protocol else None
         if wanted is None and key == "max_tokens":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.bench import protocol, spec
+from localrl.catalog import card as catalog
 from localrl.catalog.card import Card
 from localrl.sampling import Sampling
 
@@ -75,6 +76,17 @@ def test_every_departure_is_named(aime: EvalSpec) -> None:
         "another system prompt",
         "graded by math, not by QwQ's own parser",
     ]
+
+
+def test_no_model_is_given_another_prompt_than_behind_its_published_score() -> None:
+    for name in spec.available():
+        given = spec.load(name)[0]
+        for score in given.published:
+            model = catalog.load(score.model)
+            ours = protocol.for_model(given, model)
+            found = protocol.deviations(ours, model, sampling=QWQ, samples=1, problems=1)
+            assert "only 1 problem" in found
+            assert not [text for text in found if "prompt" in text], (name, score.model)
 
 
 def test_without_a_published_score_the_evals_own_definition_is_the_protocol(aime: EvalSpec) -> None:
