@@ -26,7 +26,7 @@ def hard_and_easy(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 SETS: list[tuple[str, int, tuple[int, ...], Draw]] = [
-    ("AIME, mean 0.8", 30, (1, 4, 16, 64), beta(0.8, 0.6)),
+    ("AIME, mean 0.8", 30, (1, 2, 4, 16, 64), beta(0.8, 0.6)),
     ("AIME, mean 0.5", 30, (1, 4, 16, 64), beta(0.5, 0.6)),
     ("AIME, mean 0.1", 30, (1, 4, 16, 64), beta(0.1, 0.6)),
     ("AIME, few hard ones", 30, (1, 4, 16, 64), hard_and_easy),
@@ -37,6 +37,8 @@ SETS: list[tuple[str, int, tuple[int, ...], Draw]] = [
 PAIRS: list[tuple[str, int, tuple[int, ...], float, float, float, float]] = [
     ("AIME, two quantisations", 30, (1, 4, 16), 1.5, 3, 0.1, 0.5),
     ("AIME, two models", 30, (1, 4, 16), 0, 3, 2, 2),
+    ("AIME, nearly always right", 30, (2, 4), 6, 2, 0.1, 0.1),
+    ("AIME, far apart", 30, (1, 4), 1, 1, 6, 1),
     ("GPQA-Diamond", 198, (1, 4), 0.5, 2, 0.2, 0.5),
     ("GSM8K", 1319, (1, 2), 4, 2, 0.3, 0.3),
 ]

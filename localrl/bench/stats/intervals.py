@@ -117,7 +117,9 @@ def proportion_interval(share: float, squares: NDArray[np.float64], level: float
     variance = (float(squares.sum()) + weight * (share**2 + (1 - share) ** 2)) / total
     effective = max(size, centre * (1 - centre) / variance * size) if variance > 0 else size
     low, high = _wilson(share, effective, student_quantile(level, size - 1))
-    return Interval(share, low, high, level, "wilson-effective")
+    # A value in [0, 1] is worth at least one yes/no trial, whose spread needs no estimate.
+    least, most = _wilson(share, size, normal_quantile(level))
+    return Interval(share, max(low, least), min(high, most), level, "wilson-effective")
 
 
 def repeatability(n: ArrayLike, c: ArrayLike, level: float = 0.95) -> Interval:
@@ -146,9 +148,10 @@ def repeatability(n: ArrayLike, c: ArrayLike, level: float = 0.95) -> Interval:
         return Interval(mean, low, high, level, "wilson-bound")
     within = np.full(problems, spread.mean())
     within[known] = spread
-    # Half a problem of the largest possible spread: few uncertain problems carry all the variance, and some
-    # of them look certain by luck.
-    extra = 0.5 * mean * (1 - mean) * float((1 / n).mean())
+    # A problem or less of the largest possible spread: few uncertain problems carry all the variance, and
+    # some of them look certain by luck, the more so the fewer samples they have.
+    share = float((1 / n).mean())
+    extra = (0.5 + share) * mean * (1 - mean) * share
     variance = (float((within / n).sum()) + extra) / problems**2
     low, high = _wilson(mean, max(bound, mean * (1 - mean) / variance), quantile)
     return Interval(mean, low, high, level, "wilson-within")

@@ -7,12 +7,13 @@ one sample a problem to k. At 30 problems it covers what a percentile bootstrap 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrl.bench.stats.intervals import Interval, check_level, normal_quantile, student_quantile
+from localrl.bench.stats.intervals import Interval, check_level, repeatability, student_quantile
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def compare(
     Raises:
         UsageError: shapes differ, a problem has no sample in one run, or there are fewer than 2 problems.
     """
+    from scipy.special import stdtr
+
     (na, ca), (nb, cb) = _pair(n_a, c_a), _pair(n_b, c_b)
     if na.shape != nb.shape or na.size < 2:
         raise UsageError("a comparison needs at least two problems that both runs answered")
@@ -62,13 +65,14 @@ def compare(
     d = x - y
     mean, error = _mean_and_error(d, 2 / (1 / na.mean() + 1 / nb.mean()))
     half = student_quantile(level, d.size - 1) * error
+    difference = _clipped(mean, half, level, "paired-student")
     single = bool(na.max() == nb.max() == 1)
     won, lost = int((d > 0).sum()), int((d < 0).sum())
     return Comparison(
         problems=d.size,
-        difference=_clipped(mean, half, level, "paired-student"),
-        same_problems=_same_problems(na, ca, nb, cb, half, level),
-        p_better=_p_better(mean, error, d.size - 1),
+        difference=difference,
+        same_problems=_same_problems(na, ca, nb, cb, difference),
+        p_better=float(stdtr(d.size - 1, mean / error)),
         mcnemar=mcnemar(won, lost) if single else None,
         won=won,
         lost=lost,
@@ -98,10 +102,12 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def _mean_and_error(d: NDArray[np.float64], k: float) -> tuple[float, float]:
-    """The mean difference and its standard error, with a difference of one sample in k as pseudo-evidence."""
-    mean, total = float(d.mean()), d.size + 2 * _PSEUDO
+    """The mean difference and its standard error, with a difference of one sample in k as pseudo-evidence,
+    which keeps the error above 0 where every problem differs alike."""
+    total = d.size + 2 * _PSEUDO
     square = (float(np.square(d).sum()) + 2 * _PSEUDO / k**2) / total
-    return mean, float(np.sqrt(max(square - mean**2, 0.0) / (d.size - 1)))
+    variance = square - (float(d.sum()) / total) ** 2
+    return float(d.mean()), float(np.sqrt(variance / (d.size - 1)))
 
 
 def _same_problems(
@@ -109,29 +115,20 @@ def _same_problems(
     ca: NDArray[np.int64],
     nb: NDArray[np.int64],
     cb: NDArray[np.int64],
-    bound: float,
-    level: float,
+    new_problems: Interval,
 ) -> Interval:
-    """The difference's interval from the spread of samples alone; with one sample a problem that spread is
-    unknown, and the interval for new problems, which is wider, stands in."""
-    mean = float((ca / na - cb / nb).mean())
+    """The difference's interval from the spread of samples alone: Newcombe's hybrid of both runs' own
+    intervals (1998, Stat. Med. 17:873, method 10). With one sample a problem that spread is unknown, and the
+    interval for new problems, which is never the narrower one, stands in."""
     if na.min() == 1 or nb.min() == 1:
-        return _clipped(mean, bound, level, "paired-student-bound")
-    variance = 0.0
-    for n, c in ((na, ca), (nb, cb)):
-        share = float((c / n).mean())
-        variance += float((c * (n - c) / (n * n * (n - 1.0))).sum())
-        variance += 0.5 * share * (1 - share) * float((1 / n).mean())  # as in `repeatability`
-    half = normal_quantile(level) * variance**0.5 / na.size
-    return _clipped(mean, half, level, "paired-within")
-
-
-def _p_better(mean: float, error: float, df: int) -> float:
-    from scipy.special import stdtr
-
-    if error == 0:
-        return 0.5 if mean == 0 else float(mean > 0)
-    return float(stdtr(df, mean / error))
+        return replace(new_problems, method="paired-student-bound")
+    a, b = (repeatability(n, c, new_problems.level) for n, c in ((na, ca), (nb, cb)))
+    mean = new_problems.value
+    low = mean - math.hypot(a.value - a.low, b.high - b.value)
+    high = mean + math.hypot(a.high - a.value, b.value - b.low)
+    return Interval(
+        mean, max(low, new_problems.low), min(high, new_problems.high), new_problems.level, "paired-within"
+    )
 
 
 def _pair(n: ArrayLike, c: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

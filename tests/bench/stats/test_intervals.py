@@ -62,6 +62,24 @@ def test_the_repeatability_interval_covers_the_same_problems_as_promised(name: s
     assert 0.93 <= coverage(repeatability, name, same_problems=True, times=2500) <= 0.975
 
 
+def test_repeatability_covers_with_two_samples_a_problem() -> None:
+    rng, n, hits = np.random.default_rng(3), np.full(30, 2), 0
+    for _ in range(4000):
+        p = beta(0.8, 0.6)(rng, 30)
+        result = repeatability(n, rng.binomial(2, p))
+        hits += result.low <= float(p.mean()) <= result.high
+    assert 0.939 <= hits / 4000 <= 0.975
+
+
+@pytest.mark.parametrize("problems", [2, 4, 30])
+def test_more_samples_of_each_problem_never_say_less_than_one(problems: int) -> None:
+    for right in range(problems + 1):
+        one = wilson(right, problems)
+        many = generalisation([3] * problems, [3] * right + [0] * (problems - right))
+        assert one.low <= many.low + 1e-12
+        assert many.high <= one.high + 1e-12
+
+
 def test_repeatability_from_one_sample_a_problem_is_a_bound_and_says_so() -> None:
     assert coverage(repeatability, "mmlu, k=1", same_problems=True, times=500) >= 0.97
     assert repeatability([1, 1, 1], [1, 0, 1]).method == "wilson-bound"

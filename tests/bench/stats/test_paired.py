@@ -33,6 +33,7 @@ SETS: dict[str, tuple[int, int, Pairs]] = {
     "aime, k=1, two models": (30, 1, abilities(1, 3, 1, 1)),
     "gpqa, k=4": (198, 4, abilities(0.5, 2, 0.2, 0.5)),
     "gsm8k, k=1": (1319, 1, abilities(4, 2, 0.3, 0.3)),
+    "20 problems, k=4, one model far better": (20, 4, abilities(1, 1, 6, 1)),
 }
 
 
@@ -51,6 +52,27 @@ def test_the_difference_is_covered_for_new_problems_and_for_these(name: str) -> 
     assert 0.93 <= new / times <= 0.975
     assert same / times >= 0.93
     assert k == 1 or same / times <= 0.975
+
+
+def test_two_runs_that_are_nearly_always_right_are_not_taken_for_certain() -> None:
+    """Where no sample differs from the others of its problem, the spread of samples looks like none."""
+    rng = np.random.default_rng(19)
+    n, hit = np.full(30, 2), 0
+    for _ in range(1000):
+        a, b = abilities(6, 2, 0.1, 0.1)(rng, 30)
+        same = compare(n, rng.binomial(2, a), n, rng.binomial(2, b)).same_problems
+        hit += same.low <= float((a - b).mean()) <= same.high
+    assert hit / 1000 >= 0.93
+    all_right = compare([2, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2]).same_problems
+    assert all_right.low < 0 < all_right.high
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_winning_every_problem_leaves_some_doubt(k: int) -> None:
+    result = compare([k] * 5, [k] * 5, [k] * 5, [0] * 5)
+    assert 0 < result.difference.low < result.difference.high == 1
+    assert 0 < result.same_problems.low < result.same_problems.high == 1
+    assert 0.95 < result.p_better < 1
 
 
 def test_p_better_means_what_it_says() -> None:

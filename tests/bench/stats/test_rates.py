@@ -16,6 +16,7 @@ from localrl.bench.stats import (
     per,
     spread,
     verifier_bounds,
+    wilson,
 )
 from localrl.errors import UsageError
 
@@ -37,6 +38,13 @@ def test_completed_accuracy_with_nothing_cut_is_plain_accuracy() -> None:
     assert ours is not None
     plain = generalisation([4] * 40, c)
     assert (ours.value, ours.low, ours.high) == pytest.approx((plain.value, plain.low, plain.high))
+
+
+def test_completed_accuracy_with_one_sample_a_problem_is_wilsons_of_the_completed() -> None:
+    ours = completed_accuracy([1] * 10, [1] * 8 + [0] * 2, [1] * 6 + [0] * 4).accuracy
+    assert ours is not None
+    plain = wilson(6, 8)
+    assert (ours.low, ours.high) == pytest.approx((plain.low, plain.high))
 
 
 def test_completed_accuracy_covers_when_hard_problems_are_cut_more_often() -> None:
