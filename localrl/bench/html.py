@@ -10,12 +10,11 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import json
 from dataclasses import asdict
 from importlib.resources import files
 from typing import IO, TYPE_CHECKING, Any
 
-from localrl.bench import charts, summary
+from localrl.bench import charts, jsontext, summary
 from localrl.bench.record import by_problem
 from localrl.verdict import Outcome
 
@@ -174,7 +173,7 @@ def _data(name: str, kind: str, text: str) -> bytes:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return jsontext.dumps(value, separators=(",", ":"))
 
 
 def _file(name: str) -> str:

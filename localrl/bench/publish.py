@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
-from localrl.bench import charts, comparing, html, summary, tables
+from localrl.bench import charts, comparing, html, jsontext, summary, tables
 from localrl.bench.exports import whole_file
 from localrl.errors import UsageError, nearest
 
@@ -142,7 +141,7 @@ def json_document(runs: Sequence[Run]) -> str:
         ],
         "comparison": comparison.as_dict() if comparison else None,
     }
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    return jsontext.dumps(document, indent=2) + "\n"
 
 
 def _summaries(runs: Sequence[Run]) -> list[summary.RunSummary]:

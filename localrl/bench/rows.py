@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from localrl.bench import jsontext
 from localrl.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
+                if "\\ud" in line.lower():
+                    row = jsontext.whole(row)
             except json.JSONDecodeError as error:
                 raise UsageError(f"{path}:{number}: not a JSON object: {error.msg}") from error
             if not isinstance(row, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +119,10 @@ def put(store: Store, run: Run) -> store_runs.Run:
     """
     origin, source = run.origin, str(run.report.get("run", ""))
     try:
-        manifest, sessions = origin["manifest"], origin["sessions"]
+        manifest = origin["manifest"]
+        sessions = [(dict(engine), dict(counters)) for engine, counters in origin["sessions"]]
         plan = RunPlan.model_validate(manifest["plan"])
+        created = datetime.fromisoformat(str(run.report["created"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             "this file holds no whole run", hint="export it again without --eval, by this version of localrl"
@@ -128,7 +131,8 @@ def put(store: Store, run: Run) -> store_runs.Run:
         if source and source in (known.id, known.manifest.get("imported_from")):
             raise UsageError(f"run {source} is here already, as {known.id}")
     positions = {part.spec.name: i for i, part in enumerate(plan.evals)}
-    kept = store.create_run({**manifest, "imported_from": source}, str(run.report.get("name") or ""))
+    name = str(run.report.get("name") or "")
+    kept = store.create_run({**manifest, "imported_from": source}, name, created)
     try:
         for engine, counters in sessions:
             store.end_session(kept, store.begin_session(kept, engine), counters, "partial")
@@ -139,7 +143,8 @@ def put(store: Store, run: Run) -> store_runs.Run:
                 _add(store, kept, positions, batch)
                 batch = []
         _add(store, kept, positions, batch)
-        store.set_status(kept, str(origin.get("status", "partial")))
+        status = origin.get("status")
+        store.set_status(kept, status if status in ("complete", "failed") else "partial")
     except BaseException:
         store.remove(kept)
         raise

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrl.bench import jsontext
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,11 +28,11 @@ def document(value: Any) -> None:
 
 def as_json(value: Any, indent: int | None = None) -> str:
     """JSON with characters as they are; escaped where stdout cannot take one, such as half a pair."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = jsontext.dumps(value, indent=indent)
     try:
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
-        return json.dumps(value, indent=indent)
+        return json.dumps(json.loads(text), indent=indent)
     return text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from localrl.bench import stored
-from localrl.bench.exports.flat import read_jsonl
+from localrl.bench.imported import read_jsonl
 from localrl.cli.output import note
 from localrl.store.runs import Store
 

@@ -201,9 +201,10 @@ class EngineClient:
 
     def _send(self, command: LoadModel | Submit | Cancel | Pause) -> None:
         assert self._process.stdin is not None
+        line = wire.encode(wire.COMMANDS, command)
         with self._lock:
             try:
-                self._process.stdin.write(wire.encode(wire.COMMANDS, command))
+                self._process.stdin.write(line)
                 self._process.stdin.flush()
             except (BrokenPipeError, ValueError):
                 pass  # it has died: `events` will notice, and submit again

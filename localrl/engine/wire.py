@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from localrl.engine.protocol import EngineSettings, Finished, Group, Load, ModelInfo, Started, Text
-from localrl.errors import LocalrlError
+from localrl.errors import LocalrlError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,15 @@ T = TypeVar("T")
 
 
 def encode(adapter: TypeAdapter[T], message: T) -> bytes:
-    """One line, newline included."""
-    return adapter.dump_json(message) + b"\n"
+    """One line, newline included.
+
+    Raises:
+        UsageError: a text in it holds half a surrogate pair, which no UTF-8 can carry.
+    """
+    try:
+        return adapter.dump_json(message) + b"\n"
+    except PydanticSerializationError as error:
+        raise UsageError(f"a text for the model is no Unicode: {error}", hint="clean the prompt") from error
 
 
 def decode(adapter: TypeAdapter[T], line: bytes) -> T:

@@ -96,13 +96,13 @@ class Store:
 
     # -- runs
 
-    def create_run(self, manifest: dict[str, Any], name: str = "") -> Run:
+    def create_run(self, manifest: dict[str, Any], name: str = "", created: datetime | None = None) -> Run:
         run_id = "".join(secrets.choice(ALPHABET) for _ in range(6))
-        created = datetime.now(UTC).isoformat(timespec="seconds")
+        when = (created or datetime.now(UTC)).isoformat(timespec="seconds")
         with db.transaction(self._connection):
             self._connection.execute(
                 "INSERT INTO runs (id, name, created, status, manifest) VALUES (?, ?, ?, 'running', ?)",
-                (run_id, name, created, json.dumps(manifest)),
+                (run_id, name, when, json.dumps(manifest)),
             )
         return self.find(run_id)
 

@@ -65,6 +65,12 @@ def test_rows_of_each_kind_of_file_become_the_same_problems(tmp_path: Path, endi
     assert second.target == "e,\n"
 
 
+def test_half_a_surrogate_pair_in_a_row_becomes_a_question_mark(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"key": "a", "question": "\\ud800 \\ud83d\\ude00", "target": 1}\n')
+    (problem,) = dataset.problems(*file_eval(tmp_path, "rows.jsonl"))
+    assert problem.messages[-1].content == "Q: ? 😀"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -123,6 +123,13 @@ def test_an_engine_that_dies_of_everything_is_given_up(tmp_path: Path) -> None:
             collect(client)
 
 
+def test_a_prompt_that_is_no_unicode_is_refused_instead_of_never_answered(tmp_path: Path) -> None:
+    prompt = (Message(role="user", content="half a pair: \ud800"),)
+    asked = Group("g", prompt, (SampleRequest("g.0", 0),))
+    with engine(tmp_path) as client, pytest.raises(UsageError, match="no Unicode"):
+        client.submit(asked)
+
+
 def test_cancelling_and_pausing_take_effect_while_it_runs(tmp_path: Path) -> None:
     with engine(tmp_path, texts=["word " * 100_000], real_s=0.001) as client:
         client.submit(group("g", k=2, max_tokens=90_000))

@@ -1,4 +1,4 @@
-"""One sample a row: JSON lines (which we read back), CSV for spreadsheets, and Parquet.
+"""One sample a row: JSON lines (which `imported` reads back), CSV for spreadsheets, and Parquet.
 
 Every line of the JSONL is a sample with the same keys; the first also carries the run's `report` and what
 else the store needs to hold the run again (`origin`). So one file is the whole run, and
@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from localrl.bench import jsontext
 from localrl.bench.record import Row, Sample
-from localrl.chat import Message
-from localrl.errors import Unavailable, UsageError
-from localrl.verdict import Outcome
+from localrl.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from localrl.bench.record import Run
 
 _BATCH = 500  # rows a Parquet row group: texts of some 40 kB each stay within tens of megabytes
 _PARQUET_INTEGERS = {"sample", "seed", "prompt_tokens", "thinking_tokens", "answer_tokens"}
 _PARQUET_REALS = {"score", "ttft_s", "tokens_per_s"}
-_KEPT = ("seed", "target", "thinking", "answer", "extracted", "raw", "finish", "detail", "stored")
 _TEXTS = ("messages", "thinking", "answer", "raw", "detail", "stored")
 
 
@@ -53,7 +48,7 @@ def write_jsonl(run: Run, out: IO[bytes]) -> None:
     extra: dict[str, Any] = {"report": run.report, "origin": run.origin}
     for sample in run.samples():
         line = record(str(run.report.get("run", "")), sample) | extra
-        out.write(json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n")
+        out.write(jsontext.dumps(line).encode("utf-8", "replace") + b"\n")
         extra = {}
 
 
@@ -74,7 +69,7 @@ def write_csv(run: Run, out: IO[bytes]) -> None:
 def _cell(value: Any) -> Any:
     if value is None or isinstance(value, (int, float)):
         return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else jsontext.dumps(value)
     try:
         float(text)
     except ValueError:
@@ -92,11 +87,11 @@ def write_parquet(run: Run, out: IO[bytes]) -> None:
     run_id = str(run.report.get("run", ""))
     columns = list(record("", _example()))
     schema = pa.schema([(name, _parquet_type(pa, name)) for name in columns])
-    writer = parquet.ParquetWriter(out, schema.with_metadata({"localrl.report": json.dumps(run.report)}))
-    for batch in _batches(run.samples()):
-        rows = [_flat(record(run_id, sample)) for sample in batch]
-        writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-    writer.close()
+    about = schema.with_metadata({"localrl.report": jsontext.dumps(run.report)})
+    with parquet.ParquetWriter(out, about) as writer:
+        for batch in _batches(run.samples()):
+            rows = [_flat(record(run_id, sample)) for sample in batch]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
 def pyarrow() -> tuple[Any, Any]:
@@ -121,7 +116,7 @@ def _parquet_type(pa: Any, name: str) -> Any:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for key in ("target", "messages", "detail", "stored"):
-        row[key] = json.dumps(row[key], ensure_ascii=False)
+        row[key] = jsontext.dumps(row[key])
     # Half a surrogate pair, which a model may well produce, is not UTF-8.
     return {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in row.items()}
 
@@ -139,58 +134,3 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
 
 def _example() -> Sample:
     return Sample(Row("", "", 0, "wrong", 0.0, 0, 0, 0, None, None), 0, None, (), "", "")
-
-
-@dataclass
-class ImportedRun:
-    """A run read from our JSONL; implements `record.Run` by reading the file again, so it needs no memory."""
-
-    path: Path
-    report: dict[str, Any]
-    origin: dict[str, Any]
-
-    def rows(self) -> Iterator[Row]:
-        return (sample.row for sample in self.samples())
-
-    def samples(self) -> Iterator[Sample]:
-        with self.path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _sample(line, f"{self.path}:{number}")
-
-
-def read_jsonl(path: Path) -> ImportedRun:
-    """Open a file that `write_jsonl` wrote, and check every line of it.
-
-    Raises:
-        UsageError: it cannot be read, is no such file, or a line is damaged; names the line.
-    """
-    try:
-        with path.open(encoding="utf-8") as lines:
-            first = json.loads(lines.readline())
-        report = first["report"]
-        if not isinstance(report, dict) or report.get("schema") != 1:
-            raise UsageError(f"{path}: the report is of another version", hint="update localrl")
-        run = ImportedRun(path, report, first["origin"])
-        for _ in run.samples():
-            pass
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{path} is not a run exported by localrl",
-            hint="`localrl runs export RUN --format jsonl` makes one",
-        ) from error
-    return run
-
-
-def _sample(line: str, where: str) -> Sample:
-    try:
-        data = json.loads(line)
-        row = Row(**{name: data[name] for name in Row._fields})
-        Outcome(row.outcome)
-        return Sample(
-            row=row,
-            messages=tuple(Message.model_validate(m) for m in data["messages"]),
-            **{key: data[key] for key in _KEPT},
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{where}: this line is not a sample of localrl") from error

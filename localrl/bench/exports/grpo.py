@@ -15,6 +15,7 @@ import json
 from statistics import fmean, stdev
 from typing import IO, TYPE_CHECKING, Any
 
+from localrl.bench import jsontext
 from localrl.bench.exports.flat import pyarrow
 from localrl.bench.record import by_problem
 
@@ -36,7 +37,7 @@ def advantages(rewards: list[float]) -> list[float]:
 
 def write_jsonl(run: Run, out: IO[bytes]) -> None:
     for group in groups(run):
-        out.write(json.dumps(group, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n")
+        out.write(jsontext.dumps(group).encode("utf-8", "replace") + b"\n")
 
 
 def write_parquet(run: Run, out: IO[bytes]) -> None:
@@ -66,11 +67,10 @@ def write_parquet(run: Run, out: IO[bytes]) -> None:
             ("zero_spread", pa.bool_()),
         ]
     )
-    writer = parquet.ParquetWriter(out, schema)
-    for group in groups(run):
-        clean = json.loads(json.dumps(group, ensure_ascii=False).encode("utf-8", "replace"))
-        writer.write_table(pa.Table.from_pylist([clean], schema=schema))
-    writer.close()
+    with parquet.ParquetWriter(out, schema) as writer:
+        for group in groups(run):
+            clean = json.loads(jsontext.dumps(group).encode("utf-8", "replace"))
+            writer.write_table(pa.Table.from_pylist([clean], schema=schema))
 
 
 def groups(run: Run) -> Iterator[dict[str, Any]]:
@@ -86,7 +86,7 @@ def groups(run: Run) -> Iterator[dict[str, Any]]:
             "ability": first.row.eval,
             "reward_model": {
                 "style": "rule",
-                "ground_truth": target if isinstance(target, str) else json.dumps(target, ensure_ascii=False),
+                "ground_truth": target if isinstance(target, str) else jsontext.dumps(target),
             },
             "extra_info": {"index": index, "problem": first.row.problem, "run": run_id, "split": "test"},
             "completions": [s.raw or s.thinking + s.answer for s in samples],

@@ -5,13 +5,12 @@ Written without importing Inspect, from its log schema version 2; one JSON file 
 
 from __future__ import annotations
 
-import json
 import zipfile
 from statistics import NormalDist
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__
-from localrl.bench import stats
+from localrl.bench import jsontext, stats
 from localrl.bench.record import arrays, groups
 from localrl.errors import UsageError
 from localrl.verdict import Outcome
@@ -132,7 +131,7 @@ def _sample(report: dict[str, Any], sample: Sample) -> dict[str, Any]:
         "id": row.problem,
         "epoch": row.sample + 1,
         "input": prompt,
-        "target": target if isinstance(target, str) else json.dumps(target, ensure_ascii=False),
+        "target": target if isinstance(target, str) else jsontext.dumps(target),
         "messages": [*prompt, reply],
         "output": {
             "model": model,
@@ -175,4 +174,4 @@ def _usage(summaries: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    return jsontext.dumps(value).encode("utf-8", "replace")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from statistics import NormalDist
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__
-from localrl.bench import stats
+from localrl.bench import jsontext, stats
 from localrl.bench.record import arrays, groups
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ METRIC = "exact_match"
 
 
 def write(run: Run, out: IO[bytes]) -> None:
-    out.write(json.dumps(results(run), ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n")
+    out.write(jsontext.dumps(results(run), indent=2).encode("utf-8", "replace") + b"\n")
 
 
 def results(run: Run) -> dict[str, Any]:
