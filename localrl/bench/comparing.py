@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from localrl.bench import stats
+from localrl.bench import stats, tables
 from localrl.bench.record import Group, Groups, arrays, groups
+from localrl.bench.report import SO_FAR
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from localrl.bench.record import Run
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
+Questions = Mapping[tuple[str, str], tuple[str, str]]
+"""Prompt and target of every problem, by eval and id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,9 @@ def compare(runs: Sequence[Run], level: float = 0.95, counted: Sequence[Groups] 
         raise UsageError(
             "a comparison needs two runs", hint="name a second one; `localrl runs ls` lists them"
         )
+    ids = [run.report.get("run") for run in runs]
+    if len(set(ids)) < len(ids):
+        raise UsageError("a run is named twice", hint="`localrl runs ls` lists the others")
     labels = names([run.report for run in runs])
     counted = counted or [groups(run.rows()) for run in runs]
     pairs = [
@@ -103,9 +111,13 @@ def compare(runs: Sequence[Run], level: float = 0.95, counted: Sequence[Groups] 
     if not pairs:
         raise UsageError("these runs share no problems", hint="compare runs of the same eval")
     base = runs[0].report
-    warnings, changed = [], []
+    warnings = [
+        f"{label}: {w}" for label, run in zip(labels, runs, strict=True) for w in reservations(run.report)
+    ]
+    changed, asked = [], runs[0].questions()
     for label, run in zip(labels[1:], runs[1:], strict=True):
         warnings += [f"{label}: {words}" for words in protocol_differences(base, run.report)]
+        warnings += [f"{label}: {words}" for words in question_differences(asked, run.questions())]
         changed += [f"{label}: {words}" for words in setup_differences(base, run.report)]
     for pair in pairs:
         if pair.unshared:
@@ -200,10 +212,36 @@ def protocol_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
         x, y = (e.get("sampling") or r.get("sampling") or {} for e, r in ((mine, a), (theirs, b)))
         pairs += [(key, x.get(key), y.get(key)) for key in SAMPLING]
         found += [f"{theirs.get('eval')}: {k} {_shown(p)} against {_shown(q)}" for k, p, q in pairs if p != q]
+    guards = [(r.get("sampling") or {}).get("loop_guard", True) for r in (a, b)]
+    if guards[0] != guards[1]:
+        found.append("only one of the two ran with the loop guard")
     models = (a.get("model") or {}), (b.get("model") or {})
     templates = [model.get("template_sha256") for model in models]
     if models[0].get("name") == models[1].get("name") and templates[0] != templates[1]:
         found.append("the chat templates of the same model differ")
+    return found
+
+
+def question_differences(a: Questions, b: Questions) -> list[str]:
+    """Evals whose shared problems are not asked, or not judged, by the same text; in words."""
+    found = []
+    for part, what in enumerate(("prompt", "target")):
+        other = Counter(key[0] for key in a.keys() & b.keys() if a[key][part] != b[key][part])
+        found += [f"{name}: another {what} in {count} problems" for name, count in sorted(other.items())]
+    return found
+
+
+def reservations(report: dict[str, Any]) -> list[str]:
+    """What is to be said of a run that did not ask all that was planned, in words."""
+    found = [SO_FAR] if report.get("status") in ("partial", "failed") else []
+    for entry in report.get("evals") or []:
+        stop = entry.get("stopped") or {}
+        if stop.get("rule") == "decide":
+            low, high = (tables.points(stop["interval"][end]) for end in ("low", "high"))
+            found.append(
+                f"{entry.get('eval')} was stopped because a comparison was settled, so that intervals here "
+                f"are too sure; the one that holds for it is {low} to {high} points"
+            )
     return found
 
 

@@ -82,6 +82,9 @@ class ImportedRun:
     def rows(self) -> Iterator[Row]:
         return (sample.row for sample in self.samples())
 
+    def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
+        return {(s.row.eval, s.row.problem): _question(s) for s in self.samples()}
+
     def samples(self) -> Iterator[Sample]:
         return (sample for _, sample in self.numbered())
 
@@ -128,9 +131,13 @@ def _check(run: ImportedRun) -> None:
         if (row.eval, row.problem, row.sample) in seen:
             raise UsageError(f"{where}: sample {row.sample} of problem {row.problem!r} is here twice")
         seen.add((row.eval, row.problem, row.sample))
-        question = hash(jsontext.dumps([[m.content for m in sample.messages], sample.target]))
+        question = hash(_question(sample))
         if asked.setdefault((row.eval, row.problem), question) != question:
             raise UsageError(f"{where}: problem {row.problem!r} has another prompt or target than before")
+
+
+def _question(sample: Sample) -> tuple[str, str]:
+    return jsontext.dumps([m.model_dump() for m in sample.messages]), jsontext.dumps(sample.target)
 
 
 def _sample(line: bytes, where: str) -> Sample:

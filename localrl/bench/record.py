@@ -14,7 +14,7 @@ import numpy as np
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -83,6 +83,9 @@ class Run(Protocol):
     def rows(self) -> Iterable[Row]:
         """Every finished sample, a problem's samples together."""
 
+    def questions(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """Each problem's prompt and target, as text that is the same for the same ones, by eval and id."""
+
     def samples(self) -> Iterator[Sample]:
         """Every finished sample with its text, in the order of `rows`."""
 
@@ -105,6 +108,9 @@ class OneEval:
 
     def rows(self) -> Iterator[Row]:
         return (row for row in self.run.rows() if row.eval == self.eval)
+
+    def questions(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        return {key: asked for key, asked in self.run.questions().items() if key[0] == self.eval}
 
     def samples(self) -> Iterator[Sample]:
         return (sample for sample in self.run.samples() if sample.row.eval == self.eval)

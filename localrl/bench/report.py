@@ -74,7 +74,7 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
             },
         },
         "hardware": run.manifest.get("hardware", {}),
-        "sampling": {**first.model_dump(), "seed": plan.seed},
+        "sampling": {**first.model_dump(), "seed": plan.seed, "loop_guard": plan.loop_guard},
         "evals": evals,
         "speed": _speed(store, run, [counters for _, counters in sessions], evals),
     }
@@ -92,11 +92,11 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, part: EvalPlan) -> 
         "problems": len(n),
         "samples": part.samples,
         "extractor": verifier.extractor,
-        "verifier": f"{verifier.name}/{registry.get(verifier.name).VERSION}",
+        "verifier": ", ".join(sums.verifiers(store, run, index)) or _today(verifier.name),
         "accuracy": stats.generalisation(n, c, LEVEL).as_dict() if len(n) else None,
         "repeatability": stats.repeatability(n, c, LEVEL).as_dict() if len(n) else None,
         "pass_at": {str(j): stats.pass_at(n, c, j) for j in _ks(n)},
-        "majority_at": _majority(store, run, index, part.samples, len(n)),
+        "majority_at": _majority(store, run, index, n),
         "outcomes": outcomes,
         "completed_accuracy": outcomes[Outcome.CORRECT] / ended if ended else None,
         "tokens": {
@@ -119,6 +119,12 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, part: EvalPlan) -> 
     }
 
 
+def _today(verifier: str) -> str:
+    """Name and version of the verifier that will judge; an imported run may name one that is not here."""
+    known = verifier in registry.MODULES
+    return f"{verifier}/{registry.get(verifier).VERSION}" if known else verifier
+
+
 def groups(counts: Mapping[tuple[int, int], int]) -> tuple[Any, Any]:
     """Samples and correct ones of each problem, shape (problems,) both, from how many have which counts."""
     keys = list(counts)
@@ -136,19 +142,18 @@ def _ks(n: Any) -> list[int]:
     return sorted({1, k, *(2**i for i in range(1, k.bit_length()) if 2**i < k)})
 
 
-def _majority(store: Store, run: Run, index: int, k: int, problems: int) -> dict[str, float]:
-    """majority@k; only for groups, since with one sample it is the accuracy."""
-    if k < 2 or not problems or (run.status != "complete" and problems * k > MOST_VOTES):
+def _majority(store: Store, run: Run, index: int, n: Any) -> dict[str, float]:
+    """majority@j over all problems, for the j of pass@j from 2 on; with one sample it is the accuracy."""
+    votes = [j for j in _ks(n) if j > 1]
+    if not votes or (run.status != "complete" and n.sum() > MOST_VOTES):
         return {}
     answers: dict[int, list[str | None]] = {}
     correct: dict[int, list[bool]] = {}
     for problem, outcome, extracted in sums.answers(store, run, index):
         answers.setdefault(problem, []).append(extracted)
         correct.setdefault(problem, []).append(outcome == Outcome.CORRECT)
-    whole = [problem for problem, found in answers.items() if len(found) >= k]
-    if not whole:
-        return {}
-    return {str(k): stats.majority_at([answers[p][:k] for p in whole], [correct[p][:k] for p in whole], k)}
+    ballots = list(answers.values()), list(correct.values())
+    return {str(j): stats.majority_at(*ballots, j) for j in votes}
 
 
 def _speed(

@@ -61,6 +61,13 @@ class StoredRun:
         ):
             yield Row(names[found[0]], problems[found[1]], *found[2:])
 
+    def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
+        names = [part.spec.name for part in self._plan.evals]
+        found = self.store.connection.execute(
+            "SELECT eval, id, prompt, target FROM problems WHERE run = ?", (self.run.key,)
+        )
+        return {(names[index], problem): (prompt, target) for index, problem, prompt, target in found}
+
     def samples(self) -> Iterator[Sample]:
         tags, problem = self._plan.thinking, None
         for index, found in self.store.samples(self.run):

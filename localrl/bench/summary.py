@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from localrl import __version__
 from localrl.bench import charts, comparing, stats, tables
 from localrl.bench.record import Group, Groups, arrays, groups
+from localrl.bench.report import SO_FAR
 from localrl.errors import UsageError
 from localrl.verdict import Outcome
 
@@ -252,23 +253,35 @@ def _notes(summary: RunSummary) -> list[str]:
     notes = []
     for e in summary.evals:
         if e.deviations:
-            notes.append(f"{e.eval} departs from the published protocol: {', '.join(e.deviations)}.")
+            whose = "the published protocol" if e.published else "the eval's definition"
+            notes.append(f"{e.eval} departs from {whose}: {', '.join(e.deviations)}.")
         if e.stopped:
-            low, high = (100 * e.stopped["interval"][end] for end in ("low", "high"))
-            notes.append(
-                f"{e.eval} was stopped early by --{e.stopped['rule']}; having watched the run, the interval "
-                f"that holds is {low:.1f} to {high:.1f}, not the one above."
-            )
+            notes.append(_stopped(e.eval, e.stopped))
         if e.bounds[0] != e.bounds[1]:
             low, high = (tables.percent(b) for b in e.bounds)
             notes.append(
                 f"{e.eval}: the verifier failed on some samples; accuracy lies between {low} and {high}."
             )
     if summary.report.get("status") not in (None, "complete"):
-        notes.append(f"This run is {summary.report['status']}: not every planned sample was made.")
+        notes.append(f"This run is {SO_FAR}.")
     if summary.figures.energy_j is None:
         notes.append("Energy was not measured.")
     return notes
+
+
+def _stopped(name: str, stop: dict[str, Any]) -> str:
+    """Why an eval was stopped early, with the interval that holds although the run was watched."""
+    low, high = stop["interval"]["low"], stop["interval"]["high"]
+    after = f"after {stop['problems']} {stop['unit']}"
+    if stop["rule"] == "decide":
+        span = f"{tables.points(low)} to {tables.points(high)} points"
+        return (
+            f"{name} was stopped early by --decide, {after}: {stop['verdict']} than the other run, by {span}."
+        )
+    return (
+        f"{name} was stopped early by --until, {after}; the interval that holds although the run was watched "
+        f"is {100 * low:.1f} to {100 * high:.1f} %, not the one above."
+    )
 
 
 def _headline(summary: RunSummary, whose: str) -> list[Item]:

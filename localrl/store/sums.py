@@ -87,6 +87,24 @@ def answers(store: Store, run: Run, eval_index: int) -> Iterator[tuple[int, str,
     )
 
 
+def verifiers(store: Store, run: Run, eval_index: int) -> list[str]:
+    """Who judged, as `name/version`: the first and last problem, and the samples that ended first and last.
+
+    A run that went on with another version of a verifier, or was partly judged again by one, has two."""
+    where = "FROM samples WHERE run = ? AND eval = ? AND outcome NOT NULL AND finish = 'stop'"
+    ends = [
+        f"SELECT * FROM (SELECT problem, idx {where} ORDER BY {column} {way} LIMIT 1)"
+        for column in ("problem", "ended")
+        for way in ("ASC", "DESC")
+    ]
+    rows = store.connection.execute(
+        f"SELECT DISTINCT t.verifier FROM ({' UNION '.join(ends)}) e "
+        "JOIN texts t ON t.problem = e.problem AND t.idx = e.idx WHERE t.verifier NOT NULL ORDER BY 1",
+        (run.key, eval_index) * len(ends),
+    )
+    return [row[0] for row in rows]
+
+
 def mean_reward(store: Store, run: Run, eval_index: int, name: str) -> float | None:
     """The mean of one reward over the samples that have it, which verifiers keep in `detail.rewards`."""
     path = "$.rewards." + json.dumps(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ class MadeRun:
 
     def rows(self) -> list[Row]:
         return [sample.row for sample in self.made]
+
+    def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
+        return {(s.row.eval, s.row.problem): (repr(s.messages), json.dumps(s.target)) for s in self.made}
 
     def samples(self) -> Iterator[Sample]:
         return iter(self.made)

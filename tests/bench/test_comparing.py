@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from localrl.bench import comparing, tables
 from localrl.bench.record import Row, groups
+from localrl.chat import Message
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +53,36 @@ def test_a_difference_of_protocol_is_a_warning_and_one_of_setup_is_not(make_run:
         "tiny:Q4_K_M: model quantisation Q8_0 against Q4_K_M",
         "tiny:Q4_K_M: backend setting cache none against q8_0",
     )
+
+
+def test_problems_that_are_asked_or_judged_by_another_text_are_counted(make_run: Callable[..., Any]) -> None:
+    a, b = make_run("a"), make_run("b", quantisation="Q4_K_M")
+    for i in range(8):  # the samples of two problems
+        b.made[i] = replace(b.made[i], messages=(Message(role="user", content="In French: 40?"),))
+    for i in range(4):
+        b.made[i] = replace(b.made[i], target="41")
+    assert comparing.compare([a, b]).warnings == (
+        "tiny:Q4_K_M: sums: another prompt in 2 problems",
+        "tiny:Q4_K_M: sums: another target in 1 problems",
+    )
+
+
+def test_a_run_that_did_not_ask_all_or_was_stopped_for_its_result_is_warned_of(
+    make_run: Callable[..., Any],
+) -> None:
+    a, b = make_run("a"), make_run("b", quantisation="Q4_K_M")
+    a.report["status"] = "partial"
+    b.report["sampling"]["loop_guard"] = False
+    b.report["evals"][0]["stopped"] = {"rule": "decide", "interval": {"low": 0.01, "high": 0.2}}
+    unfinished, stopped, guard = comparing.compare([a, b]).warnings
+    assert unfinished.startswith("tiny:Q8_0: unfinished")
+    assert stopped.endswith("the one that holds for it is +1.0 to +20.0 points")
+    assert guard == "tiny:Q4_K_M: only one of the two ran with the loop guard"
+
+
+def test_a_run_is_not_compared_with_itself(make_run: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        comparing.compare([make_run("a"), make_run("a")])
 
 
 def test_one_sample_a_problem_gets_mcnemar_and_several_runs_get_holm(make_run: Callable[..., Any]) -> None:
@@ -128,6 +160,9 @@ def test_100_000_samples_a_run_compare_within_five_seconds(make_run: Callable[..
                 )
                 for i in range(100_000)
             ]
+
+        def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
+            return {("sums", f"p{i}"): (f"What is {i}?", str(i)) for i in range(25_000)}
 
         def samples(self) -> Any:
             raise AssertionError("a comparison needs no texts")

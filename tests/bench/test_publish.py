@@ -193,7 +193,7 @@ def test_a_partial_run_and_failed_verdicts_are_said(make_run: Callable[..., Any]
     run.report["status"] = "partial"
     run.made[0] = replace(run.made[0], row=run.made[0].row._replace(outcome="verifier_error"))
     page = html([run])
-    assert "This run is partial" in page
+    assert "This run is unfinished" in page
     assert "the verifier failed on some samples; accuracy lies between" in page
     assert "Energy was not measured" in page
 

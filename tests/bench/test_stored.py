@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from localrl.bench import spec, stored
+from localrl.bench import spec, stats, stored
 from localrl.bench.plan import EvalPlan, RunPlan
 from localrl.chat import ThinkingTags
 from localrl.cli.runs import command
@@ -96,6 +96,40 @@ def test_a_run_travels_to_another_store_unchanged(
     assert there.pop("run") != here.pop("run")
     assert there == here
     assert there["created"] == make_storable().report["created"]
+
+
+def test_the_report_names_the_verifier_that_judged_and_not_todays(
+    home: Path, make_storable: Callable[..., Any]
+) -> None:
+    old, mixed, foreign = make_storable("a"), make_storable("b"), make_storable("c")
+    old.made = [replace(s, stored=s.stored | {"verifier": "gym/0"}) for s in old.made]
+    mixed.made[-1] = replace(
+        mixed.made[-1], stored=mixed.made[-1].stored | {"verifier": "gym/2", "ended": 2.0}
+    )
+    foreign.origin["manifest"]["plan"]["evals"][0]["spec"]["verifier"]["name"] = "oracle"
+    foreign.made = [replace(s, stored=s.stored | {"verifier": None}) for s in foreign.made]
+    with Store() as store:
+        said = [
+            stored.StoredRun(store, stored.put(store, run)).report["evals"][0]["verifier"]
+            for run in (old, mixed, foreign)
+        ]
+    assert said == ["gym/0", "gym/1, gym/2", "oracle"]
+    assert "oracle" not in invoke("ls").stderr
+
+
+def test_every_vote_of_a_report_is_over_all_problems(home: Path, make_storable: Callable[..., Any]) -> None:
+    run = make_storable("a")
+    partial = make_storable("b")
+    partial.made = partial.made[:-1]  # one problem has three samples of four
+    with Store() as store:
+        whole, part = (
+            stored.StoredRun(store, stored.put(store, made)).report["evals"][0] for made in (run, partial)
+        )
+    groups = [run.made[i : i + 4] for i in range(0, len(run.made), 4)]
+    answers = [[s.extracted for s in group] for group in groups]
+    right = [[s.row.outcome == "correct" for s in group] for group in groups]
+    assert whole["majority_at"] == {str(j): stats.majority_at(answers, right, j) for j in (2, 4)}
+    assert list(part["majority_at"]) == ["2", "3"] == list(part["pass_at"])[1:]
 
 
 def test_the_same_run_is_not_imported_twice(home: Path, make_storable: Callable[..., Any]) -> None:
