@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 24, 28, 44
+LETTER, LABEL = 9, 18
+"""Width of a letter and height of a label, in pixels, at the size that a phone shows them."""
 AXIS = "accuracy (thin: problems of this kind; thick: these problems again)"
 
 # Okabe and Ito's palette, which people with any common colour vision tell apart.
@@ -53,6 +55,8 @@ class Point:
     repeatability: stats.Interval | None = None
     x: float | None = None
     """Tokens per second; None where unknown."""
+    short: str = ""
+    """The label where the run's name stands already."""
 
 
 @dataclass
@@ -123,27 +127,22 @@ class Chart:
 
 def accuracy(points: Sequence[Point]) -> str:
     """One line a result: the thin bar is the interval for new problems, the thick one for these."""
-    height = TOP + BOTTOM + 26 * max(1, len(points))
-    left = min(240, max(90, 8 + max((7 * len(p.label) for p in points), default=0)))
-    chart = Chart("Accuracy with its intervals", (0.0, 1.0), (0.0, 1.0), height, left)
+    step = 40
+    height = TOP + BOTTOM + step * max(1, len(points))
+    chart = Chart("Accuracy with its intervals", (0.0, 1.0), (0.0, 1.0), height, RIGHT)
     bottom = height - BOTTOM
     for tick in (0, 0.25, 0.5, 0.75, 1):
         chart.line(chart.x(tick), TOP - 8, chart.x(tick), bottom, "grid")
         chart.text(chart.x(tick), bottom + 17, _tick(tick, True))
     for i, p in enumerate(points):
-        y = TOP + 26 * i + 8
-        chart.text(left - 10, y + 4, _short(p.label, left // 7), "tick", "end")
+        y = TOP + step * i + 24
+        chart.text(RIGHT, y - 13, _short(_words(p), 66), "tick", "start")
         chart.line(chart.x(p.accuracy.low), y, chart.x(p.accuracy.high), y, f"thin s{p.series % 6}")
         if p.repeatability:
             low, high = p.repeatability.low, p.repeatability.high
             chart.line(chart.x(low), y, chart.x(high), y, f"thick s{p.series % 6}")
         chart.dot(chart.x(p.accuracy.value), y, f"dot s{p.series % 6}", _words(p))
-    chart.text(
-        (left + WIDTH - RIGHT) / 2,
-        height - 6,
-        AXIS,
-        "label",
-    )
+    chart.text(WIDTH / 2, height - 6, AXIS, "label")
     return chart.svg()
 
 
@@ -155,19 +154,28 @@ def accuracy_by_speed(points: Sequence[Point]) -> str | None:
     top = 1.15 * max(p.x or 0 for p in known)
     chart = Chart("Accuracy against speed", (0.0, top))
     chart.axes("decode tokens per second", "accuracy")
-    for p in known:
-        x = chart.x(p.x or 0)
+    labels: list[tuple[float, float, float]] = []
+    named: set[int] = set()
+    for i, p in sorted(enumerate(known), key=lambda item: -item[1].accuracy.value):
+        # Evals of one run have the same speed: side by side, else one would hide the other.
+        x, y = chart.x(p.x or 0) + 7 * sum(q.x == p.x for q in known[:i]), chart.y(p.accuracy.value)
         chart.line(x, chart.y(p.accuracy.low), x, chart.y(p.accuracy.high), f"thin s{p.series % 6}")
-        chart.dot(x, chart.y(p.accuracy.value), f"dot s{p.series % 6}", _words(p))
-        after = x < WIDTH * 0.7
-        chart.text(
-            x + (9 if after else -9),
-            chart.y(p.accuracy.value) + 4,
-            _short(p.label, 34),
-            "tick",
-            "start" if after else "end",
-        )
+        chart.dot(x, y, f"dot s{p.series % 6}", _words(p))
+        words = _short(p.short if p.short and p.series in named else p.label, 34)
+        named.add(p.series)
+        after, wide = x < WIDTH * 0.6, LETTER * len(words)
+        at = x + 16 if after else x - 12
+        y = _free(labels, at if after else at - wide, wide, y)
+        chart.text(at, y + 4, words, f"of s{p.series % 6}", "start" if after else "end")
     return chart.svg()
+
+
+def _free(taken: list[tuple[float, float, float]], x: float, wide: float, y: float) -> float:
+    """The first height from y down at which a label from x on covers none of those taken; takes it."""
+    while hit := [b for a, b, w in taken if abs(b - y) < LABEL and a < x + wide and x < a + w]:
+        y = max(hit) + LABEL
+    taken.append((x, y, wide))
+    return y
 
 
 def accuracy_by_length(rows: Sequence[Row], bins: int = 8) -> str | None:
@@ -218,13 +226,15 @@ def lengths_by_outcome(rows: Sequence[Row], bins: int = 24) -> str | None:
 
 def css(ink: str, quiet: str, line: str) -> str:
     """The styles of all marks; the three colours may be CSS variables."""
-    series = "".join(f".s{i}{{stroke:{c}}}.dot.s{i}{{fill:{c}}}" for i, c in enumerate(SERIES_COLOURS))
+    series = "".join(
+        f".s{i}{{stroke:{c}}}.dot.s{i},.chart .of.s{i}{{fill:{c}}}" for i, c in enumerate(SERIES_COLOURS)
+    )
     outcomes = "".join(f".o-{o}{{fill:{c};background-color:{c}}}" for o, c in OUTCOME_COLOURS.items())
     return (
         f".chart text{{font:12px system-ui,sans-serif;fill:{quiet}}}.chart .label{{fill:{ink}}}"
         f".chart .grid{{stroke:{line};stroke-width:1}}.chart .axis{{stroke:{quiet};stroke-width:1}}"
         f".thin{{stroke-width:1.5}}.thick{{stroke-width:6;stroke-opacity:.45}}"
-        f".path{{fill:none;stroke-width:1.5;stroke-opacity:.5}}{series}{outcomes}"
+        f".chart .of{{stroke:none}}.path{{fill:none;stroke-width:1.5;stroke-opacity:.5}}{series}{outcomes}"
     )
 
 

@@ -227,7 +227,10 @@ def question_differences(a: Questions, b: Questions) -> list[str]:
     found = []
     for part, what in enumerate(("prompt", "target")):
         other = Counter(key[0] for key in a.keys() & b.keys() if a[key][part] != b[key][part])
-        found += [f"{name}: another {what} in {count} problems" for name, count in sorted(other.items())]
+        found += [
+            f"{name}: another {what} in {count} problem{'s' if count > 1 else ''}"
+            for name, count in sorted(other.items())
+        ]
     return found
 
 

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from localrl.bench import charts, comparing, html, jsontext, summary, tables
 from localrl.bench.exports import whole_file
 from localrl.errors import UsageError, nearest
+from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,7 @@ def markdown(runs: Sequence[Run]) -> str:
         parts += [f"> Warning: {_line(words)}" for words in c["warnings"]]
         parts += ["", *[_line(words) for words in c["sentences"]], ""]
         for key in ("accuracy", "figures"):
-            parts += [tables.markdown(c[key].header, c[key].rows), ""]
+            parts += [tables.markdown(c[key].header, c[key].rows, c[key].text), ""]
     for run in page.runs:
         parts += [f"## {_line(run['name'])}", "", tables.markdown(run["evals"].header, run["evals"].rows), ""]
         for part in run["parts"]:
@@ -82,7 +83,7 @@ def markdown(runs: Sequence[Run]) -> str:
         parts += [f"- {_line(note)}" for note in run["notes"]]
         parts += ["", "```sh", _line(run["command"]).replace("```", ""), "```", ""]
         environment = run["environment"]
-        parts += [tables.markdown(environment.header, environment.rows), ""]
+        parts += [tables.markdown(environment.header, environment.rows, environment.text), ""]
     parts.append(page.footer)
     return "\n".join(parts) + "\n"
 
@@ -100,11 +101,15 @@ def csv_table(runs: Sequence[Run]) -> str:
                 "eval": e.eval,
                 "problems": e.problems,
                 "samples": e.samples,
+                "k": e.k,
+                **{str(outcome): e.outcomes.get(outcome, 0) for outcome in Outcome},
                 "accuracy": e.accuracy.value,
                 "low": e.accuracy.low,
                 "high": e.accuracy.high,
                 "repeat_low": e.repeatability.low,
                 "repeat_high": e.repeatability.high,
+                "pass_at_k": e.pass_at[max(e.pass_at)],
+                "majority_at_k": next(reversed(e.majority_at.values()), None),
                 "completed_accuracy": done.value if done else None,
                 "not_completed": e.completed.cut_share,
                 "if_verifier_errors_wrong": e.bounds[0],

@@ -111,6 +111,8 @@ def _powers(k: int) -> list[int]:
 class Table:
     header: list[str]
     rows: list[list[str]]
+    text: int = 1
+    """So many columns from the left are text, the others numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,9 @@ def page(runs: Sequence[Run]) -> Page:
         charts.Point(
             label=f"{s.name} {e.eval}" if len(summaries) > 1 or len(s.evals) > 1 else e.eval,
             series=i,
+            short=e.eval,
             accuracy=e.accuracy,
-            repeatability=e.repeatability,
+            repeatability=None if e.k == "1" else e.repeatability,
             x=s.figures.decode_tokens_per_s,
         )
         for i, s in enumerate(summaries)
@@ -220,8 +223,8 @@ def _parts(number: int, summary: RunSummary, rows: list[Row]) -> list[dict[str, 
 
 def evals_table(summary: RunSummary) -> Table:
     """Every eval with its intervals, outcomes, and what was published for this model."""
-    header = ["eval", "accuracy (95 %)", "on these problems", "pass@k", "majority@k", "completed only"]
-    header += ["not completed", "problems × k", "tokens/sample", "published"]
+    header = ["eval", "accuracy (95 %)", "published", "on these problems", "pass@k", "majority@k"]
+    header += ["completed only", "not completed", "problems × k", "tokens/sample"]
     rows = []
     for e in summary.evals:
         top = max(e.pass_at)
@@ -231,14 +234,14 @@ def evals_table(summary: RunSummary) -> Table:
             [
                 e.eval,
                 tables.span(e.accuracy),
-                tables.span(e.repeatability) + (" at most" if "bound" in e.repeatability.method else ""),
+                "; ".join(_published(p) for p in e.published) or tables.ABSENT,
+                tables.ABSENT if e.k == "1" else tables.span(e.repeatability),
                 f"{tables.percent(e.pass_at[top])} (k={top})" if top > 1 else tables.ABSENT,
                 f"{tables.percent(majority[-1][1])} (k={majority[-1][0]})" if majority else tables.ABSENT,
                 tables.span(done),
                 tables.percent(e.completed.cut_share),
                 f"{e.problems} × {e.k}",
                 tables.number(e.tokens / e.samples),
-                "; ".join(_published(p) for p in e.published) or tables.ABSENT,
             ]
         )
     return Table(header, rows)
@@ -330,7 +333,7 @@ def _comparison(side: comparing.Side) -> dict[str, Any]:
         "warnings": side.warnings,
         "changed": side.changed,
         "sentences": [tables.sentence(side, pair) for pair in side.pairs],
-        "accuracy": Table(*accuracy),
+        "accuracy": Table(*accuracy, text=2),
         "figures": Table(*figures),
     }
 
@@ -359,6 +362,10 @@ def _environment(report: dict[str, Any]) -> Table:
     rows = []
     for part in ("model", "backend", "hardware", "sampling"):
         for key, value in (report.get(part) or {}).items():
-            if value not in (None, "", {}, []):
+            if isinstance(value, dict):
+                rows += [
+                    [f"{part} {key.removesuffix('s')} {name}", str(each)] for name, each in value.items()
+                ]
+            elif value not in (None, "", []):
                 rows.append([f"{part} {key.replace('_', ' ')}", str(value)])
-    return Table(["environment", ""], rows)
+    return Table(["environment", ""], rows, text=2)

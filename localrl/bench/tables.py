@@ -14,17 +14,21 @@ if TYPE_CHECKING:
 ABSENT = "–"
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns; the first column is text, the others are numbers."""
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], text: int = 1) -> str:
+    """A Markdown table with aligned columns; the first `text` columns are text, the others are numbers."""
     cells = [list(header), *[[_cell(c) for c in row] for row in rows]]
     width = [max(len(row[i]) for row in cells) for i in range(len(header))]
     lines = [
         "| "
-        + " | ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, width, strict=True)))
+        + " | ".join(
+            c.rjust(w) if i >= text else c.ljust(w) for i, (c, w) in enumerate(zip(row, width, strict=True))
+        )
         + " |"
         for row in cells
     ]
-    rule = "| " + " | ".join("-" * (w - 1) + ":" if i else "-" * w for i, w in enumerate(width)) + " |"
+    rule = (
+        "| " + " | ".join("-" * (w - 1) + ":" if i >= text else "-" * w for i, w in enumerate(width)) + " |"
+    )
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
@@ -76,7 +80,7 @@ def comparison(side: Side, flips: int = 10) -> str:
     parts = [
         f"Accuracy against {side.baseline}, in percentage points, problem by problem",
         "",
-        markdown(*accuracy_rows(side)),
+        markdown(*accuracy_rows(side), text=2),
         "",
     ]
     parts += ["What each run costs and yields", "", markdown(*figure_rows(side)), ""]

@@ -63,7 +63,7 @@ def test_problems_that_are_asked_or_judged_by_another_text_are_counted(make_run:
         b.made[i] = replace(b.made[i], target="41")
     assert comparing.compare([a, b]).warnings == (
         "tiny:Q4_K_M: sums: another prompt in 2 problems",
-        "tiny:Q4_K_M: sums: another target in 1 problems",
+        "tiny:Q4_K_M: sums: another target in 1 problem",
     )
 
 

@@ -20,6 +20,7 @@ import pytest
 from localrl.bench import charts, publish, stats, summary
 from localrl.bench.record import arrays, groups
 from localrl.errors import UsageError
+from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,6 +178,31 @@ def test_a_plot_puts_accuracy_where_it_belongs() -> None:
     dot = next(e for e in root.iter() if e.tag.endswith("circle"))
     middle = (charts.TOP + charts.HEIGHT - charts.BOTTOM) / 2
     assert float(dot.attrib["cy"]) == pytest.approx(middle, abs=0.1)
+
+
+def test_labels_of_a_plot_do_not_cover_each_other() -> None:
+    half = stats.Interval(0.5, 0.4, 0.6, 0.95, "wilson")
+    points = [
+        charts.Point(f"a model's name, run {run} eval {e}", run, half, x=100.0 + 90 * run, short=f"eval {e}")
+        for run in range(3)
+        for e in range(3)
+    ]
+    root = ElementTree.fromstring(charts.accuracy_by_speed(points) or "")
+    boxes = []
+    for e in root.iter():
+        if e.attrib.get("class", "").startswith("of "):
+            x, wide = float(e.attrib["x"]), charts.LETTER * len(e.text or "")
+            boxes.append((x - wide if e.attrib["text-anchor"] == "end" else x, wide, float(e.attrib["y"])))
+    assert len(boxes) == 9
+    for i, (x, wide, y) in enumerate(boxes):
+        for x2, wide2, y2 in boxes[:i]:
+            assert abs(y - y2) >= charts.LABEL - 0.2 or x >= x2 + wide2 or x2 >= x + wide
+
+
+def test_a_csv_line_has_every_outcome_and_they_sum_to_the_samples(make_run: Callable[..., Any]) -> None:
+    (line,) = csv.DictReader(io.StringIO(publish.csv_table([make_run(k=4)])))
+    assert sum(int(line[outcome]) for outcome in Outcome) == int(line["samples"]) == 48
+    assert (line["k"], float(line["pass_at_k"]) > float(line["accuracy"])) == ("4", True)
 
 
 def test_the_command_to_repeat_a_run_is_the_recorded_one_or_names_its_settings(
