@@ -77,7 +77,8 @@ def gigabytes(value: float | None) -> str:
 
 def comparison(side: Side, flips: int = 10) -> str:
     """A comparison in Markdown: accuracy, what it costs and yields, flipped problems, warnings."""
-    parts = [
+    parts = _listed("Warning, a difference may not be the model's:", side.warnings)
+    parts += [
         f"Accuracy against {side.baseline}, in percentage points, problem by problem",
         "",
         markdown(*accuracy_rows(side), text=2),
@@ -96,13 +97,11 @@ def comparison(side: Side, flips: int = 10) -> str:
                 f"{pair.eval}: problems that flipped in {pair.run}" + (f" (and {more} more)" if more else ""),
             ]
             parts += ["", markdown(["problem", "baseline", "run", ""], shown)]
-    for title, items in (
-        ("Differs on purpose?", side.changed),
-        ("Warning, a difference may not be the model's:", side.warnings),
-    ):
-        if items:
-            parts += ["", title, "", *[f"- {item}" for item in items]]
-    return "\n".join(parts)
+    return "\n".join([*parts, "", *_listed("Differs on purpose?", side.changed)]).rstrip()
+
+
+def _listed(title: str, items: Sequence[str]) -> list[str]:
+    return [title, "", *[f"- {item}" for item in items], ""] if items else []
 
 
 def accuracy_rows(side: Side) -> tuple[list[str], list[list[str]]]:

@@ -64,6 +64,7 @@ def findings() -> Iterator[Finding]:
     yield from _other_backends(machine)
     yield _starter()
     yield _sandbox()
+    yield _energy()
     yield from _disk()
     yield Finding("versions", "ok", f"localrl {__version__}, Python {platform.python_version()}")
 
@@ -121,6 +122,16 @@ def _sandbox() -> Finding:
         return Finding("sandbox", "ok", f"{found.name}: {found.covers}")
     why = "; ".join(f"{name}: {reason}" for name, reason in found.refused.items())
     return Finding("sandbox", "missing", f"none, so code is not run ({why})", "see docs/sandbox.md")
+
+
+def _energy() -> Finding:
+    """Which sensors a run's joules would come from."""
+    from localrl.bench import energy
+
+    found, why = energy.sensors()
+    if found:
+        return Finding("energy", "ok", f"measured by {', '.join(sensor.name for sensor in found)}")
+    return Finding("energy", "note", f"not measured: {why}")
 
 
 def _disk() -> Iterator[Finding]:

@@ -45,6 +45,8 @@ def summary(report: dict[str, Any]) -> str:
         joules = speed["energy"]["total_j"]
         right = sum(part["outcomes"]["correct"] for part in report["evals"])
         parts.append(f"  energy     {joules / 1000:,.1f} kJ, {number(1000 * right / joules, 2)} right a kJ")
+    else:
+        parts.append("  energy     not measured (`localrl doctor` says why)")
     return "\n".join(parts)
 
 

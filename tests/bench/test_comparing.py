@@ -128,6 +128,11 @@ def test_a_comparison_is_json_and_reads_as_text(make_run: Callable[..., Any]) ->
     assert "1.00× the decode speed" in text
 
 
+def test_a_warning_is_read_before_the_figures_it_is_about(make_run: Callable[..., Any]) -> None:
+    side = comparing.compare([make_run("a"), make_run("b", problems=8, quantisation="Q4_K_M")])
+    assert tables.comparison(side).startswith("Warning, a difference may not be the model's:")
+
+
 def test_a_cell_cannot_break_out_of_its_table() -> None:
     table = tables.markdown(["a", "b"], [["x|y\n<script>", "1"]])
     assert table.count("\n") == 2
