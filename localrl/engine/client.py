@@ -132,7 +132,7 @@ class EngineClient:
         """The events of the next step; empty when none came within `timeout` seconds.
 
         Raises:
-            LocalrlError: the worker cannot be brought back, or refused the model on its second start.
+            LocalrlError: the worker gives up, cannot be brought back, or refuses the model this time.
             Stopped: it was to be brought back, and is not wanted any longer.
         """
         if ended := self._cancelled_unseen():
@@ -143,6 +143,8 @@ class EngineClient:
             return []
         if message is None:
             return self._revive()
+        if isinstance(message, Refused):
+            raise _as_error(message)
         if not isinstance(message, Step):
             return []
         found: list[Event | Restarted] = [event for event in message.events if self._note(event)]
@@ -186,8 +188,7 @@ class EngineClient:
             return message.info
         self.close()
         if isinstance(message, Refused):
-            error = next(kind for kind in _kinds(LocalrlError) if kind.exit_code == message.exit_code)
-            raise error(message.message)
+            raise _as_error(message)
         raise _DiedLoading("the engine died while it loaded the model", hint=f"see {self._log}")
 
     def _answer(self) -> Ready | Refused | Step | None:
@@ -299,6 +300,11 @@ def _read(process: subprocess.Popen[bytes], inbox: queue.Queue[Ready | Refused |
     except (LocalrlError, ValueError):
         process.kill()
     inbox.put(None)
+
+
+def _as_error(refused: Refused) -> LocalrlError:
+    error = next(kind for kind in _kinds(LocalrlError) if kind.exit_code == refused.exit_code)
+    return error(refused.message)
 
 
 def _kinds(error: type[LocalrlError]) -> list[type[LocalrlError]]:

@@ -7,8 +7,10 @@ either as chunks or as a `RequestFailed` that says in one line what was wrong.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Annotated, Any
 
@@ -27,6 +29,21 @@ PROBE_S = 60.0
 """Some servers list their models only between two requests."""
 DRAIN_S = 0.5
 """How long the end of a finished stream is waited for, so that its connection can be used again."""
+PROBLEM_S = 10.0
+"""How long a server may take to say what is wrong."""
+LONGEST_QUOTE = 400
+"""Characters of what a server said that are shown."""
+BOM = b"\xef\xbb\xbf"
+DENIALS = {
+    401: " (the key is taken from LOCALRL_API_KEY or OPENAI_API_KEY)",
+    402: "",
+    403: " (the key is taken from LOCALRL_API_KEY or OPENAI_API_KEY)",
+    404: " (check the model's name and the path of --endpoint)",
+    405: " (check the path of --endpoint)",
+    410: "",
+    501: "",
+}
+"""Answers that waiting does not change, and what to do about them."""
 NEUTRAL = {"top_k", "min_p", "repetition_penalty", "stream_options", "seed"}
 """Fields that are left out for a server that does not know them, if that changes nothing."""
 
@@ -41,9 +58,15 @@ class Failure(Enum):
     BUSY = auto()
     """The server has too much to do."""
     BROKEN = auto()
-    """The answer makes no sense, or ends in the middle."""
+    """The answer makes no sense, or the server ends it in the middle."""
+    TORN = auto()
+    """The connection broke under the answer."""
+    SILENT = auto()
+    """Nothing came for too long."""
     DOWN = auto()
-    """The server is not there, or does not serve us."""
+    """The server is not there, or cannot serve us now."""
+    DENIED = auto()
+    """The server does not serve us, however long we wait."""
 
 
 class RequestFailed(Exception):
@@ -142,8 +165,22 @@ class Endpoint:
         """
         return self.kind == "vllm"
 
+    def quoted(self, reason: str) -> str:
+        """What went wrong, in a few printable words without the key: servers repeat what they were sent."""
+        hidden = reason.replace(self.key, "***") if self.key else reason
+        return hidden if len(hidden) <= LONGEST_QUOTE else hidden[:LONGEST_QUOTE] + "…"
+
     async def models(self, session: aiohttp.ClientSession) -> list[Served]:
         """What is served here; empty where the server cannot say. Raises RequestFailed."""
+        try:
+            served = await self._models(session)
+        except RequestFailed as failed:
+            raise RequestFailed(failed.failure, self.quoted(failed.reason)) from failed
+        for model in served:
+            model.owned_by = self.quoted(printable(model.owned_by.encode()))
+        return served
+
+    async def _models(self, session: aiohttp.ClientSession) -> list[Served]:
         try:
             async with asyncio.timeout(PROBE_S), self._ask(session, "GET", "/models", None) as response:
                 body = await _read(response)
@@ -166,14 +203,19 @@ class Endpoint:
         """
         body = self.body(group, seeds)
         path = "/chat/completions" if "messages" in body else "/completions"
+        begun = False
         try:
             async with self._ask(session, "POST", path, body) as response:
                 if response.status != 200:
                     self._learn(await self._problem(response), body)
+                begun = True
                 async for chunk in _chunks(response):
                     yield chunk
         except aiohttp.ClientError as error:
-            raise RequestFailed(Failure.DOWN, _connection_error(error)) from error
+            answered = begun or isinstance(error, aiohttp.ClientResponseError)
+            raise RequestFailed(
+                Failure.TORN if answered else Failure.DOWN, _connection_error(error)
+            ) from error
         except TimeoutError as error:
             raise RequestFailed(Failure.DOWN, "no connection") from error
 
@@ -214,18 +256,25 @@ class Endpoint:
         return session.request(method, self.url + path, json=body, headers=headers, allow_redirects=False)
 
     async def _problem(self, response: aiohttp.ClientResponse) -> RequestFailed:
-        return self._failure(response, await _read(response))
+        try:
+            async with asyncio.timeout(PROBLEM_S):
+                return self._failure(response, await _read(response))
+        except TimeoutError:
+            return self._failure(response, b"")
 
     def _failure(self, response: aiohttp.ClientResponse, body: bytes) -> RequestFailed:
-        reason = f"HTTP {response.status}: {said(body)}"
-        if self.key:
-            reason = reason.replace(self.key, "***")
-        if response.status in (401, 403):
-            reason += " (the key is taken from LOCALRL_API_KEY or OPENAI_API_KEY)"
-        if response.status in (429, 503):
+        status = response.status
+        advice = DENIALS.get(status, "")
+        if 300 <= status < 400:
+            elsewhere = printable(response.headers.get("Location", "").encode())
+            advice = f" (redirects are not followed; name what is meant with --endpoint: {elsewhere})"
+        reason = f"HTTP {status}{advice}: {said(body)}"
+        if status in (429, 503):
             return RequestFailed(Failure.BUSY, reason, _seconds(response.headers.get("Retry-After")))
-        rejected = response.status in (400, 413, 422)
-        return RequestFailed(Failure.REJECTED if rejected else Failure.DOWN, reason)
+        if status in (400, 413, 422):
+            return RequestFailed(Failure.REJECTED, reason)
+        denied = status in DENIALS or 300 <= status < 400
+        return RequestFailed(Failure.DENIED if denied else Failure.DOWN, reason)
 
     def _learn(self, failed: RequestFailed, body: dict[str, Any]) -> None:
         """Leave out what the server does not know, if that changes nothing; the request is tried again."""
@@ -239,18 +288,41 @@ class Endpoint:
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[Chunk | None]:
     """Read server-sent events: `data:` lines of JSON, ended by `data: [DONE]`."""
-    async for line in _lines(response.content):
-        name, _, value = line.partition(b":")
+    held = b""
+    lines = _lines(response.content)
+    async for line in lines:
+        name, _, value = line.removeprefix(BOM).partition(b":")
         if name == b"data":
-            value = value.strip()
+            value = held + value.strip()
             if value == b"[DONE]":
                 yield None
                 await _drain(response.content)
                 return
-            if value:
-                yield _parse(value)
+            if (chunk := _parse(value)) is not None:
+                yield chunk
+            held = value + b"\n" if value and chunk is None else b""
+        elif held and not line:
+            raise _senseless(held)
         elif name.strip() not in (b"", b"event", b"id", b"retry"):
-            raise RequestFailed(Failure.BROKEN, f"no stream but: {said(line)}")
+            raise RequestFailed(Failure.BROKEN, f"no stream but: {said(await _rest(line, lines))}")
+        if len(held) > LONGEST_LINE:
+            raise _senseless(held)
+    if held:
+        raise _senseless(held)
+
+
+async def _rest(line: bytes, lines: AsyncIterator[bytes]) -> bytes:
+    """A line and what comes with it, within bounds."""
+    found = line
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            async for further in lines:
+                found += b"\n" + further
+                if len(found) > LONGEST_LINE:
+                    break
+    except (TimeoutError, aiohttp.ClientError, RequestFailed):
+        pass  # what is there has to do
+    return found
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -265,14 +337,23 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         yield pending
 
 
-def _parse(data: bytes) -> Chunk:
+def _parse(data: bytes) -> Chunk | None:
+    """One event; None when it is not whole, since an event may have several lines."""
+    if not data:
+        return None
     try:
         chunk = Chunk.model_validate_json(data)
     except ValidationError as error:
-        raise RequestFailed(Failure.BROKEN, f"a chunk that makes no sense: {printable(data)}") from error
+        if error.errors()[0]["type"] == "json_invalid":
+            return None
+        raise _senseless(data) from error
     if chunk.error is not None:
         raise RequestFailed(Failure.BROKEN, f"an error: {said(data)}")
     return chunk
+
+
+def _senseless(data: bytes) -> RequestFailed:
+    return RequestFailed(Failure.BROKEN, f"a chunk that makes no sense: {printable(data)}")
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:
@@ -310,14 +391,29 @@ def said(body: bytes) -> str:
 
 
 def printable(data: bytes) -> str:
-    """The beginning of what a stranger sent, without what could control a terminal."""
-    text = data[:300].decode("utf-8", errors="replace")
+    """The beginning of what a stranger sent, without what could control a terminal.
+
+    It is longer than what is shown, so that a key at the end of that is found whole.
+    """
+    text = data[: 10 * LONGEST_QUOTE].decode("utf-8", errors="replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
 
 
 def _seconds(header: str | None) -> float | None:
-    return float(header) if header and header.isascii() and header.isdigit() else None
+    """How long `Retry-After` asks to wait: a number of seconds, or the date of the end."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(header or "").timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return seconds if seconds > 0 else None
 
 
 def _connection_error(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the answer is no HTTP: {printable(error.message.encode())}"
     return f"the connection failed: {printable(str(error).encode() or type(error).__name__.encode())}"

@@ -124,13 +124,13 @@ class Reply:
     def _take(self, text: str, now: float) -> None:
         if self.ended is not None:
             return
-        self.fragments += 1
-        self._characters += len(text)
         most = self.group.sampling.max_tokens
-        if self.fragments > most + SLACK + most // 16 or self._characters > CHARACTERS_PER_TOKEN * (
+        self._characters += len(text)
+        if self.fragments >= most + SLACK + most // 16 or self._characters > CHARACTERS_PER_TOKEN * (
             most + SLACK
         ):
             raise RequestFailed(Failure.BROKEN, f"more text than max_tokens {most} allows")
+        self.fragments += 1
         raw = text.encode("utf-8", errors="replace")
         self.ended = self._stream.push(zlib.crc32(raw), raw, now)
         if self.ended is None and self.group.loop_guard and self._loops(text):
@@ -167,3 +167,12 @@ class Reply:
         tokens = sum(1 for part in prompt if isinstance(part, int))
         characters = sum(len(part.content) for part in prompt if not isinstance(part, int))
         return tokens + characters // CHARACTERS_PER_PROMPT_TOKEN
+
+
+def longest_prompt(group: Group) -> int:
+    """Tokens that a prompt has at most, before a template: one for each byte of text."""
+    if isinstance(group.prompt, str):
+        return len(group.prompt.encode(errors="replace"))
+    return sum(
+        1 if isinstance(part, int) else len(part.content.encode(errors="replace")) for part in group.prompt
+    )

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from localrl import __version__
-from localrl.engine.endpoint import Endpoint, Failure, RequestFailed, Usage
+from localrl.engine.endpoint import CONNECT_S, Endpoint, Failure, RequestFailed, Usage, printable
 from localrl.engine.meter import Meter
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import Event, Finished, FinishReason, Group, Load, ModelInfo, SampleRequest
-from localrl.engine.reply import SLACK, Reply
+from localrl.engine.reply import SLACK, Reply, longest_prompt
 from localrl.engine.serving import find_model
 from localrl.engine.sharing import Share, Sharing
 from localrl.errors import Unavailable, UsageError
@@ -37,6 +37,10 @@ STREAMS_PER_ENDPOINT = 256
 """Bound of the search for the best number of streams."""
 START_PER_ENDPOINT = 8
 SAMPLES_PER_REQUEST = 32
+EMPTY_CHUNKS = 1000
+"""In a row, and one for each token of `max_tokens`: special tokens have no text."""
+TEMPLATE_TOKENS = 16384
+"""What a chat template may add to a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,16 @@ class Patience:
     next_token_s: float = 120.0
     broken_tries: int = 5
     """Answers without sense, for one sample."""
+    silent_tries: int = 2
+    """Answers that stop coming, for one sample."""
     tries: int = 10
     """Requests of any outcome, for one sample."""
     first_retry_s: float = 0.25
     longest_retry_s: float = 8.0
     outage_s: float = 120.0
     """Without any endpoint; then the engine gives up."""
+    kept_s: float = 2 * CONNECT_S
+    """A request that is open for so long was neither turned away nor lost on the way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +74,9 @@ class _Job:
     submitted: float
     tries: int = 0
     broken: int = 0
+    silent: int = 0
+    empty: int = 0
+    """Chunks of this request that brought no text."""
     not_before: float = 0.0
     share: Share[Endpoint] | None = None
     replies: dict[int, Reply] = field(default_factory=dict)
@@ -85,7 +96,7 @@ class ServerBackend:
 
     def __init__(self, settings: EngineSettings, patience: Patience = Patience()) -> None:
         self._patience = patience
-        key = os.environ.get("LOCALRL_API_KEY") or os.environ.get("OPENAI_API_KEY") or ""
+        key = _key()
         self._endpoints = [Endpoint(url, key) for url in dict.fromkeys(settings.endpoints)]
         self._loop = asyncio.new_event_loop()
         self._session = self._loop.run_until_complete(_open_session())
@@ -105,6 +116,7 @@ class ServerBackend:
         self._resting: list[_Job] = []
         self._events: list[Event] = []
         self._crash: BaseException | None = None
+        self._last_error = ""
         self._starts_thinking: set[Endpoint] = set()
         self._well = time.monotonic()
         self.info = self._describe(context)
@@ -185,7 +197,7 @@ class ServerBackend:
         job.replies = {
             i: Reply(sample, job.group, job.submitted, inside) for i, sample in enumerate(job.samples)
         }
-        job.share, job.heard, job.usage = share, now, None
+        job.share, job.heard, job.usage, job.empty = share, now, None, 0
         share.outstanding += len(job.samples)
         self._running.append(job)
         job.task = self._loop.create_task(self._run(job, share))
@@ -213,7 +225,7 @@ class ServerBackend:
         except asyncio.CancelledError:
             self._finish_ended(job)
             if job.samples:
-                failed = RequestFailed(Failure.BROKEN, "no text for too long")
+                failed = RequestFailed(Failure.SILENT, "no text for too long")
         finally:
             share.outstanding -= taken
             self._running.remove(job)
@@ -234,6 +246,7 @@ class ServerBackend:
 
     def _take(self, job: _Job, chunk: Chunk) -> None:
         now = time.monotonic()
+        job.empty += 1
         if chunk.usage is not None:
             self._take_usage(job, chunk.usage, [choice.index for choice in chunk.choices])
         for choice in chunk.choices:
@@ -245,7 +258,7 @@ class ServerBackend:
             before = reply.fragments
             texts = reply.push(choice, now)
             if reply.fragments > before:
-                job.heard = now
+                job.heard, job.empty = now, 0
                 self._meter.generated += 1
                 if not before:
                     self._events.append(reply.started())
@@ -254,6 +267,8 @@ class ServerBackend:
                 self._finish(job, reply, reply.ended)  # ended by ourselves
             elif reply.ended and len(job.replies) > 1:
                 self._finish(job, reply, reply.ended)
+        if job.empty > EMPTY_CHUNKS + job.group.sampling.max_tokens:
+            raise RequestFailed(Failure.BROKEN, f"{job.empty} chunks without text")
 
     def _take_usage(self, job: _Job, usage: Usage, choices: list[int]) -> None:
         """Counts of one text, where it comes with the text or the request has only one."""
@@ -261,6 +276,9 @@ class ServerBackend:
         completion = usage.completion_tokens or 0
         if completion > (most + SLACK) * (1 if choices else len(job.replies)):
             raise RequestFailed(Failure.BROKEN, f"it counts {completion} tokens where max_tokens is {most}")
+        prompt = usage.prompt_tokens
+        if prompt > TEMPLATE_TOKENS and prompt > TEMPLATE_TOKENS + longest_prompt(job.group):
+            raise RequestFailed(Failure.BROKEN, f"it counts {prompt} tokens of a prompt that is shorter")
         job.usage = usage
         if len(choices) == 1 and choices[0] in job.replies:
             job.replies[choices[0]].tokens = usage.completion_tokens
@@ -290,21 +308,32 @@ class ServerBackend:
         """Try the samples that are left again, or let them go."""
         now = time.monotonic()
         share.failed(failed, now)
-        print(f"{share.endpoint}: {failed.reason}", file=sys.stderr, flush=True)
+        error = self._last_error = f"{share.endpoint}: {share.endpoint.quoted(failed.reason)}"
+        print(error, file=sys.stderr, flush=True)
+        if all(each.hopeless for each in self._sharing.shares):
+            self._crash = Unavailable(error)
         self._meter.generated -= sum(reply.fragments for reply in job.open())
         job.tries += failed.failure is not Failure.BUSY
-        job.broken += failed.failure is Failure.BROKEN
-        patience = self._patience
-        error = f"{share.endpoint}: {failed.reason}"
+        job.broken += failed.failure in (Failure.BROKEN, Failure.TORN)
+        job.silent += failed.failure is Failure.SILENT
         if failed.failure is Failure.REJECTED:
             self._give_up(job, FinishReason.REFUSED, error)
-        elif job.broken >= patience.broken_tries or job.tries >= patience.tries:
+        elif self._tried_enough(job):
             self._give_up(job, FinishReason.ERROR, error)
         elif job.samples:
+            patience = self._patience
             rest = min(patience.first_retry_s * 2 ** (job.tries - 1), patience.longest_retry_s)
             job.not_before = now + rest * random.uniform(0.75, 1.25)
             job.replies = {}
             self._resting.append(job)
+
+    def _tried_enough(self, job: _Job) -> bool:
+        patience = self._patience
+        return (
+            job.broken >= patience.broken_tries
+            or job.silent >= patience.silent_tries
+            or job.tries >= patience.tries
+        )
 
     def _give_up(self, job: _Job, reason: FinishReason, error: str) -> None:
         self._events += [Finished(sample.id, reason, "", error=error) for sample in job.samples]
@@ -326,10 +355,18 @@ class ServerBackend:
         due = [job for job in self._resting if job.not_before <= now]
         self._resting = [job for job in self._resting if job.not_before > now]
         self._waiting += due
-        if not self.busy or any(not share.failures for share in self._sharing.shares):
+        if not self.busy or self._served(now):
             self._well = now
         elif now - self._well > self._patience.outage_s:
-            raise Unavailable(f"no endpoint has answered for {self._patience.outage_s:g} s")
+            said = f"; the last said: {self._last_error}" if self._last_error else ""
+            raise Unavailable(f"no endpoint has served for {self._patience.outage_s:g} s{said}")
+
+    def _served(self, now: float) -> bool:
+        """Whether an endpoint is well, or works on a request of ours although it turns others away."""
+        return any(share.well for share in self._sharing.shares) or any(
+            now - job.heard > self._patience.kept_s or any(reply.fragments for reply in job.replies.values())
+            for job in self._running
+        )
 
     def _measure(self) -> None:
         decoding = sum(1 for job in self._running for reply in job.open() if reply.fragments)
@@ -341,23 +378,35 @@ class ServerBackend:
 
     def _describe(self, context: int) -> ModelInfo:
         kinds = sorted({endpoint.kind or "unknown" for endpoint in self._endpoints})
+        models = [printable(endpoint.model.encode()) for endpoint in self._endpoints]
         return ModelInfo(
             backend="server",
             version=__version__,
             context=context,
-            description=self._endpoints[0].model,
+            description=models[0],
             settings={
                 "endpoints": " ".join(endpoint.url for endpoint in self._endpoints),
-                "served_model": " ".join(sorted({endpoint.model for endpoint in self._endpoints})),
+                "served_model": " ".join(sorted(set(models))),
                 "server": " ".join(kinds),
                 "samples_share_a_request": all(e.shares_prefill for e in self._endpoints),
             },
         )
 
 
-async def _open_session() -> aiohttp.ClientSession:
-    from localrl.engine.endpoint import CONNECT_S
+def _key() -> str:
+    """The API key.
 
+    Raises:
+        UsageError: it cannot be sent.
+    """
+    name = next((name for name in ("LOCALRL_API_KEY", "OPENAI_API_KEY") if os.environ.get(name)), "")
+    key = os.environ.get(name, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"{name} holds characters that no key has", hint="set it again")
+    return key
+
+
+async def _open_session() -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),

@@ -6,11 +6,14 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from localrl.engine.endpoint import Endpoint, RequestFailed, Served
+from localrl.engine.endpoint import Endpoint, RequestFailed, Served, printable
 from localrl.errors import Unavailable, UsageError, nearest
 
 if TYPE_CHECKING:
     import aiohttp
+
+MOST_NAMED = 20
+"""Models of a server that are looked through for the one that was meant."""
 
 
 async def find_model(session: aiohttp.ClientSession, endpoints: list[Endpoint], name: str) -> int:
@@ -34,7 +37,9 @@ async def find_model(session: aiohttp.ClientSession, endpoints: list[Endpoint], 
         if isinstance(answer, RequestFailed):
             print(f"{endpoint}: {answer.reason}", file=sys.stderr, flush=True)
             if known is None:
-                raise Unavailable(f"{endpoint}: {answer.reason}", hint="is the server running?")
+                unheard = not answer.reason.startswith("HTTP")
+                hint = "is the server running?" if unheard else ""
+                raise Unavailable(f"{endpoint}: {answer.reason}", hint=hint)
             endpoint.model, endpoint.kind = known.model, known.kind
     return min(context, default=0)
 
@@ -62,7 +67,7 @@ def choose(served: list[Served], name: str, where: str) -> Served:
     holding = [model for model in served if wanted and wanted in _plain(model.id)]
     found = exact or same or (holding if len(holding) == 1 else [])
     if not found:
-        hint = nearest(name, [model.id for model in served])
+        hint = nearest(name, [printable(model.id.encode()) for model in served[:MOST_NAMED]])
         raise UsageError(f"{where} serves no model {name!r}", hint=hint)
     return found[0]
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 FIRST_REST_S = 0.5
 LONGEST_REST_S = 30.0
+LONGEST_WAIT_S = 60.0
+"""Of what a server asks for that has too much to do."""
+DENIALS = 3
+"""So often in a row a server may say that it does not serve us; a proxy says so while its server starts."""
 ROUNDS = 4
 """A lowered limit rises by one after so many rounds of requests that went well."""
 
@@ -32,6 +36,10 @@ class Share(Generic[E]):
     """Samples asked for and not finished."""
     failures: int = 0
     """In a row."""
+    denied: bool = False
+    """The last of them was that it does not serve us."""
+    turned_away: bool = False
+    """It said that it has too much to do, and nothing went well since."""
     rests_until: float = 0.0
     limit: int | None = None
     """Most samples at once, once the server has shown that it has one."""
@@ -44,8 +52,16 @@ class Share(Generic[E]):
             return not self.outstanding
         return self.limit is None or self.outstanding < self.limit
 
+    @property
+    def well(self) -> bool:
+        return not self.failures and not self.turned_away
+
+    @property
+    def hopeless(self) -> bool:
+        return self.denied and self.failures >= DENIALS
+
     def succeeded(self) -> None:
-        self.failures = 0
+        self.failures, self.denied, self.turned_away = 0, False, False
         self._well += 1
         if self.limit is not None and self._well >= ROUNDS * self.limit:
             self.limit, self._well = self.limit + 1, 0
@@ -55,8 +71,11 @@ class Share(Generic[E]):
         if failed.failure in (Failure.BUSY, Failure.BROKEN):
             self.limit, self._well = max(1, min(self.limit or self.outstanding, self.outstanding) // 2), 0
         if failed.failure is Failure.BUSY:
-            self.rests_until = now + min(failed.retry_after or FIRST_REST_S, LONGEST_REST_S)
-        if failed.failure is Failure.DOWN and now >= self.rests_until:
+            self.turned_away = True
+            self.rests_until = now + min(failed.retry_after or FIRST_REST_S, LONGEST_WAIT_S)
+        if failed.failure in (Failure.DOWN, Failure.DENIED):
+            self.denied = failed.failure is Failure.DENIED
+        if failed.failure in (Failure.DOWN, Failure.DENIED) and now >= self.rests_until:
             # Of many requests that fail together only the first counts.
             self.failures += 1
             rest = min(FIRST_REST_S * 2 ** (self.failures - 1), LONGEST_REST_S)

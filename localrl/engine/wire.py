@@ -50,7 +50,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The model cannot be loaded; the worker ends."""
+    """The model cannot be loaded, or no longer be run; the worker ends."""
 
     message: str
     exit_code: int

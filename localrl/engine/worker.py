@@ -43,7 +43,10 @@ def main() -> None:
         _write(answers, Refused(str(error), error.exit_code))
         return
     _write(answers, Ready(backend.info))
-    serve(backend, inbox, answers)
+    try:
+        serve(backend, inbox, answers)
+    except LocalrlError as error:
+        _write(answers, Refused(str(error), error.exit_code))
 
 
 def serve(backend: Backend, inbox: Inbox, answers: BinaryIO) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import time
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +92,34 @@ def no_count(to: Conversation) -> None:
     to.usage("many")
 
 
+def enormous_prompt_count(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    to.finish()
+    to.usage(1, prompt=10**30)
+
+
+def no_http(to: Conversation) -> None:
+    to.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n")
+
+
+def torn(to: Conversation) -> None:
+    to.begin(Content_Length="100000")
+    to.text("so far ")
+
+
+def error_over_several_lines(to: Conversation) -> None:
+    to.begin(kind="application/json")
+    to.send(json.dumps({"error": {"message": "the model is asleep"}}, indent=2).encode())
+
+
+def empty_chunks_without_end(to: Conversation) -> None:
+    to.begin()
+    to.text("so ")
+    for _ in range(100_000):
+        to.text("")
+
+
 def long_line(to: Conversation) -> None:
     to.begin()
     to.send(b'data: {"choices": [{"delta": {"content": "')
@@ -143,6 +173,11 @@ def much_text_in_one_piece(to: Conversation) -> None:
         (negative_count, "no sense"),
         (enormous_count, "counts 1000000000000 tokens"),
         (no_count, "no sense"),
+        (enormous_prompt_count, "of a prompt that is shorter"),
+        (no_http, "no HTTP"),
+        (torn, "not completed"),
+        (error_over_several_lines, "the model is asleep"),
+        (empty_chunks_without_end, "chunks without text"),
         (long_line, "a line of more than"),
         (web_page, "Please log in"),
         (wrong_types, "no sense"),
@@ -218,6 +253,102 @@ def test_without_any_endpoint_the_engine_gives_up_in_words() -> None:
         backend.close()
         with pytest.raises(Unavailable, match="connection failed"):
             backend_for(server)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [(401, "LOCALRL_API_KEY"), (403, "LOCALRL_API_KEY"), (404, "model's name"), (307, "http://elsewhere/")],
+)
+def test_a_server_that_will_not_serve_us_ends_the_run_soon_and_says_what_to_do(
+    status: int, says: str
+) -> None:
+    def denies(to: Conversation) -> None:
+        to.begin(status, "application/json", Location="http://elsewhere/v1")
+        to.send(b'{"error": {"message": "not here"}}')
+
+    with hostile(denies) as server:
+        backend = backend_for(server, patience=Patience())
+        with pytest.raises(Unavailable, match=f"HTTP {status}.*{says}.*not here"):
+            run(backend, [group(k=3)], seconds=30)
+        backend.close()
+
+
+def test_a_server_that_is_denied_to_us_costs_nothing_when_another_serves() -> None:
+    def denies(to: Conversation) -> None:
+        to.begin(403, "application/json")
+
+    with hostile(denies) as closed, hostile(Conversation.good) as open_to_us:
+        found = ends(closed, open_to_us, groups=tuple(group(f"g{i}") for i in range(12)))
+    assert {end.text for end in found.values()} == {"all is well"}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_turns_us_away_for_ever_ends_the_run(status: int) -> None:
+    def turns_away(to: Conversation) -> None:
+        to.begin(status, "application/json", Retry_After="0")
+        to.send(b'{"error": "too much to do"}')
+
+    with hostile(turns_away) as server:
+        backend = backend_for(server, patience=Patience(outage_s=1.0))
+        with pytest.raises(Unavailable, match=f"the last said: .*HTTP {status}: too much to do"):
+            run(backend, [group()], seconds=30)
+        backend.close()
+
+
+def test_a_server_that_turns_others_away_while_it_works_for_us_is_well() -> None:
+    def works(to: Conversation) -> None:
+        to.begin()
+        for _ in range(30):
+            to.text("word ")
+            nap(0.1)
+        to.finish()
+        to.done()
+
+    def turns_away(to: Conversation) -> None:
+        to.begin(429, "application/json", Retry_After="1")
+
+    with hostile(works, turns_away, Conversation.good) as server:
+        patience = Patience(outage_s=1.0)
+        assert len(ends(server, groups=(group("a"), group("b")), parallel=2, patience=patience)) == 2
+
+
+def test_the_date_until_which_a_server_asks_to_wait_is_obeyed() -> None:
+    times = []
+
+    def busy(to: Conversation) -> None:
+        times.append(time.monotonic())
+        to.begin(429, "application/json", Retry_After=formatdate(time.time() + 3, usegmt=True))
+
+    def good(to: Conversation) -> None:
+        times.append(time.monotonic())
+        to.good()
+
+    with hostile(busy, good) as server:
+        ends(server)
+    assert times[1] - times[0] > 1.5
+
+
+def test_broken_answers_leave_no_tokens_in_the_figures() -> None:
+    with hostile(without_end, without_end, half_a_stream, half_a_stream) as server:
+        backend = backend_for(server)
+        run(backend, [group("a")])
+        run(backend, [group("b")])
+        load = backend._load()
+        backend.close()
+    assert load.generated_tokens == 0
+
+
+def test_an_event_may_have_several_lines_and_a_stream_a_byte_order_mark() -> None:
+    def lines(to: Conversation) -> None:
+        to.begin()
+        to.send(b'\xef\xbb\xbfdata: {"choices": [{"index": 0,\r\n')
+        to.send(b'data: "delta": {"content": "all is well"}}]}\r\n\r\n')
+        to.finish()
+        to.done()
+
+    with hostile(lines) as server:
+        assert ends(server)["g.0"].text == "all is well"
+        assert len(server.requests) == 1
 
 
 def test_a_request_that_the_server_rejects_is_refused_with_its_words() -> None:

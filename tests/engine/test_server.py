@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from localrl.chat import Message, ThinkingTags
+from localrl.engine.endpoint import LONGEST_QUOTE
 from localrl.engine.protocol import EngineSettings, FinishReason, Group, SampleRequest
 from localrl.engine.server import Patience, ServerBackend
 from localrl.engine.thinking import split
@@ -24,6 +26,9 @@ from tests.engine.hostile_server import (
     nap,
 )
 from tests.engine.subjects import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_fields_that_a_server_does_not_know_are_left_out_unless_they_matter() -> None:
@@ -223,6 +228,68 @@ def test_the_key_comes_from_the_environment_and_is_never_shown(
     assert "LOCALRL_API_KEY" in end.error
     shown = capfd.readouterr()
     assert key not in end.error + described + shown.out + shown.err
+
+
+def in_an_error(to: Conversation, key: str) -> None:
+    to.begin(kind="application/json")
+    to.send(f'{{"error": "what is {key}?"}}'.encode())
+
+
+def in_an_event(to: Conversation, key: str) -> None:
+    to.begin()
+    to.event({"error": {"message": f"what is {key}?"}})
+
+
+def in_garbage(to: Conversation, key: str) -> None:
+    to.begin()
+    to.send(f"data: {{{key}\n\n".encode())
+
+
+def as_a_finish_reason(to: Conversation, key: str) -> None:
+    to.begin()
+    to.text("so ")
+    to.finish(key)
+
+
+def where_it_is_cut_off(to: Conversation, key: str) -> None:
+    to.begin(500, "application/json")
+    to.send(b"x" * (LONGEST_QUOTE - len("HTTP 500: ") - 8) + key.encode())
+
+
+@pytest.mark.parametrize(
+    "repeats", [in_an_error, in_an_event, in_garbage, as_a_finish_reason, where_it_is_cut_off]
+)
+def test_a_key_that_a_server_repeats_is_not_shown(
+    repeats: Callable[[Conversation, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    key = "sk-secret-123456"
+    monkeypatch.setenv("LOCALRL_API_KEY", key)
+    with hostile(lambda to: repeats(to, key), owner=key) as server:
+        backend = backend_for(server, patience=Patience(tries=2))
+        end = run(backend, [group()])["g.0"].finished
+        described = repr(backend.info)
+        backend.close()
+    shown = capfd.readouterr()
+    assert end.reason is FinishReason.ERROR
+    assert "sk-" not in end.error + described + shown.out + shown.err
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "schlüssel"])
+def test_a_key_that_cannot_be_sent_is_refused_by_its_variable(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with hostile(Conversation.good) as server, pytest.raises(UsageError, match="OPENAI_API_KEY"):
+        backend_for(server)
+
+
+def test_the_end_of_a_line_behind_a_key_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRL_API_KEY", "secret\r\n")
+    with hostile(Conversation.good) as server:
+        ends(server)
+    assert {headers["Authorization"] for headers in server.headers} == {"Bearer secret"}
 
 
 @pytest.mark.parametrize(
