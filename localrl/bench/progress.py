@@ -142,11 +142,11 @@ class Progress:
 
     @property
     def tokens_per_s(self) -> float:
-        """Generated tokens per second of late, over all streams."""
+        """Generated tokens per second of late, over all streams; those of broken answers do not count."""
         if len(self._marks) < 2:
             return 0.0
         (t0, n0), (t1, n1) = self._marks[0], self._marks[-1]
-        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+        return max(0, n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
 
     @property
     def eta_s(self) -> float | None:

@@ -98,6 +98,7 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, part: EvalPlan) -> 
         "pass_at": {str(j): stats.pass_at(n, c, j) for j in _ks(n)},
         "majority_at": _majority(store, run, index, n),
         "outcomes": outcomes,
+        **({"errors": _errors(store, run, index)} if outcomes[Outcome.ENGINE_ERROR] else {}),
         "completed_accuracy": outcomes[Outcome.CORRECT] / ended if ended else None,
         "tokens": {
             "prompt": tally.prompt_tokens,
@@ -123,6 +124,10 @@ def _today(verifier: str) -> str:
     """Name and version of the verifier that will judge; an imported run may name one that is not here."""
     known = verifier in registry.MODULES
     return f"{verifier}/{registry.get(verifier).VERSION}" if known else verifier
+
+
+def _errors(store: Store, run: Run, index: int) -> list[dict[str, Any]]:
+    return [{"error": error, "samples": count} for error, count in sums.errors(store, run, index)]
 
 
 def groups(counts: Mapping[tuple[int, int], int]) -> tuple[Any, Any]:

@@ -118,6 +118,7 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
         if interrupts.stopping.is_set():
             note(f"interrupted; {_how_to_go_on(run)}")
             return INTERRUPTED
+        _tell_errors(made, run)
         note(f"kept as run {run.id}; look at it with: localrl runs show {run.id}")
         _check_minimum(made, options["min_accuracy"])
     return 0
@@ -219,6 +220,15 @@ def _introduce(open_session: Session, why: str, options: dict[str, Any]) -> None
     for part, progress in zip(open_session.plan.evals, open_session.runner.progress.evals, strict=True):
         for words in estimate.prospects(part, progress.total // part.samples):
             note(f"{part.spec.name}: {words}")
+
+
+def _tell_errors(made: dict[str, Any], run: Run) -> None:
+    """What the engine failed on, and how to try that again."""
+    for part in made["evals"]:
+        if "errors" in part:
+            count, first = part["outcomes"]["engine_error"], part["errors"][0]["error"]
+            note(f"{part['eval']}: engine error for {count} samples: {first}")
+            note(f"try them again with: localrl bench --resume {run.id}")
 
 
 def _check_minimum(made: dict[str, Any], minimum: float | None) -> None:

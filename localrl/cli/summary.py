@@ -67,6 +67,7 @@ def _eval(part: dict[str, Any]) -> list[str]:
         lines.append("  groups     " + "   ".join(passed + voted))
     shown = [f"{count} {OUTCOMES[name]}" for name, count in part["outcomes"].items() if count]
     lines.append(f"  outcomes   {', '.join(shown)}   (of {samples})")
+    lines += [f"  because    {each['samples']} × {each['error']}" for each in part.get("errors", [])]
     cut = part["outcomes"]["truncated"] + part["outcomes"]["looped"]
     if cut:
         lines.append(

@@ -77,6 +77,16 @@ def rates(store: Store, run: Run, most: int = 100_000) -> tuple[list[float], lis
     return [r[0] for r in rows if r[0] is not None], [r[1] for r in rows if r[1] is not None]
 
 
+def errors(store: Store, run: Run, eval_index: int) -> list[tuple[str, int]]:
+    """What most samples say that the engine failed on, and how many say so, the most frequent first."""
+    return store.connection.execute(
+        "SELECT t.error, COUNT(*) FROM samples s JOIN texts t ON t.problem = s.problem AND t.idx = s.idx "
+        "WHERE s.run = ? AND s.eval = ? AND s.outcome = 'engine_error' "
+        "GROUP BY t.error ORDER BY COUNT(*) DESC, t.error LIMIT 3",
+        (run.key, eval_index),
+    ).fetchall()
+
+
 def answers(store: Store, run: Run, eval_index: int) -> Iterator[tuple[int, str, str | None]]:
     """(problem, outcome, extracted answer) of every judged sample, in order of problem and index."""
     return store.connection.execute(
