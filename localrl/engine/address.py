@@ -13,8 +13,12 @@ def checked(url: str) -> str:
     Raises:
         UsageError: it is no base URL, or holds what should not be stored.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no address in the brackets, no port behind the colon
+        valid = False
+    if not valid or any(character.isspace() or not character.isprintable() for character in url):
         raise UsageError(f"{url!r} is no endpoint", hint="write it like http://host:8000/v1")
     if parts.username or parts.password or parts.query:
         raise UsageError(

@@ -414,6 +414,8 @@ def _seconds(header: str | None) -> float | None:
 def _connection_error(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection broke in the middle of the answer"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the answer is no HTTP: {printable(error.message.encode())}"
     return f"the connection failed: {printable(str(error).encode() or type(error).__name__.encode())}"

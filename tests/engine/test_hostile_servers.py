@@ -175,7 +175,7 @@ def much_text_in_one_piece(to: Conversation) -> None:
         (no_count, "no sense"),
         (enormous_prompt_count, "of a prompt that is shorter"),
         (no_http, "no HTTP"),
-        (torn, "not completed"),
+        (torn, "in the middle of the answer"),
         (error_over_several_lines, "the model is asleep"),
         (empty_chunks_without_end, "chunks without text"),
         (long_line, "a line of more than"),

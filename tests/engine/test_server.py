@@ -293,7 +293,20 @@ def test_the_end_of_a_line_behind_a_key_is_no_part_of_it(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host/v1", "host:8000", "http://user:password@host/v1", "http://host/v1?key=1", "http://"]
+    "url",
+    [
+        "ftp://host/v1",
+        "host:8000",
+        "http://user:password@host/v1",
+        "http://host/v1?key=1",
+        "http://",
+        "http://[::1",
+        "http://[zz]/v1",
+        "http://host:99999/v1",
+        "http://host:http/v1",
+        "http://a host/v1",
+        "http://host/v1\n",
+    ],
 )
 def test_what_is_no_endpoint_is_refused(url: str) -> None:
     with pytest.raises(UsageError):
