@@ -39,6 +39,20 @@ LIMITS = (
 )
 
 
+UNLOADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What mlx-lm raises for a folder whose files do not fit each other."""
+
+
 def limits() -> tuple[str, ...]:
     """What this backend cannot do that llama.cpp's can."""
     return LIMITS
@@ -87,9 +101,9 @@ class MlxRows:
         self._generate = importlib.import_module("mlx_lm.generate")
         self._make_cache = importlib.import_module("mlx_lm.models.cache").make_prompt_cache
         config = json.loads((folder / "config.json").read_text())
-        config = {**config.get("text_config", {}), **config}
+        config = {**(config.get("text_config") or {}), **config}
         self.cell_bytes, self._row_bytes = self._probe()
-        self.longest = int(config.get("max_position_embeddings") or 1 << 20)
+        self.longest = _longest(config)
         self.cells = settings.context or self._affordable_cells()
         self.longest = min(self.longest, self.cells)
         self.most_rows = settings.parallel or (MOST_ROWS_APPLE if mx.metal.is_available() else MOST_ROWS)
@@ -285,16 +299,33 @@ def _check(folder: Path, settings: EngineSettings) -> None:
             found = json.loads((folder / name).read_bytes()) if (folder / name).is_file() else {}
         except ValueError as error:
             raise UsageError(f"{folder / name} is no JSON: {error}") from error
+        parts = [found, found.get("text_config") or {}] if isinstance(found, dict) else [found]
+        if not all(isinstance(part, dict) for part in parts):
+            raise UsageError(f"{folder / name} is no description of a model")
+        for part in parts if name == "config.json" else []:
+            _longest(part)
         for key in ("model_file", "auto_map"):
-            if key in found:
+            if any(key in part for part in parts):
                 raise UsageError(f"{folder} wants to run its own code ({key} in {name}); this is not done")
+
+
+def _longest(config: dict[str, Any]) -> int:
+    """Most tokens in one row.
+
+    Raises:
+        UsageError: the config says nothing that could be meant.
+    """
+    said = config.get("max_position_embeddings") or 1 << 20
+    if not isinstance(said, int) or said < 1:
+        raise UsageError(f"config.json counts max_position_embeddings as {said!r}")
+    return said
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
     mlx_lm = importlib.import_module("mlx_lm")
     try:
         return mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False})  # type: ignore[no-any-return]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, LookupError) as error:
+    except UNLOADABLE as error:
         raise UsageError(f"mlx-lm cannot load {folder}: {error}") from error
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -124,6 +125,37 @@ def test_what_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(UsageError, match="cannot load"):
         MlxRows(EngineSettings("mlx", str(tmp_path)))
+
+
+def test_code_named_in_a_part_of_the_config_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": {"model_file": "evil.py"}}))
+    with pytest.raises(UsageError, match="own code"):
+        MlxRows(EngineSettings("mlx", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("file", "broken"),
+    [
+        ("config.json", []),
+        ("config.json", None),
+        ("config.json", {"text_config": [1]}),
+        ("config.json", {"num_attention_heads": 0}),
+        ("config.json", {"vocab_size": 10**12}),
+        ("config.json", {"max_position_embeddings": "many"}),
+        ("config.json", {"max_position_embeddings": -5}),
+        ("tokenizer_config.json", [1]),
+        ("tokenizer_config.json", {"tool_parser_type": "../../evil"}),
+    ],
+)
+def test_a_folder_whose_files_make_no_sense_is_refused_in_words(
+    tiny: tuple[Path, Path], tmp_path: Path, file: str, broken: Any
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny[1], folder)
+    whole = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**whole, **broken} if isinstance(broken, dict) else broken))
+    with pytest.raises(UsageError):
+        MlxRows(EngineSettings("mlx", str(folder)))
 
 
 def test_a_quantised_cache_is_refused(tiny: tuple[Path, Path]) -> None:
