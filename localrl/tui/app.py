@@ -14,10 +14,12 @@ from localrl import settings
 from localrl.errors import LocalrlError
 from localrl.tui import keys, theme
 from localrl.tui.commands import Everything
+from localrl.tui.harmless import Harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from textual.filter import LineFilter
     from textual.screen import Screen
 
     from localrl.tui.widgets.bench.setup import Wish
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 
 SETTLE_AFTER_S = 0.5
+HARMLESS = Harmless()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,9 @@ class LocalrlApp(App[None]):
         for made in (theme.DARK, theme.LIGHT):
             self.register_theme(made)
         self.theme = theme.choose(self.settings.theme)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), HARMLESS]
 
     def on_ready(self) -> None:
         # What the first picture can do without must not delay it.

@@ -55,7 +55,7 @@ class ChatScreen(Page):
 
     def body(self) -> ComposeResult:
         with Horizontal():
-            chats = OptionList(id="chats", classes="pane", compact=True)
+            chats = OptionList(id="chats", classes="pane", compact=True, markup=False)
             chats.border_title = "conversations"
             yield chats
             with Vertical(id="talk"):

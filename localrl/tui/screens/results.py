@@ -157,7 +157,7 @@ class ResultsScreen(Page):
         if event.table.id == "run-table":
             self._run, self._outcome = self._lines[event.row], ""
             self.query_one("#filter", Input).value = ""
-            self.query_one("#list").border_title = f"{self._run.label} · esc goes back"
+            self.query_one("#list").border_title = Content(f"{self._run.label} · esc goes back")
             self._switch("samples", "#sample-table")
             self._find()
         else:
@@ -338,7 +338,8 @@ class ResultsScreen(Page):
             return
         if self._sure != line.id:
             self._sure = line.id
-            self.notify(f"Press delete again to delete {line.label} with all its samples.", timeout=5)
+            words = f"Press delete again to delete {line.label} with all its samples."
+            self.notify(words, timeout=5, markup=False)
             return
 
         def remove() -> None:

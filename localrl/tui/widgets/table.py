@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding
@@ -119,9 +120,11 @@ class Table(ScrollView, can_focus=True):
         for column, width, (text, colour) in zip(self._columns, self._widths(), cells, strict=True):
             if width < 0:
                 continue
-            if len(text) > width:
-                text = text[: width - 1] + "…"
-            shown = f"{text:>{width}}" if column.right else f"{text:<{width}}"
+            used = cell_len(text)
+            if used > width:
+                text, used = set_cell_size(text, width - 1) + "…", width
+            room = " " * (width - used)
+            shown = room + text if column.right else text + room
             own = style + Style(color=variables[colour][:7]) if colour else style
             segments += [Segment(shown, own), Segment("  ", style)]
         return Strip(segments[:-1])

@@ -86,7 +86,7 @@ class Setup(VerticalScroll):
                     yield Input(placeholder=otherwise, id=name, compact=True, type=types[kind])  # type: ignore[arg-type]
         yield Static("", id="estimate", markup=False)
         yield Button("Start", id="begin", variant="primary", compact=True)
-        unfinished = OptionList(id="unfinished", classes="pane -none", compact=True)
+        unfinished = OptionList(id="unfinished", classes="pane -none", compact=True, markup=False)
         unfinished.border_title = "unfinished runs · enter goes on, or watches one at work"
         yield unfinished
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Static
 
 from localrl.tui.marks import MARKS
@@ -63,7 +64,7 @@ class StreamView(Vertical):
         self._seen += len(new)
         text.append(_joined(new))
         if (title := f"{stream.place[1]} · sample {stream.place[2] + 1}") != self._title:
-            self.border_title = self._title = title  # draws the whole frame
+            self._title, self.border_title = title, Content(title)  # draws the whole frame
 
     def update_state(self) -> None:
         """How it goes on; more seldom than the text, which then is one changed line to draw."""

@@ -36,7 +36,7 @@ class Panel(Vertical):
             for name, kind in FIELDS.items():
                 yield Label(name)
                 yield Input(id=name, compact=True, type="integer" if kind is int else "number")
-        yield Static("", id="source")
+        yield Static("", id="source", markup=False)
 
     def defaults(self, sampling: Sampling, source: str) -> None:
         """What holds where a field is empty."""

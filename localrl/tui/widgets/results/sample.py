@@ -39,7 +39,7 @@ class SampleView(Vertical):
 
     def show(self, detail: Detail) -> None:
         self.detail = detail
-        self.border_title = f"{detail.name} · sample {detail.index + 1}"
+        self.border_title = Content(f"{detail.name} · sample {detail.index + 1}")
         mark = MARKS.get(detail.outcome or "")
         self.query_one("#verdict", Static).update(
             Content.assemble(
