@@ -4,6 +4,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
 from textual.widgets import Input, OptionList, Static
 
 from localrl.store.runs import Store
@@ -87,6 +88,36 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             again.stop()
             await wait_until(pilot, lambda: again.ended)
             assert done < again.board.view.done < 300
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("samples", "-", "samples each: '-' is not a number"),
+        ("temperature", "1e", "temperature: '1e' is not a number"),
+        ("limit", "0", "first problems: 0 is not from 1 to 100,000,000"),
+        ("temperature", "11", "temperature: 11 is not from 0 to 10"),
+    ],
+)
+def test_a_number_that_cannot_be_is_said_in_words_and_begins_nothing(
+    scripted: Callable[..., LocalrlApp], field: str, text: str, said: str
+) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        told: list[str] = []
+        app.tell_error = lambda error, what: told.append(str(error))  # type: ignore[method-assign]
+        async with app.run_test(size=(80, 24)) as pilot:
+            await opened(app, pilot)
+            app.screen.query_one(f"#{field}", Input).value = text
+            estimate = app.screen.query_one("#estimate", Static)
+            await wait_until(pilot, lambda: str(estimate.render()) == said)
+            app.screen.set_focus(None)
+            await press(pilot, "bench.start")
+            await wait_until(pilot, lambda: told)
+            assert told == [said]
+            assert app.bench_work is None
 
     asyncio.run(scenario())
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.widgets import Input, Markdown, OptionList, Static
 
+from localrl.errors import StoreError
 from localrl.store.chats import Chats
 from localrl.store.runs import Store
 from localrl.tui.screens.chat import ChatScreen
@@ -157,6 +158,95 @@ def test_editing_resends_and_regenerating_takes_the_place_of_the_reply(
         assert store.connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (7,)
 
 
+def test_escape_twice_leaves_the_message_that_was_to_be_edited_as_it_was(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    async def scenario() -> None:
+        app = scripted("one")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await answered(pilot, screen, "First")
+            await pilot.press("up")
+            await wait_until(pilot, lambda: not screen.query(UserMessage))
+            await press(pilot, "app.leave")
+            await press(pilot, "app.leave")
+            await wait_until(pilot, lambda: [view.text for view in screen.query(UserMessage)] == ["First"])
+            assert [view.text for view in screen.query(ReplyView)] == ["one"]
+            await wait_until(pilot, lambda: isinstance(app.focused, Prompt))
+            await answered(pilot, screen, "Second")
+
+    asyncio.run(scenario())
+    with Store() as store:
+        chats = Chats(store.connection)
+        said = [one.text for one in chats.messages(chats.all()[0])]
+    assert said == ["First", "one", "Second", "one"]
+
+
+def test_another_reply_is_not_begun_with_sampling_that_cannot_be(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted("one")
+        told: list[str] = []
+        app.tell_error = lambda error, what: told.append(str(error))  # type: ignore[method-assign]
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(app, pilot)
+            first = await answered(pilot, screen, "First")
+            await press(pilot, "app.leave")
+            screen.query_one("#temperature", Input).value = "-"
+            await press(pilot, "chat.again")
+            await wait_until(pilot, lambda: told)
+            assert told == ["temperature: '-' is not a number"]
+            assert list(screen.query(ReplyView)) == [first]
+            screen.query_one("#temperature", Input).value = ""
+            await press(pilot, "chat.again")
+            await wait_until(pilot, lambda: first not in screen.query(ReplyView) and not screen.work.busy)
+
+    asyncio.run(scenario())
+
+
+def test_a_message_that_got_no_reply_can_be_answered_again_or_edited(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    async def scenario() -> None:
+        app = scripted("one", load_s=60.0)
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await ask(pilot, screen, "First")
+            await press(pilot, "app.leave")
+            await wait_until(pilot, lambda: screen._reply is None and screen._said)
+            await press(pilot, "app.leave")
+            Path(app.choice.model).write_text('{"texts": ["one"]}')
+            await press(pilot, "chat.again")
+            await wait_until(pilot, lambda: screen._reply is None and len(screen._said) == 2)
+            assert [view.text for view in screen.query(UserMessage)] == ["First"]
+            assert [view.text for view in screen.query(ReplyView)] == ["one"]
+
+    asyncio.run(scenario())
+
+
+def test_a_message_that_cannot_be_kept_is_given_back(
+    scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[bool] = []
+
+    def full(*_: object, **__: object) -> None:
+        failed.append(True)
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(Chats, "say", full)
+
+    async def scenario() -> None:
+        app = scripted("one")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            screen.query_one(Prompt).text = "A long question"
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: failed)
+            await wait_until(pilot, lambda: screen.query_one(Prompt).text == "A long question")
+            await wait_until(pilot, lambda: not screen.query(UserMessage) and not screen.query(ReplyView))
+
+    asyncio.run(scenario())
+
+
 def test_conversations_are_listed_opened_exported_and_deleted(
     scripted: Callable[..., LocalrlApp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +271,9 @@ def test_conversations_are_listed_opened_exported_and_deleted(
             await press(pilot, "chat.list")
             await wait_until(pilot, lambda: not listed.region, "the list is closed again")
             await press(pilot, "chat.export")
+            await press(pilot, "chat.remove")
+            await wait_until(pilot, lambda: screen._sure is not None)
+            assert listed.option_count == 2, "one press only asks"
             await press(pilot, "chat.remove")
             await wait_until(pilot, lambda: listed.option_count == 1)
 

@@ -179,6 +179,31 @@ def test_a_model_that_somebody_put_here_meanwhile_is_seen_on_looking_again(
     asyncio.run(scenario())
 
 
+def test_a_card_that_cannot_be_read_is_named_with_its_error_and_hides_no_other(
+    scripted: Callable[..., LocalrlApp], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home / "config" / "models"
+    folder.mkdir(parents=True)
+    (folder / "broken.toml").write_text('nmae = "x"')
+    monkeypatch.chdir(home)
+
+    async def scenario() -> None:
+        app = scripted()
+        app.choice = replace(app.choice, model="broken")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await press(pilot, "models.filter")
+            await pilot.press(*"broken", "enter")
+            await wait_until(pilot, lambda: "broken.toml" in str(screen.query_one(Details).render()))
+            await press(pilot, "app.chat")
+            await wait_until(pilot, lambda: app.current_mode == "chat")
+            await wait_until(
+                pilot, lambda: "broken.toml" in str(app.screen.query_one("#source", Static).render())
+            )
+
+    asyncio.run(scenario())
+
+
 def test_a_click_moves_to_a_model_and_a_second_one_uses_it(
     scripted: Callable[..., LocalrlApp], hub: Hub
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual.containers import Vertical
 from textual.widgets import ContentSwitcher, Input
 
+from localrl.errors import UsageError
 from localrl.tui import keys
 from localrl.tui.screens.page import Page
 from localrl.tui.widgets.bench.grid import SampleGrid
@@ -191,7 +192,11 @@ class BenchScreen(Page):
 
     def _estimate(self) -> None:
         setup, program = self.query_one(Setup), self.program
-        wish = setup.wish()
+        try:
+            wish = setup.wish()
+        except UsageError as error:
+            setup.estimate(str(error))
+            return
 
         def look() -> None:
             from localrl.tui.work import plans
@@ -233,8 +238,12 @@ class BenchScreen(Page):
         if not self._setting_up:
             self._set_up(True)
             return
-        wish = self.query_one(Setup).wish()
         program = self.program
+        try:
+            wish = self.query_one(Setup).wish()
+        except UsageError as error:
+            program.tell_error(error, "new run")
+            return
         program.in_thread(lambda: program.start_run(wish), "new run")
 
     def action_go_on(self) -> None:

@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from localrl.errors import UsageError
 from localrl.tui import keys
 from localrl.tui.screens.page import Page
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage
@@ -18,7 +19,9 @@ from localrl.tui.work.chat import ChatWork, Question
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
+    from localrl.sampling import Sampling
     from localrl.store.chats import Chat, Said
     from localrl.tui.work.chat import Reply
 
@@ -46,6 +49,8 @@ class ChatScreen(Page):
         self._view: ReplyView | None = None
         self._updating = False
         self._warned = False
+        self._sure: int | None = None
+        """The conversation that is deleted when the key is pressed again."""
 
     @property
     def work(self) -> ChatWork:
@@ -76,11 +81,16 @@ class ChatScreen(Page):
     def _defaults(self) -> None:
         """The card's sampling for the chosen model."""
         from localrl.catalog import card as cards
+        from localrl.errors import LocalrlError
         from localrl.talk import sampling_of
 
-        name = self.program.choice.model.partition(":")[0]
-        card = cards.load(name) if name in cards.available() else None
-        source = card.sampling_source if card else ""
+        name, card, source = self.program.choice.model.partition(":")[0], None, ""
+        try:
+            card = cards.load(name) if name in cards.available() else None
+        except LocalrlError as error:
+            source = str(error)
+        if card:
+            source = card.sampling_source
         self.query_one(Panel).defaults(sampling_of(card), source or "no card: common values")
 
     def _welcome(self) -> None:
@@ -111,6 +121,11 @@ class ChatScreen(Page):
 
     def _reply_ended(self, reply: Reply) -> None:
         self._reply = None
+        if reply.question.text and reply.user is None:  # it could not be kept: give it back
+            self._take_off(self._last_exchange())
+            prompt = self.query_one(Prompt)
+            prompt.text = prompt.text or reply.question.text
+            self._edit(reply.question.replace_from)
         self._chat = reply.chat or self._chat
         self._said += [said for said in (reply.user, reply.said) if said]
         if reply.died:
@@ -119,13 +134,19 @@ class ChatScreen(Page):
         self.refresh_bindings()
 
     def on_prompt_sent(self, event: Prompt.Sent) -> None:
-        self._send(event.text)
+        if sampling := self._ready():
+            self._send(event.text, sampling)
 
-    def _send(self, text: str) -> None:
-        work = self.work
-        if work.busy:
+    def _is_busy(self) -> bool:
+        """Whether a reply is under way, which is then said."""
+        if self.work.busy:
             self.notify("A reply is under way; ctrl+c stops it.", timeout=3)
-            return
+        return self.work.busy
+
+    def _ready(self) -> Sampling | None:
+        """The sampling to ask with; None, and why is said, where nothing can be asked now."""
+        if self._is_busy():
+            return None
         bench = self.program.bench_work
         if bench and not bench.ended and not self._warned:
             self._warned = True
@@ -134,15 +155,17 @@ class ChatScreen(Page):
                 "Send again to do it anyway.",
                 severity="warning",
             )
-            return
-        panel = self.query_one(Panel)
+            return None
         try:
-            sampling = panel.sampling()
-        except ValueError as error:
-            self.notify(str(error).splitlines()[0], title="sampling", severity="error", markup=False)
-            return
+            return self.query_one(Panel).sampling()
+        except UsageError as error:
+            self.program.tell_error(error, "sampling")
+            return None
+
+    def _send(self, text: str, sampling: Sampling) -> None:
+        work, panel = self.work, self.query_one(Panel)
         question = Question(self._chat, text, panel.system, sampling, self._replace_from)
-        self._replace_from = None
+        self._edit(None)
         self.query_one(Prompt).text = ""
         self._reply = work.begin(question)
         self._view = ReplyView()
@@ -177,7 +200,11 @@ class ChatScreen(Page):
         )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        key = event.option.id or ""
+        if not self._is_busy():
+            self._read(event.option.id or "")
+
+    def _read(self, key: str) -> None:
+        """Open a kept conversation."""
 
         def look() -> None:
             from localrl.store.chats import Chats
@@ -188,12 +215,12 @@ class ChatScreen(Page):
                 chat = chats.find(key)
                 self.call_later(self._open, chat, chats.messages(chat))
 
-        if not self.work.busy:
-            self.program.in_thread(look, "conversation")
+        self.program.in_thread(look, "conversation")
 
     async def _open(self, chat: Chat | None, said: list[Said]) -> None:
         """Show a conversation, or an empty one."""
-        self._chat, self._said, self._view, self._replace_from = chat, said, None, None
+        self._chat, self._said, self._view, self._sure = chat, said, None, None
+        self._edit(None)
         shown = self.query_one("#said", VerticalScroll)
         await shown.remove_children()
         views = [UserMessage(one.text) if one.role == "user" else ReplyView(one) for one in said]
@@ -213,10 +240,14 @@ class ChatScreen(Page):
         return action not in own or not isinstance(self.focused, (Prompt,))
 
     def leave(self) -> None:
-        """Stop the reply under way; else leave the field for the keys."""
-        if not self.stop_work():
-            self.query_one("#said").focus()
-            self.refresh_bindings()
+        """Stop the reply under way; else leave the field for the keys; then the last message as it was."""
+        if self.stop_work():
+            return
+        if self._replace_from is not None and not isinstance(self.focused, Prompt):
+            self.query_one(Prompt).text = ""
+            self._read_again()
+        self.query_one("#said").focus()
+        self.refresh_bindings()
 
     def stop_work(self) -> bool:
         return self.work.stop()
@@ -228,7 +259,7 @@ class ChatScreen(Page):
         self.query_one(Prompt).focus()
 
     async def action_new(self) -> None:
-        if not self.work.busy:
+        if not self._is_busy():
             await self._open(None, [])
 
     def on_prompt_edit_last(self) -> None:
@@ -237,28 +268,44 @@ class ChatScreen(Page):
     def action_edit(self) -> None:
         """Take the last message back into the prompt; what is sent then takes its place."""
         last = next((one for one in reversed(self._said) if one.role == "user"), None)
-        if last is None or self.work.busy:
+        if last is None or self._is_busy():
             return
-        self._replace_from = last.key
+        self._edit(last.key)
         prompt = self.query_one(Prompt)
         prompt.text = last.text
         prompt.move_cursor(prompt.document.end)
         prompt.focus()
-        self._forget_from(last.key)
+        self._said = [one for one in self._said if one.key < last.key]
+        self._take_off(self._last_exchange())
 
     def action_again(self) -> None:
-        """Another reply to the last message."""
-        if self.work.busy or not self._said or self._said[-1].role != "assistant":
+        """Another reply to the last message, or the first one to a message that got none."""
+        if not self._said or self._replace_from is not None or not (sampling := self._ready()):
             return
-        self._replace_from = self._said[-1].key
-        self._forget_from(self._replace_from)
-        self._send("")
+        if self._said[-1].role == "assistant":
+            self._replace_from = self._said.pop().key
+        self._take_off(self._last_exchange()[1:])
+        self._send("", sampling)
 
-    def _forget_from(self, key: int) -> None:
-        """Take messages off the screen that the next one replaces."""
-        gone = sum(one.key >= key for one in self._said)
-        self._said = self._said[: len(self._said) - gone]
-        for view in list(self.query_one("#said").children)[-gone:]:
+    def _edit(self, key: int | None) -> None:
+        """From now on what is sent takes the place of this message and all after it."""
+        self._replace_from = key
+        title = "" if key is None else "in place of the last message · esc twice keeps that"
+        self.query_one(Prompt).border_title = title
+
+    def _read_again(self) -> None:
+        """Show the conversation as it is kept."""
+        if self._chat:
+            self._read(str(self._chat.key))
+
+    def _last_exchange(self) -> list[Widget]:
+        """What is on the screen of the last message and of its reply."""
+        shown = list(self.query_one("#said").children)
+        asked = [i for i, view in enumerate(shown) if isinstance(view, UserMessage)]
+        return shown[asked[-1] :] if asked else shown
+
+    def _take_off(self, views: list[Widget]) -> None:
+        for view in views:
             view.remove()
         self._view = None
 
@@ -266,11 +313,15 @@ class ChatScreen(Page):
         if self._view and self._view.text:
             self.app.copy_to_clipboard(self._view.text)
             self.notify("Copied the reply.", timeout=2)
+        else:
+            self.notify("No reply to copy yet.", timeout=2)
 
     def action_copy_code(self) -> None:
         if self._view and (code := self._view.code):
             self.app.copy_to_clipboard(code[-1])
             self.notify("Copied the last block of code.", timeout=2)
+        else:
+            self.notify("No code in the last reply.", timeout=2)
 
     def action_thinking(self) -> None:
         if self._view:
@@ -301,8 +352,13 @@ class ChatScreen(Page):
             self.notify(f"Wrote {path}", markup=False)
 
     def action_remove(self) -> None:
+        """Delete the conversation; asks by wanting the key twice."""
         chat = self._chat
-        if chat is None or self.work.busy:
+        if chat is None or self._is_busy():
+            return
+        if self._sure != chat.key:
+            self._sure = chat.key
+            self.notify("Press delete again to delete this conversation.", timeout=5)
             return
 
         def remove() -> None:

@@ -141,7 +141,7 @@ class ModelsScreen(Page):
         pace = number(line.pace.together, 0) if line and line.pace else "–"
         downloads = self.program.downloads
         download = downloads.find(row.name) if downloads else None
-        state = "on disk" if row.is_here else ""
+        state = "broken" if row.error else "on disk" if row.is_here else ""
         if download and download.state != "done":
             state = f"{100 * download.share:.0f} %" if download.state == "running" else download.state
         in_use = self.program.choice.model in (row.name, row.name.partition(":")[0])
@@ -152,7 +152,7 @@ class ModelsScreen(Page):
             (verdict, VERDICTS.get(verdict, "").removeprefix("$")),
             (pace, "secondary"),
             (size(row.weight_bytes), "secondary"),
-            (state, "success" if state == "on disk" else "primary"),
+            (state, {"on disk": "success", "broken": "error"}.get(state, "primary")),
         ]
 
     @property

@@ -36,6 +36,8 @@ class Row:
     bytes: int = 0
     chosen: int = 0
     """The option that is shown."""
+    error: str = ""
+    """Why the card cannot be read."""
 
     @property
     def name(self) -> str:
@@ -70,7 +72,11 @@ def rows(on: Machine) -> list[Row]:
     work = ranking.Work(TOKENS_PER_STREAM)
     listed = []
     for name in cards.available():
-        card = cards.load(name)
+        try:
+            card = cards.load(name)
+        except LocalrlError as error:
+            listed.append(Row(name, None, [], set(), error=str(error)))
+            continue
         options = ranking.options(card, on, work)
         names = [card.name] if card.package else [line.name for line in options]
         here = {name for name in names if _is_here(name)}

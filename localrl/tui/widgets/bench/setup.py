@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.message import Message
@@ -12,19 +12,20 @@ from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from localrl.tui.widgets.bench.evals import EvalList
+from localrl.tui.widgets.fields import SAMPLER, Number
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-FIELDS: tuple[tuple[str, str, type, str], ...] = (
-    # option of `localrl bench`, label, type, what holds when it is left empty
-    ("samples", "samples each", int, "as the eval says"),
-    ("limit", "first problems", int, "all"),
-    ("max_tokens", "max tokens", int, "as the eval says"),
-    ("temperature", "temperature", float, "as card or eval say"),
-    ("parallel", "streams", int, "auto: measured"),
-    ("seed", "seed", int, "0"),
-    ("name", "name", str, "none"),
+FIELDS: tuple[tuple[str, str, Number | None, str], ...] = (
+    # option of `localrl bench`, label, what it must be, what holds when it is left empty
+    ("samples", "samples each", Number(int, 1, 100_000), "as the eval says"),
+    ("limit", "first problems", Number(int, 1, 100_000_000), "all"),
+    ("max_tokens", "max tokens", SAMPLER["max_tokens"], "as the eval says"),
+    ("temperature", "temperature", SAMPLER["temperature"], "as card or eval say"),
+    ("parallel", "streams", Number(int, 1, 10_000), "auto: measured"),
+    ("seed", "seed", Number(int, -(2**63), 2**63 - 1), "0"),
+    ("name", "name", None, "none"),
 )
 
 
@@ -80,10 +81,12 @@ class Setup(VerticalScroll):
                     compact=True,
                     suggester=SuggestFromList(self._models, case_sensitive=False),
                 )
-                for name, label, kind, otherwise in FIELDS:
+                for name, label, number, otherwise in FIELDS:
                     yield Label(label)
-                    types = {int: "integer", float: "number", str: "text"}
-                    yield Input(placeholder=otherwise, id=name, compact=True, type=types[kind])  # type: ignore[arg-type]
+                    kind: Literal["text", "integer", "number"] = "text"
+                    if number:
+                        kind = "integer" if number.kind is int else "number"
+                    yield Input(placeholder=otherwise, id=name, compact=True, type=kind)
         yield Static("", id="estimate", markup=False)
         yield Button("Start", id="begin", variant="primary", compact=True)
         unfinished = OptionList(id="unfinished", classes="pane -none", compact=True, markup=False)
@@ -91,11 +94,15 @@ class Setup(VerticalScroll):
         yield unfinished
 
     def wish(self) -> Wish:
-        """What the form says now."""
-        options = {}
-        for name, _, kind, _ in FIELDS:
+        """What the form says now.
+
+        Raises:
+            UsageError: a field holds no number, or one out of its range.
+        """
+        options: dict[str, Any] = {}
+        for name, label, number, _ in FIELDS:
             if value := self.query_one(f"#{name}", Input).value.strip():
-                options[name] = kind(value)
+                options[name] = number.read(label, value) if number else value
         return Wish(
             self.query_one("#model", Input).value.strip(),
             tuple(self.query_one(EvalList).selected),

@@ -8,11 +8,10 @@ from textual.containers import Grid, Vertical
 from textual.widgets import Input, Label, Static, TextArea
 
 from localrl.sampling import Sampling
+from localrl.tui.widgets.fields import SAMPLER
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
-
-FIELDS = {"temperature": float, "top_p": float, "top_k": int, "min_p": float, "max_tokens": int}
 
 
 class Panel(Vertical):
@@ -33,22 +32,22 @@ class Panel(Vertical):
     def compose(self) -> ComposeResult:
         yield TextArea(id="system", compact=True, show_line_numbers=False, tab_behavior="focus")
         with Grid():
-            for name, kind in FIELDS.items():
+            for name, number in SAMPLER.items():
                 yield Label(name)
-                yield Input(id=name, compact=True, type="integer" if kind is int else "number")
+                yield Input(id=name, compact=True, type="integer" if number.kind is int else "number")
         yield Static("", id="source", markup=False)
 
     def defaults(self, sampling: Sampling, source: str) -> None:
         """What holds where a field is empty."""
         self._defaults = sampling
-        for name in FIELDS:
+        for name in SAMPLER:
             self.query_one(f"#{name}", Input).placeholder = f"{getattr(sampling, name):g}"
         self.query_one("#source", Static).update(source)
 
     def show(self, system: str, sampling: Sampling | None) -> None:
         """The settings of a conversation."""
         self.query_one("#system", TextArea).text = system
-        for name in FIELDS:
+        for name in SAMPLER:
             chosen = getattr(sampling, name) if sampling else None
             same = chosen is None or chosen == getattr(self._defaults, name)
             self.query_one(f"#{name}", Input).value = "" if same else f"{chosen:g}"
@@ -60,10 +59,10 @@ class Panel(Vertical):
     def sampling(self) -> Sampling:
         """
         Raises:
-            ValueError: a value is out of its range.
+            UsageError: a value is no number, or out of its range.
         """
         changes: dict[str, Any] = {}
-        for name, kind in FIELDS.items():
+        for name, number in SAMPLER.items():
             if value := self.query_one(f"#{name}", Input).value.strip():
-                changes[name] = kind(value)
+                changes[name] = number.read(name, value)
         return Sampling.model_validate({**self._defaults.model_dump(), **changes})

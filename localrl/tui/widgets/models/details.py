@@ -25,6 +25,9 @@ class Details(Static):
             take: what the chosen backend means for this model.
         """
         parts: list[Part] = [(row.title + "\n", "bold")]
+        if row.error:
+            parts.append((row.error + "\n", "$error"))
+            take = ""
         card = row.card
         if card:
             active = f", {card.active_parameters / 1e9:.1f}B active" if card.active_parameters else ""
