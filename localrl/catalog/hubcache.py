@@ -152,12 +152,13 @@ def remove(repo: str, chosen: Iterable[Cached]) -> int:
     return freed
 
 
-def remove_partials(repo: str) -> int:
-    """Remove unfinished downloads of a repo; returns the bytes freed."""
+def remove_partials(repo: str, etags: Iterable[str] = ("*",)) -> int:
+    """Remove unfinished downloads of a repo, or those of some files; returns the bytes freed."""
     freed = 0
-    for path in (folder(repo) / "blobs").glob("*.localrl-part*"):
-        freed += path.stat().st_blocks * 512
-        path.unlink()
+    for etag in etags:
+        for path in (folder(repo) / "blobs").glob(f"{etag}.localrl-part*"):
+            freed += path.stat().st_blocks * 512
+            path.unlink()
     return freed
 
 

@@ -157,7 +157,9 @@ class LocalrlApp(App[None]):
             self.notify("Nothing is going on. Ctrl+Q quits.", timeout=3)
 
     async def action_quit(self) -> None:
-        """Leave; a run or a reply under way is stopped first, and everything done is kept."""
+        """Leave; a run, a reply or a download under way is stopped first, and everything done is kept."""
+        if self.downloads:
+            self.downloads.pause_all()
         if self.chat_work:
             self.chat_work.stop()
         work = self.bench_work

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -10,6 +11,7 @@ from textual.widgets import Static
 from localrl.tui.screens.models import ModelsScreen
 from localrl.tui.widgets.models.details import Details
 from localrl.tui.widgets.table import Table
+from tests.catalog.conftest import write_tiny
 from tests.catalog.hub_server import Hub, serve
 from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
@@ -156,6 +158,93 @@ def test_a_download_is_paused_resumed_survives_other_screens_and_is_cancelled(
             await wait_until(pilot, lambda: app.screen is screen)
             await press(pilot, "models.cancel")
             assert not app.downloads.queue
+
+    asyncio.run(scenario())
+
+
+def test_leaving_waits_for_no_download_and_keeps_what_came(
+    scripted: Callable[..., LocalrlApp], hub: Hub, home: Path
+) -> None:
+    hub.bytes_per_s = 20_000  # the whole would take a minute
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await at_tiny(screen, pilot)
+            while screen._row and not screen._row.name.endswith("Q8_0"):
+                await press(pilot, "models.quantisation")
+            await press(pilot, "models.pull")
+            assert app.downloads
+            download = app.downloads.queue[0]
+            await wait_until(pilot, lambda: download.progress and download.progress.got > 0, "bytes")
+            await press(pilot, "app.quit")
+
+    began = time.monotonic()
+    asyncio.run(scenario())
+    assert time.monotonic() - began < 30
+    assert list((home / "hub").rglob("*.localrl-part"))
+
+
+def test_cancelling_a_download_keeps_what_came_of_another_from_the_same_repo(
+    scripted: Callable[..., LocalrlApp], hub: Hub, home: Path
+) -> None:
+    hub.bytes_per_s = 50_000
+    hub.repos["someone/Tiny-GGUF"]["tiny-F16.gguf"] = bytes(range(255)) * 4096
+
+    def parts() -> int:
+        return len(list((home / "hub").rglob("*.localrl-part")))
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await at_tiny(screen, pilot)
+            await press(pilot, "models.pull")
+            assert app.downloads
+            first = app.downloads.queue[0]
+            await wait_until(pilot, lambda: first.progress and first.progress.got > 0, "bytes")
+            await press(pilot, "models.pause")
+            await press(pilot, "models.quantisation")
+            await press(pilot, "models.pull")
+            second = app.downloads.queue[1]
+            await wait_until(pilot, lambda: second.progress and second.progress.got > 0, "bytes")
+            assert parts() == 2
+            await press(pilot, "models.cancel")
+            await wait_until(pilot, lambda: parts() == 1)
+            assert [str(download.state) for download in app.downloads.queue] == ["paused"]
+            await press(pilot, "app.quit")
+
+    asyncio.run(scenario())
+    assert parts() == 1
+
+
+def test_keys_reach_the_download_under_way_from_any_row_and_a_finished_one_leaves_the_queue(
+    scripted: Callable[..., LocalrlApp], hub: Hub, tmp_path: Path
+) -> None:
+    write_tiny(tmp_path / "tiny.gguf")
+    hub.repos["someone/Tiny-GGUF"]["tiny-Q8_0.gguf"] = (tmp_path / "tiny.gguf").read_bytes()
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await at_tiny(screen, pilot)
+            while screen._row and not screen._row.name.endswith("Q8_0"):
+                await press(pilot, "models.quantisation")
+            hub.bytes_per_s = 20_000
+            await press(pilot, "models.pull")
+            assert app.downloads
+            download = app.downloads.queue[0]
+            await wait_until(pilot, lambda: str(download.state) == "running")
+            await press(pilot, "app.leave")
+            await wait_until(pilot, lambda: screen._row and screen._row.name != download.name)
+            await press(pilot, "models.pause")
+            assert str(download.state) == "paused"
+            hub.bytes_per_s = 0
+            await press(pilot, "models.pause")
+            await press(pilot, "app.log")
+            await wait_until(pilot, lambda: app.downloads and not app.downloads.queue)
 
     asyncio.run(scenario())
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from localrl.hardware import Machine
+    from localrl.tui.work.downloads import Download
     from localrl.tui.work.models import Row
 
 TICK_S = 0.25
@@ -63,7 +64,6 @@ class ModelsScreen(Page):
         self._rows: list[Row] = []
         self._take = ""
         self._asking: Timer | None = None
-        self._told: set[str] = set()
 
     def body(self) -> ComposeResult:
         with Vertical(id="machine-pane", classes="pane") as pane:
@@ -103,8 +103,14 @@ class ModelsScreen(Page):
         self._show_machine()
 
     def _found(self, rows: list[Row]) -> None:
-        self._rows = rows
+        first, self._rows = not self._rows, rows
         self._filter()
+        if first:  # begin where the person is
+            at = next((i for i, row in enumerate(rows) if self._in_use(row)), 0)
+            self.query_one("#models", Table).cursor = at
+
+    def _in_use(self, row: Row) -> bool:
+        return self.program.choice.model in (row.name, row.name.partition(":")[0])
 
     def _show_machine(self) -> None:
         machine = self._machine
@@ -144,10 +150,9 @@ class ModelsScreen(Page):
         state = "broken" if row.error else "on disk" if row.is_here else ""
         if download and download.state != "done":
             state = f"{100 * download.share:.0f} %" if download.state == "running" else download.state
-        in_use = self.program.choice.model in (row.name, row.name.partition(":")[0])
         name = row.title if row.path else row.name
         return [
-            ("●" if in_use else " ", "primary"),
+            ("●" if self._in_use(row) else " ", "primary"),
             (name, "" if verdict != "no" else "secondary"),
             (verdict, VERDICTS.get(verdict, "").removeprefix("$")),
             (pace, "secondary"),
@@ -206,16 +211,21 @@ class ModelsScreen(Page):
 
     def _tick(self) -> None:
         downloads = self.program.downloads
-        if downloads is None or not self.is_current:
+        if downloads is None:
             return
-        self.query_one("#queue-pane").set_class(bool(downloads.queue), "-open")
-        self.query_one(Queue).show(downloads.queue)
-        self.query_one("#models").refresh()
-        for download in downloads.queue:
-            if download.state == "done" and download.name not in self._told:
-                self._told.add(download.name)
+        for download in list(downloads.queue):  # on whichever screen the person is
+            if download.state == "done":
+                downloads.queue.remove(download)
                 self.notify(f"{download.name} is on disk.", markup=False)
                 self._look()
+            elif download.state == "failed" and not download.told:
+                download.told = True
+                words = f"{download.name}: {download.error}"
+                self.notify(words, title="download", severity="error", timeout=15, markup=False)
+        if self.is_current:
+            self.query_one("#queue-pane").set_class(bool(downloads.queue), "-open")
+            self.query_one(Queue).show(downloads.queue)
+            self.query_one("#models").refresh()
 
     # -- actions
 
@@ -242,21 +252,24 @@ class ModelsScreen(Page):
 
             self.program.downloads = Downloads()
         self.program.downloads.add(row.name)
-        self.program.in_thread(self.program.downloads.work, "downloads")
 
     def action_pause(self) -> None:
-        """Pause the download of the model under the cursor, or the one under way; or go on with it."""
-        downloads = self.program.downloads
-        if downloads and downloads.queue:
-            chosen = downloads.find(self._row.name) if self._row else None
-            downloads.pause(chosen or downloads.queue[0])
-            self.program.in_thread(downloads.work, "downloads")
+        """Pause a download, or go on with it."""
+        if self.program.downloads and (download := self._download()):
+            self.program.downloads.pause(download)
 
     def action_cancel(self) -> None:
+        if self.program.downloads and (download := self._download()):
+            self.program.downloads.cancel(download)
+
+    def _download(self) -> Download | None:
+        """That of the model under the cursor, or the one under way, or the first."""
         downloads = self.program.downloads
-        if downloads and downloads.queue:
-            chosen = downloads.find(self._row.name) if self._row else None
-            downloads.cancel(chosen or downloads.queue[0])
+        if downloads is None or not downloads.queue:
+            self.notify("Nothing is being downloaded.", timeout=3)
+            return None
+        chosen = downloads.find(self._row.name) if self._row else None
+        return chosen or downloads.under_way or downloads.queue[0]
 
     def action_filter(self) -> None:
         field = self.query_one("#model-filter", Input)

@@ -44,10 +44,13 @@ class TopBar(Horizontal):
     def _refresh(self) -> None:
         if not self.screen.is_current:
             return
-        work = cast("LocalrlApp", self.app).bench_work
-        text = ""
+        program = cast("LocalrlApp", self.app)
+        work, downloads = program.bench_work, program.downloads
+        parts = []
+        if downloads and (download := downloads.under_way):
+            parts.append(f"↓ {100 * download.share:.0f} %")
         if work and not work.ended:
             view = work.board.view
             state = "watching" if work.elsewhere else work.state
-            text = f"{state} {view.done}/{view.total or '?'} · {number(view.tokens_per_s, 0)} tok/s"
-        self.query_one("#status", Static).update(text, layout=False)
+            parts.append(f"{state} {view.done}/{view.total or '?'} · {number(view.tokens_per_s, 0)} tok/s")
+        self.query_one("#status", Static).update("   ".join(parts), layout=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from localrl.errors import LocalrlError, Stopped, UsageError
 
 if TYPE_CHECKING:
-    from localrl.catalog.pull import Progress
+    from localrl.catalog.pull import Job, Progress
 
 State = Literal["waiting", "asking", "running", "paused", "done", "failed"]
 
@@ -21,6 +21,11 @@ class Download:
     state: State = "waiting"
     progress: Progress | None = None
     error: str = ""
+    job: Job | None = None
+    """What the hub said there is to fetch."""
+    cancelled: bool = False
+    told: bool = False
+    """The person knows that it has failed."""
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -29,15 +34,21 @@ class Download:
 
 
 class Downloads:
-    """`work` is for a thread, and ends when nothing waits; the rest is for the screen."""
+    """For the screen; a thread of its own, which nothing waits for, fetches what waits."""
 
     def __init__(self) -> None:
         self.queue: list[Download] = []
         self.working = False
+        self._current: Download | None = None
         self._lock = threading.Lock()
 
     def find(self, name: str) -> Download | None:
         return next((download for download in self.queue if download.name == name), None)
+
+    @property
+    def under_way(self) -> Download | None:
+        """What is fetched now."""
+        return next((d for d in self.queue if d.state in ("asking", "running")), None)
 
     def add(self, name: str) -> Download:
         """Put a download at the end of the queue, or let one that stopped wait again."""
@@ -46,8 +57,12 @@ class Downloads:
             download = Download(name)
             self.queue.append(download)
         elif download.state in ("paused", "failed"):
-            download.state, download.error = "waiting", ""
+            download.state, download.error, download.told = "waiting", "", False
             download.stop = threading.Event()
+        with self._lock:
+            if not self.working:
+                self.working = True
+                threading.Thread(target=self._work, daemon=True).start()
         return download
 
     def pause(self, download: Download) -> None:
@@ -58,31 +73,40 @@ class Downloads:
             download.state = "paused"
             download.stop.set()
 
+    def pause_all(self) -> None:
+        for download in self.queue:
+            if download.state not in ("paused", "failed"):
+                self.pause(download)
+
     def cancel(self, download: Download) -> None:
         """Stop it and forget what it has fetched, unless it is complete."""
-        done = download.state == "done"
-        download.state = "failed"
-        download.stop.set()
         self.queue.remove(download)
-        if not done:
-            threading.Thread(target=_forget, args=(download.name,), daemon=True).start()
-
-    def work(self) -> None:
-        """Fetch what waits, one after the other."""
         with self._lock:
-            if self.working:
-                return
-            self.working = True
-        try:
-            while waiting := next((d for d in self.queue if d.state == "waiting"), None):
-                self._fetch(waiting)
-        finally:
-            self.working = False
+            done, under_way = download.state == "done", download is self._current
+            download.cancelled, download.state = not done, "failed"
+            download.stop.set()
+        if not done and not under_way:
+            threading.Thread(target=_forget, args=(download,), daemon=True).start()
+
+    def _work(self) -> None:
+        """Fetch what waits, one after the other."""
+        while download := self._next():
+            self._fetch(download)
+
+    def _next(self) -> Download | None:
+        with self._lock:
+            if self._current and self._current.cancelled:
+                _forget(self._current)
+            self._current = next((d for d in list(self.queue) if d.state == "waiting"), None)
+            self.working = self._current is not None
+            if self._current:
+                self._current.state = "asking"
+            return self._current
 
     def _fetch(self, download: Download) -> None:
         from localrl.catalog import choose, pull
 
-        download.state = "asking"
+        stop = download.stop
 
         def report(progress: Progress) -> None:
             download.progress = progress
@@ -91,20 +115,24 @@ class Downloads:
             choice = choose.parse(download.name)
             if choice is None:
                 raise UsageError(f"{download.name} is on no hub")
-            job = pull.prepare(choice)
+            download.job = pull.prepare(choice)
             if download.state == "asking":
                 download.state = "running"
-                pull.pull(job, report=report, stop=download.stop)
+                pull.pull(download.job, report=report, stop=stop)
                 download.state = "done"
         except Stopped:
             pass  # the state says already why
-        except LocalrlError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the screen says it and the queue goes on
             if download.state in ("asking", "running"):
-                download.state, download.error = "failed", str(error)
+                words = str(error) if isinstance(error, LocalrlError) else f"{type(error).__name__}: {error}"
+                download.state, download.error = "failed", words
 
 
-def _forget(name: str) -> None:
+def _forget(download: Download) -> None:
+    """Remove the parts that it has fetched."""
     from localrl.catalog import choose, hubcache
 
-    if choice := choose.parse(name):
+    if job := download.job:
+        hubcache.remove_partials(job.listing.repo, [file.etag for file in job.files])
+    elif choice := choose.parse(download.name):
         hubcache.remove_partials(choice.repo)

@@ -12,12 +12,13 @@ from localrl.tui.words import span
 if TYPE_CHECKING:
     from localrl.tui.work.downloads import Download
 
-BAR = 20
+BAR, SHORT_BAR, WIDE = 20, 8, 100
+NAME = 34
 SHOWN = 4
 
 
 class Queue(Static):
-    DEFAULT_CSS = "Queue { height: auto; }"
+    DEFAULT_CSS = "Queue { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def show(self, downloads: list[Download]) -> None:
         lines = [self._line(download) for download in downloads[:SHOWN]]
@@ -26,21 +27,33 @@ class Queue(Static):
         self.update(Content("\n").join(lines))
 
     def _line(self, download: Download) -> Content:
-        full = round(download.share * BAR)
-        parts: list[str | tuple[str, str]] = [
-            f"{download.name[:34]:<34} ",
-            ("━" * full, "$primary"),
-            ("━" * (BAR - full), "$border"),
-            " ",
-        ]
+        bar = BAR if self.size.width >= WIDE else SHORT_BAR
+        full = round(download.share * bar)
         progress = download.progress
-        if download.error:
-            parts.append((download.error, "$error"))
-        elif progress and download.state == "running":
-            parts.append(
-                f"{100 * download.share:.0f} %  {progress.got / 1e9:.2f} of {progress.total / 1e9:.2f} GB  "
-                f"{progress.bytes_per_s / 1e6:,.0f} MB/s  {span(progress.eta_s)}"
+        after = (download.error, "$error") if download.error else (download.state, "$secondary")
+        if progress and download.state == "running":
+            after = (
+                f"{100 * download.share:3.0f} %  {_of(progress.got, progress.total)}  "
+                f"{_rate(progress.bytes_per_s)}  {span(progress.eta_s)}",
+                "",
             )
-        else:
-            parts.append((download.state, "$secondary"))
-        return Content.assemble(*parts)
+        elif progress and download.state == "paused":
+            after = (
+                f"{100 * download.share:3.0f} %  {_of(progress.got, progress.total)}  paused",
+                "$secondary",
+            )
+        room = min(NAME, max(12, self.size.width - bar - 42))
+        name = download.name if len(download.name) <= room else "…" + download.name[1 - room :]
+        return Content.assemble(
+            f"{name:<{room}} ", ("━" * full, "$primary"), ("━" * (bar - full), "$border"), " ", after
+        )
+
+
+def _of(got: int, total: int) -> str:
+    """`8.9 of 19.9 GiB`"""
+    unit, name, digits = (2**30, "GiB", 1) if total >= 2**30 else (2**20, "MiB", 0)
+    return f"{got / unit:.{digits}f} of {total / unit:.{digits}f} {name}"
+
+
+def _rate(bytes_per_s: float) -> str:
+    return f"{bytes_per_s / 1e6:,.1f} MB/s" if bytes_per_s < 9.95e6 else f"{bytes_per_s / 1e6:,.0f} MB/s"
