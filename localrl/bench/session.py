@@ -5,10 +5,6 @@ The command line and the terminal interface both begin here.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +16,9 @@ from localrl import __version__, hardware, paths
 from localrl.bench import dataset
 from localrl.bench.plan import RunPlan
 from localrl.bench.runner import Runner
+from localrl.catalog import hashes
 from localrl.engine.client import EngineClient
-from localrl.errors import LocalrlError, Stopped, StoreError, UsageError
+from localrl.errors import LocalrlError, Stopped, UsageError
 from localrl.store import locks
 from localrl.verify.pool import VerifierPool
 
@@ -164,35 +161,4 @@ class _Fingerprint:
     def _compute(self) -> None:
         if not self._path.is_file():
             return
-        status = self._path.stat()
-        key = f"{self._path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
-        cache = paths.home("cache") / "sha256.json"
-        known = _read(cache)
-        if key not in known:
-            digest = hashlib.sha256()
-            with self._path.open("rb") as file:
-                while chunk := file.read(1 << 22):
-                    digest.update(chunk)
-                    if self._cancelled:
-                        return
-            known[key] = digest.hexdigest()
-            with contextlib.suppress(OSError, StoreError):  # then it is computed again next time
-                _write(cache, known)
-        self.sha256 = known[key]
-
-
-def _read(cache: Path) -> dict[str, str]:
-    """What is remembered; nothing where it was never written, or not by us."""
-    try:
-        known = json.loads(cache.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write(cache: Path, known: dict[str, str]) -> None:
-    """All or nothing, whoever else writes and whenever this process ends."""
-    paths.ensure(cache.parent)
-    with tempfile.NamedTemporaryFile("w", dir=cache.parent, suffix=".part", delete=False) as file:
-        json.dump(known, file)
-    Path(file.name).replace(cache)
+        self.sha256 = hashes.of(self._path, lambda: self._cancelled) or None

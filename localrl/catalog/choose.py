@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 QUANTISATION = re.compile(
-    r"(?<![A-Za-z0-9])((?:UD-)?(?:IQ\d_[A-Z]+|Q\d_K(?:_[SMLX]+)?|Q\d_[01]|BF16|F16|F32|MXFP4|TQ\d_0))"
+    r"(?<![A-Za-z0-9])((?:UD-)?(?:IQ\d_[A-Z]+|Q\d_K(?:_[SMLX]+)?|Q\d_[01]|BF16|FP?16|F32|MXFP4(?:_MOE)?|TQ\d_0))"
     r"(?![A-Za-z0-9_])",
     re.IGNORECASE,
 )
@@ -58,6 +58,20 @@ class Choice:
             hint = f"it has {', '.join(there)}" if there else "it holds no .gguf or .safetensors"
             raise UsageError(f"{self.repo} has no file for {self.name!r}", hint=hint)
         return found
+
+    def here(self) -> tuple[list[hubcache.Cached], list[hubcache.Unfinished]]:
+        """The files meant in the hub's cache, of every commit, and the interrupted downloads of them.
+
+        Raises:
+            UsageError: as `select`.
+        """
+        cached, partials = hubcache.files(self.repo), hubcache.unfinished(self.repo)
+        paths = {entry.path for entry in cached} | {partial.path for partial in partials if partial.path}
+        meant = set(self.select(paths)) if paths else set()
+        return (
+            [entry for entry in cached if entry.path in meant],
+            [partial for partial in partials if not partial.path or partial.path in meant],
+        )
 
     def _preferred(self, gguf: list[str]) -> list[str]:
         there = {quantisation_of(path) for path in gguf}

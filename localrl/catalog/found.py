@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -22,7 +23,7 @@ class OnDisk:
 
     program: str
     name: str
-    """As `localrl bench` takes it: a hub repo with its quantisation, or a path."""
+    """As `localrl bench` takes it: a hub repo with its quantisation, Ollama's name, or a path."""
     path: Path
     """The first file, or the folder of an MLX model."""
     bytes: int
@@ -38,17 +39,24 @@ def everything() -> list[OnDisk]:
 
 def hub_cache() -> Iterator[OnDisk]:
     for repo in hubcache.repos():
-        cached = hubcache.files(repo)
-        files = {entry.path: entry for entry in cached if entry.path.endswith(".gguf")}
-        for first, parts in _models(list(files)):
-            size = sum(files[part].bytes for part in parts)
-            quantisation = choose.quantisation_of(first)
-            name = f"{repo}:{quantisation}" if quantisation else f"{repo}:{first}"
-            yield OnDisk("hub cache", name, files[first].file, size, quantisation)
-        weights = [entry for entry in cached if entry.path.endswith(".safetensors")]
-        folder = hubcache.snapshot(repo)
-        if weights and folder and not files:
-            yield OnDisk("hub cache", repo, folder, sum(entry.bytes for entry in weights), _bits(folder))
+        found: dict[str, OnDisk] = {}
+        for folder in hubcache.snapshots(repo):
+            for model in _in_snapshot(repo, folder):
+                found.setdefault(model.name, model)
+        yield from found.values()
+
+
+def _in_snapshot(repo: str, folder: Path) -> Iterator[OnDisk]:
+    cached = hubcache.files_of(repo, folder)
+    files = {path: entry for path, entry in cached.items() if path.endswith(".gguf")}
+    for first, parts in _models(list(files)):
+        size = sum(files[part].bytes for part in parts)
+        quantisation = choose.quantisation_of(first)
+        name = f"{repo}:{quantisation}" if quantisation else f"{repo}:{first}"
+        yield OnDisk("hub cache", name, files[first].file, size, quantisation)
+    weights = [entry for path, entry in cached.items() if path.endswith(".safetensors")]
+    if weights and not files:
+        yield OnDisk("hub cache", repo, folder, sum(entry.bytes for entry in weights), _bits(folder))
 
 
 def lm_studio() -> Iterator[OnDisk]:
@@ -63,8 +71,14 @@ def llama_cpp() -> Iterator[OnDisk]:
 
 def ollama() -> Iterator[OnDisk]:
     """Ollama names a model in a manifest, whose largest layer is the GGUF."""
-    root = Path(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models").expanduser()
-    for manifest in sorted((root / "manifests").rglob("*")) if (root / "manifests").is_dir() else []:
+    given = os.environ.get("OLLAMA_MODELS")
+    for root in (given,) if given else ("~/.ollama/models", "/usr/share/ollama/.ollama/models"):
+        with contextlib.suppress(OSError):
+            yield from _manifests(Path(root).expanduser())
+
+
+def _manifests(root: Path) -> Iterator[OnDisk]:
+    for manifest in sorted((root / "manifests").rglob("*")):
         try:
             layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
             model = next(layer for layer in layers if layer["mediaType"].endswith("image.model"))
@@ -72,7 +86,8 @@ def ollama() -> Iterator[OnDisk]:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
             continue
         if path.is_file():
-            name = f"{manifest.parent.name}:{manifest.name}"
+            place = manifest.parent.relative_to(root / "manifests").as_posix()
+            name = place.removeprefix("registry.ollama.ai/").removeprefix("library/") + f":{manifest.name}"
             yield OnDisk("Ollama", name, path, path.stat().st_size, choose.quantisation_of(manifest.name))
 
 

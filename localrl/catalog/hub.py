@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from localrl.catalog import hubcache
 from localrl.catalog.transfer import Remote
-from localrl.catalog.web import BROKEN, Web, retry_after
+from localrl.catalog.web import BROKEN, Web, check_proxies, retry_after
 from localrl.errors import NetworkError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HubName = Literal["huggingface", "modelscope"]
 ATTEMPTS = 5
+LONGEST_WAIT_S = 60.0
 LARGEST_LISTING = 16 << 20
 
 
@@ -106,6 +107,7 @@ def _check_online() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if offline():
         raise UsageError("HF_HUB_OFFLINE is set", hint="unset it to use the hub")
+    check_proxies()
 
 
 def _huggingface(repo: str, revision: str) -> Listing:
@@ -119,14 +121,24 @@ def _huggingface(repo: str, revision: str) -> Listing:
     base = f"{endpoint()}/{repo}/resolve/{commit}"
     files = []
     for sibling in info.siblings or []:
-        if not sibling.rfilename.endswith(hubcache.WANTED) or sibling.size is None:
+        path = sibling.rfilename
+        if not path.endswith(hubcache.WANTED):
             continue
-        sha256 = sibling.lfs.sha256 if sibling.lfs else ""
-        etag = sha256 or sibling.blob_id or ""
+        url = f"{base}/{quote(path)}"
+        etag, size = (sibling.lfs.sha256 if sibling.lfs else sibling.blob_id), sibling.size
+        if not etag or size is None:
+            etag, size = _head(url, path)
         if _is_hash(etag):
-            url = f"{base}/{quote(sibling.rfilename)}"
-            files.append(Remote(url, sibling.rfilename, sibling.size, etag, sha256))
+            files.append(Remote(url, path, size, etag, etag if len(etag) == 64 else ""))
     return Listing(repo, commit, tuple(files), gated=bool(info.gated))
+
+
+def _head(url: str, path: str) -> tuple[str, int]:
+    """The hash and size of one file: mirrors may list names alone, as huggingface-hub needs no more."""
+    from huggingface_hub import get_hf_file_metadata
+
+    found = _patiently(lambda: get_hf_file_metadata(url, token=token() or False, endpoint=endpoint()), path)
+    return found.etag or "", found.size or 0
 
 
 def _modelscope(repo: str) -> Listing:
@@ -202,9 +214,15 @@ def _patiently(ask: Callable[[], Any], what: str) -> Any:
                 raise UsageError(f"{what}: {last}", hint="check the name, or set HF_TOKEN") from error
             if status not in (408, 425, 429) and status < 500:
                 break
+            if asked > LONGEST_WAIT_S:
+                raise NetworkError(
+                    f"the hub asks to wait {asked:.0f} s ({status})", hint="try again later"
+                ) from error
             wait = max(wait, asked)
+        except json.JSONDecodeError:
+            last = "the answer is not the hub's, but perhaps a page to log in to the network"
         except (BROKEN, httpx2.HTTPError, OSError, ValueError) as error:
             last = " ".join(str(error).split())[:200] or type(error).__name__
         if attempt + 1 < ATTEMPTS:
-            time.sleep(min(wait, 60.0))
+            time.sleep(wait)
     raise NetworkError(f"{what}: {last}", hint="check the connection, or HF_ENDPOINT, and try again")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from localrl.catalog import ranges
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,20 @@ class Cached:
         return self.file.resolve().name
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A file of a repo whose download was interrupted."""
+
+    path: str
+    """Inside the repo; empty where nobody knows any more."""
+    file: Path
+
+    @property
+    def bytes(self) -> int:
+        """What it takes of the disk: the file has holes."""
+        return self.file.stat().st_blocks * 512
+
+
 def root() -> Path:
     """HF_HUB_CACHE, or `hub` under HF_HOME, or the usual place."""
     if chosen := os.environ.get("HF_HUB_CACHE"):
@@ -68,28 +83,26 @@ def partial(repo: str, etag: str) -> Path:
     return folder(repo) / "blobs" / f"{etag}.localrl-part"
 
 
-def snapshot(repo: str) -> Path | None:
-    """The folder of the commit that `main` pointed to when it was last pulled."""
+def snapshots(repo: str) -> list[Path]:
+    """The folders of all commits of which something is here; the one that `main` was last comes first."""
     try:
-        commit = (folder(repo) / "refs" / "main").read_text().strip()
+        main = (folder(repo) / "refs" / "main").read_text().strip()
     except OSError:
-        return None
-    found = folder(repo) / "snapshots" / commit
-    return found if commit and found.is_dir() else None
-
-
-def files(repo: str, pattern: str = "*") -> list[Cached]:
-    """Complete files of a repo whose path matches, sorted; without a commit in refs, of any snapshot."""
-    chosen = snapshot(repo)
+        main = ""
     every = folder(repo) / "snapshots"
-    folders = [chosen] if chosen else sorted(every.iterdir()) if every.is_dir() else []
-    found = {
-        entry.relative_to(base).as_posix(): Cached(repo, entry.relative_to(base).as_posix(), entry)
-        for base in folders
-        for entry in base.rglob("*")
-        if entry.is_file()
-    }
-    return [found[path] for path in sorted(found) if matches(path, pattern)]
+    found = [path for path in every.iterdir() if path.is_dir()] if every.is_dir() else []
+    return sorted(found, key=lambda path: (path.name != main, -path.stat().st_mtime, path.name))
+
+
+def files_of(repo: str, snapshot: Path) -> dict[str, Cached]:
+    """The complete files of one commit, by their path in the repo."""
+    found = [entry for entry in sorted(snapshot.rglob("*")) if entry.is_file()]
+    return {(path := entry.relative_to(snapshot).as_posix()): Cached(repo, path, entry) for entry in found}
+
+
+def files(repo: str) -> list[Cached]:
+    """The complete files of a repo, of every commit."""
+    return [entry for snapshot in snapshots(repo) for entry in files_of(repo, snapshot).values()]
 
 
 def repos() -> list[str]:
@@ -146,20 +159,33 @@ def remove(repo: str, chosen: Iterable[Cached]) -> int:
         if not _linked(repo, target) and target.exists():
             freed += target.stat().st_size
             target.unlink()
-    if not any(entry.is_file() or entry.is_symlink() for entry in (folder(repo) / "snapshots").rglob("*")):
-        freed += sum(path.stat().st_blocks * 512 for path in (folder(repo) / "blobs").glob("*"))
-        shutil.rmtree(folder(repo))
+    return freed + _remove_empty(repo)
+
+
+def _remove_empty(repo: str) -> int:
+    """Remove a repo's folder when nothing can be used of it any more; returns the bytes freed."""
+    links = (folder(repo) / "snapshots").rglob("*")
+    if unfinished(repo) or any(entry.is_file() or entry.is_symlink() for entry in links):
+        return 0
+    freed = sum(path.stat().st_blocks * 512 for path in (folder(repo) / "blobs").glob("*"))
+    shutil.rmtree(folder(repo), ignore_errors=True)
     return freed
 
 
-def remove_partials(repo: str, etags: Iterable[str] = ("*",)) -> int:
-    """Remove unfinished downloads of a repo, or those of some files; returns the bytes freed."""
+def unfinished(repo: str) -> list[Unfinished]:
+    """The interrupted downloads of a repo."""
+    found = sorted((folder(repo) / "blobs").glob("*.localrl-part"))
+    return [Unfinished(ranges.path_of(partial), partial) for partial in found]
+
+
+def remove_unfinished(repo: str, chosen: Iterable[Unfinished]) -> int:
+    """Forget interrupted downloads; returns the bytes freed."""
     freed = 0
-    for etag in etags:
-        for path in (folder(repo) / "blobs").glob(f"{etag}.localrl-part*"):
+    for part in chosen:
+        for path in part.file.parent.glob(f"{part.file.name}*"):
             freed += path.stat().st_blocks * 512
             path.unlink()
-    return freed
+    return freed + _remove_empty(repo)
 
 
 def _linked(repo: str, target: Path) -> bool:

@@ -10,8 +10,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localrl.catalog import gguf, hub, hubcache
-from localrl.catalog.transfer import Arrived, Transfer, Tuning
+from localrl.catalog import gguf, hashes, hub, hubcache
+from localrl.catalog.resolve import find
+from localrl.catalog.transfer import Arrived, Remote, Transfer, Tuning
 from localrl.errors import NetworkError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localrl.catalog.choose import Choice
-    from localrl.catalog.transfer import Remote
 
 SPARE_BYTES = 1 << 30
 """Left free on the disk."""
@@ -76,12 +76,33 @@ def prepare(choice: Choice, source: hub.HubName | None = None) -> Job:
         UsageError: no such repo or file, or a token is needed.
         NetworkError: no hub answers.
     """
-    listing = _listing(choice, source)
+    listing = _listing_here(choice) if hub.offline() else _listing(choice, source)
     chosen = set(choice.select(file.path for file in listing.files))
     for path in chosen:
         hubcache.check_name(listing.repo, path)
     files = sorted((file for file in listing.files if file.path in chosen), key=_small_first)
     return Job(choice, listing, tuple(files))
+
+
+def _listing_here(choice: Choice) -> hub.Listing:
+    """What is complete on this machine, for who does not want the hub to be asked.
+
+    Raises:
+        UsageError: it is not here.
+    """
+    found = find(choice)
+    if found is None:
+        raise UsageError(
+            f"{choice.name} is not on this machine, and HF_HUB_OFFLINE is set", hint="unset it to use the hub"
+        )
+    folder = next(
+        folder
+        for folder in hubcache.snapshots(choice.repo)
+        if folder in found.path.parents or folder == found.path
+    )
+    entries = hubcache.files_of(choice.repo, folder).values()
+    files = [Remote("", e.path, e.bytes, e.etag, e.etag if len(e.etag) == 64 else "") for e in entries]
+    return hub.Listing(choice.repo, folder.name, tuple(files))
 
 
 def _listing(choice: Choice, source: hub.HubName | None) -> hub.Listing:
@@ -116,25 +137,51 @@ def pull(
         NetworkError, UsageError: as `Transfer.run`.
     """
     _check_disk(job)
-    speed = _Speed()
+    try:
+        done = _pull_all(job, tuning, report, every_s, stop or threading.Event())
+        if not hub.offline():
+            hubcache.set_main(job.listing.repo, job.listing.commit)
+    except OSError as error:
+        place = error.filename or hubcache.folder(job.listing.repo)
+        raise StoreError(f"cannot write {place}: {error.strerror}", hint="what is here is kept") from error
+    return done
+
+
+def _pull_all(
+    job: Job,
+    tuning: Tuning | None,
+    report: Callable[[Progress], None] | None,
+    every_s: float,
+    stop: threading.Event,
+) -> list[Pulled]:
     done: list[Pulled] = []
     for number, file in enumerate(job.files, start=1):
         before = sum(pulled.bytes for pulled in done)
+        speed = _Speed()
 
-        def tell(got: int, path: str = file.path, number: int = number, before: int = before) -> None:
+        def tell(
+            got: int, path: str = file.path, number: int = number, before: int = before, speed: _Speed = speed
+        ) -> None:
             if report:
-                rate = speed.after(before + got)
+                rate = speed.after(got)
                 report(Progress(path, number, len(job.files), before + got, job.total, rate))
 
-        done.append(_pull_file(job, file, tuning, tell, every_s, stop or threading.Event()))
+        done.append(_pull_file(job, file, tuning, tell, every_s, stop))
         tell(file.size)
         if file.path.endswith("config.json"):
             check_config(done[-1].path)
-    hubcache.set_main(job.listing.repo, job.listing.commit)
-    for pulled in done:
-        if pulled.path.suffix == ".gguf" and gguf.shard_number(pulled.path.name) == 1:
-            gguf.preflight(pulled.path)
     return done
+
+
+def check(pulled: list[Pulled]) -> None:
+    """Whether llama.cpp may see what was pulled: the hub's bytes may still be no model.
+
+    Raises:
+        UsageError: says what is wrong with it.
+    """
+    for file in pulled:
+        if file.path.suffix == ".gguf" and gguf.shard_number(file.path.name) == 1:
+            gguf.preflight(file.path)
 
 
 def _pull_file(
@@ -150,22 +197,27 @@ def _pull_file(
     repo = job.listing.repo
     blob, partial = hubcache.blob(repo, file.etag), hubcache.partial(repo, file.etag)
     lock = hubcache.root() / ".locks" / hubcache.folder(repo).name / f"{file.etag}.lock"
-    try:
-        for path in (blob, lock):
-            path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot write {blob.parent}: {error.strerror}") from error
+    for path in (blob, lock):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
-            if blob.is_file() and blob.stat().st_size == file.size:
-                arrived = Arrived(file.size, 0, file.sha256)
+            if _is_complete(blob, file):
+                arrived = Arrived(file.size, 0, hashes.of(blob))
             else:
                 arrived = _transfer(file, partial, tuning, tell, every_s, stop)
                 partial.replace(blob)
+                hashes.remember(blob, arrived.sha256)
             path = hubcache.publish(repo, job.listing.commit, file.path, file.etag)
     except Timeout as error:
         raise UsageError(f"{file.path} is being downloaded by another program") from error
     return Pulled(path, file.size, arrived.sha256, arrived.resumed_bytes, arrived.received_bytes)
+
+
+def _is_complete(blob: Path, file: Remote) -> bool:
+    """Whether a file is here, and still what it was when it was checked."""
+    if not blob.is_file() or blob.stat().st_size != file.size:
+        return False
+    return not file.sha256 or hashes.of(blob) == file.sha256
 
 
 def _transfer(
@@ -219,7 +271,7 @@ def _check_disk(job: Job) -> None:
     free = shutil.disk_usage(folder).free
     if job.missing and job.missing + SPARE_BYTES > free:
         raise StoreError(
-            f"{job.choice.name} needs {_gb(job.missing)} more, {folder} has {_gb(free)} free",
+            f"{job.choice.name} needs {shown(job.missing)} more, {folder} has {shown(free)} free",
             hint="free space with `localrl models rm`, or set HF_HUB_CACHE to another disk",
         )
 
@@ -229,7 +281,8 @@ def _here(repo: str, file: Remote) -> int:
 
     blob = hubcache.blob(repo, file.etag)
     if blob.is_file() and blob.stat().st_size == file.size:
-        return file.size
+        changed = file.sha256 and hashes.known(blob) not in ("", file.sha256)
+        return 0 if changed else file.size
     partial = hubcache.partial(repo, file.etag)
     return ranges.Journal(partial, file.size, file.etag).read().total()
 
@@ -254,5 +307,6 @@ class _Speed:
         return (got - first) / (now - began) if now > began else 0.0
 
 
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def shown(size: int) -> str:
+    """Bytes as a download shows them."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

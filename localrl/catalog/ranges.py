@@ -59,11 +59,12 @@ class Ranges:
 class Journal:
     """The journal of one partial file of `size` bytes, whose content is named by `etag`."""
 
-    def __init__(self, partial: Path, size: int, etag: str) -> None:
+    def __init__(self, partial: Path, size: int, etag: str, path: str = "") -> None:
         self._flushed = partial.with_name(partial.name + ".json")
         self._recent = partial.with_name(partial.name + ".now")
         self._partial = partial
         self._key = {"size": size, "etag": etag}
+        self._path = {"path": path}
 
     def read(self) -> Ranges:
         """What is on disk; nothing, if the journal is damaged, about another file, or the file is gone."""
@@ -83,11 +84,11 @@ class Journal:
 
     def note(self, ranges: list[Range]) -> None:
         """Remember ranges that were written, though perhaps not yet flushed."""
-        self._store(self._recent, self._key | _boot() | {"ranges": ranges})
+        self._store(self._recent, self._key | self._path | _boot() | {"ranges": ranges})
 
     def promise(self, ranges: list[Range]) -> None:
         """Remember ranges that were flushed to the disk."""
-        self._store(self._flushed, self._key | {"ranges": ranges}, flush=True)
+        self._store(self._flushed, self._key | self._path | {"ranges": ranges}, flush=True)
 
     def forget(self) -> None:
         self._recent.unlink(missing_ok=True)
@@ -102,6 +103,16 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         fresh.replace(path)
+
+
+def path_of(partial: Path) -> str:
+    """The file of a repo that a partial file becomes, as its journal says; empty if it says nothing."""
+    for end in (".now", ".json"):
+        try:
+            return str(json.loads(partial.with_name(partial.name + end).read_text())["path"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return ""
 
 
 def _boot() -> dict[str, int]:

@@ -7,14 +7,16 @@ MODEL is a card's name, a card's name with a quantisation, a hub repo (`owner/na
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from localrl.catalog import card as cards
-from localrl.catalog import choose, gguf, hubcache
+from localrl.catalog import choose, found, hubcache
 from localrl.errors import UsageError, nearest
 
 STARTER = "smollm2-135m"
+PART = re.compile(r"(?P<stem>.*)-\d{5}-of-(?P<count>\d{5})\.(?:gguf|safetensors)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,15 @@ def resolve(model: str) -> LocalModel:
     base = model.partition(":")[0]
     if base not in known and (path.is_file() or path.is_dir()):
         return _from_path(path)
-    choice = choose.parse(model)
+    try:
+        choice = choose.parse(model)
+    except UsageError:
+        if held := _from_ollama(model):
+            return held
+        raise
     if choice is None:
+        if held := _from_ollama(model):
+            return held
         if base in known:
             return _from_package(cards.load(base))
         if "/" in model or model.endswith(".gguf"):
@@ -59,42 +68,49 @@ def _any_of(card: cards.Card) -> LocalModel:
     names = [given.default for given in weights] + [name for given in weights for name in given.quantisations]
     for name in dict.fromkeys(names):
         choice = choose.parse(f"{card.name}:{name}")
-        if choice and (found := _find(choice)):
-            return found
+        if choice and (here := find(choice)):
+            return here
     choice = choose.parse(card.name)
     assert choice is not None
     return _cached(choice)
 
 
 def _cached(choice: choose.Choice) -> LocalModel:
-    found = _find(choice)
-    if found is None:
+    here = find(choice)
+    if here is None:
         hint = f"`localrl models pull {choice.name}`"
         raise UsageError(f"{choice.name} is not on this machine", hint=hint)
-    return found
+    return here
 
 
-def _find(choice: choose.Choice) -> LocalModel | None:
-    cached = {entry.path: entry for entry in hubcache.files(choice.repo)}
+def find(choice: choose.Choice) -> LocalModel | None:
+    """What a choice means on this machine, with all its files from one commit; None where it is not here."""
+    every = (hubcache.files_of(choice.repo, folder) for folder in hubcache.snapshots(choice.repo))
+    return next((model for cached in every if (model := _find_in(cached, choice))), None)
+
+
+def _find_in(cached: dict[str, hubcache.Cached], choice: choose.Choice) -> LocalModel | None:
     try:
         chosen = choice.select(cached)
     except UsageError:
         return None
     files = sorted(cached[path].file for path in chosen)
     name = choice.card.name if choice.card else choice.repo
+    if any(count != len(parts) for count, parts in _parts(files)):
+        return None
     if files[0].suffix != ".gguf":
         return LocalModel(name, _folder(files), choice.card, choice.quantisation)
-    if not all(part.is_file() for part in _shards(files[0])):
-        return None
     quantisation = choice.quantisation or choose.quantisation_of(files[0].name)
     return LocalModel(name, files[0], choice.card, quantisation)
 
 
-def _shards(first: Path) -> list[Path]:
-    try:
-        return gguf.shard_paths(first)
-    except UsageError:
-        return [first.with_name("missing")]
+def _parts(files: list[Path]) -> list[tuple[int, list[Path]]]:
+    """Files that come in several parts: how many there should be, and those that are here."""
+    groups: dict[tuple[str, str], list[Path]] = {}
+    for path in files:
+        if part := PART.fullmatch(path.name):
+            groups.setdefault((part["stem"], part["count"]), []).append(path)
+    return [(int(count), parts) for (_, count), parts in groups.items()]
 
 
 def _folder(files: list[Path]) -> Path:
@@ -113,10 +129,16 @@ def _from_path(path: Path) -> LocalModel:
     return LocalModel(name=path.stem, path=path, quantisation=choose.quantisation_of(path.name))
 
 
+def _from_ollama(model: str) -> LocalModel | None:
+    """What Ollama holds under a name such as `qwen3:8b`."""
+    held = next((held for held in found.ollama() if held.name in (model, f"{model}:latest")), None)
+    return LocalModel(held.name, held.path, quantisation=held.quantisation) if held else None
+
+
 def _from_package(card: cards.Card) -> LocalModel:
     assert card.package is not None
-    found = importlib.util.find_spec(card.package.module)
-    path = Path(found.origin).parent / card.package.file if found and found.origin else None
+    module = importlib.util.find_spec(card.package.module)
+    path = Path(module.origin).parent / card.package.file if module and module.origin else None
     if path is None or not path.is_file():
         raise UsageError(
             f"{card.name} comes with the extra {card.package.extra!r}, which is not installed",

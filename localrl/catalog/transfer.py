@@ -43,7 +43,8 @@ class Tuning:
 
     connections: int = 4
     piece_bytes: int = 64 << 20
-    stall_s: float = 30.0
+    stall_s: float = 10.0
+    """Seconds without a byte after which a connection counts as lost: huggingface-hub's own."""
     attempts: int = 8
     """Failures in a row, without one byte gained, that end the download."""
     backoff_s: float = 0.5
@@ -84,7 +85,7 @@ class Transfer:
         self, remote: Remote, partial: Path, *, token: str = "", tuning: Tuning | None = None
     ) -> None:
         self.remote, self._partial = remote, partial
-        self._journal = ranges.Journal(partial, remote.size, remote.etag)
+        self._journal = ranges.Journal(partial, remote.size, remote.etag, remote.path)
         self._token, self._tuning = token, tuning or Tuning()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -161,12 +162,14 @@ class Transfer:
                     for thread in threads:
                         thread.join(timeout=1.0)
                     if len(digests) == 0:
-                        self._flush(file)
+                        with contextlib.suppress(OSError):  # a full disk is told by whoever met it first
+                            self._flush(file)
             if self._error:
                 raise self._error
-            if digests[0] != (self.remote.sha256 or self.remote.etag):
+            sha256, git = digests
+            if (sha256 if self.remote.sha256 else git) != self.remote.etag:
                 raise Changed("its hash is not the one that the hub lists")
-            return digests[0]
+            return sha256
         finally:
             # A connection that still waits for bytes may wake up later: leave it its file.
             if not any(thread.is_alive() for thread in threads):
@@ -182,10 +185,14 @@ class Transfer:
             alive[0].join(timeout=self._tuning.journal_s)
             with self._lock:
                 here = self._have.copy()
-            self._journal.note(here)
-            if time.monotonic() >= flush_due:
-                self._flush(file)
-                flush_due = time.monotonic() + self._tuning.flush_s
+            try:
+                self._journal.note(here)
+                if time.monotonic() >= flush_due:
+                    self._flush(file)
+                    flush_due = time.monotonic() + self._tuning.flush_s
+            except OSError as error:
+                self._give_up(self._unwritable(error))
+                return
 
     def _flush(self, file: int) -> None:
         """The ranges are read before the file is flushed: the journal never promises more than is on disk."""
@@ -196,11 +203,9 @@ class Transfer:
 
     def _hash(self, file: int, digests: list[str]) -> None:
         """Hash the bytes in order as they arrive."""
-        # Without a SHA-256 the hub names the file by git's blob hash.
-        small = not self.remote.sha256 and len(self.remote.etag) == 40
-        digest = hashlib.sha1() if small else hashlib.sha256()
-        if small:
-            digest.update(f"blob {self.remote.size}\0".encode())
+        digest = hashlib.sha256()
+        # Small text files have no SHA-256 on the hub: it names them by git's blob hash.
+        git = None if self.remote.sha256 else hashlib.sha1(f"blob {self.remote.size}\0".encode())
         done = 0
         while done < self.remote.size:
             with self._moved:
@@ -214,8 +219,10 @@ class Transfer:
                 if not block:
                     return
                 digest.update(block)
+                if git:
+                    git.update(block)
                 done += len(block)
-        digests.append(digest.hexdigest())
+        digests += [digest.hexdigest(), git.hexdigest() if git else ""]
 
     def _read_back(self, file: int, offset: int, length: int) -> bytes:
         try:
@@ -242,9 +249,13 @@ class Transfer:
         except (LocalrlError, Changed) as error:
             self._give_up(error)
         except OSError as error:
-            self._give_up(
-                StoreError(f"cannot write {self._partial}: {error.strerror}", hint="free some space")
-            )
+            self._give_up(self._unwritable(error))
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot write {self._partial.parent}: {error.strerror}",
+            hint="what is here is kept; free some space and pull again",
+        )
 
     def _give_up(self, error: Exception) -> None:
         """Stop all connections; the thread that called `run` raises the first such error."""
@@ -319,10 +330,10 @@ class Transfer:
             self._location = ""  # the signed address has expired: ask the hub for a new one
             return
         if status in (401, 403):
-            hint = "the token may not read it" if self._token else "set HF_TOKEN"
+            hint = "the token may not read it:" if self._token else "set HF_TOKEN, and"
             raise UsageError(
                 f"{self.remote.path} is not open to everyone ({status})",
-                hint=f"{hint}, and accept the model's terms on its page",
+                hint=f"{hint} accept the model's terms on its page",
             )
         if status in (404, 410):
             raise UsageError(f"{self.remote.path} is not at {origin(self.remote.url)} ({status})")
@@ -339,7 +350,8 @@ class Transfer:
     def _check_range(self, response: BaseHTTPResponse, start: int) -> int:
         """The offset of the first byte that comes; refuses answers about another file or range."""
         if response.status == 200:
-            self._check_size(response.headers.get("content-length", ""))
+            if response.headers.get("content-encoding", "identity") == "identity":  # else not the file's
+                self._check_size(response.headers.get("content-length", ""))
             if start == 0:
                 return 0
             with self._lock:

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from localrl.errors import NetworkError
+from localrl.errors import NetworkError, UsageError
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -80,9 +80,12 @@ class Web:
     def _manager(self, url: str) -> urllib3.PoolManager:
         """Connections straight to the server, or through the proxy that the environment names for it."""
         parts = urlsplit(url)
-        proxy = urllib.request.getproxies().get(parts.scheme, "")
-        if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        proxies = urllib.request.getproxies()
+        proxy = proxies.get(parts.scheme, proxies.get("all", ""))
+        if urllib.request.proxy_bypass(parts.hostname or ""):
             proxy = ""
+        elif proxy and "://" not in proxy:
+            proxy = f"http://{proxy}"
         if proxy not in self._managers:
             self._managers[proxy] = (
                 urllib3.ProxyManager(proxy, maxsize=self._size, ca_certs=_certificates())
@@ -98,6 +101,20 @@ def _certificates() -> str:
     import certifi
 
     return certifi.where()
+
+
+def check_proxies() -> None:
+    """Refuse proxies that speak something else than HTTP.
+
+    Raises:
+        UsageError: names the variable.
+    """
+    for name, proxy in urllib.request.getproxies().items():
+        if name in ("http", "https", "all") and proxy.startswith("socks"):
+            raise UsageError(
+                f"{name.upper()}_PROXY names a SOCKS proxy, which localrl does not speak",
+                hint="name an http:// proxy, or unset it",
+            )
 
 
 def origin(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
 import click
@@ -219,26 +218,26 @@ def remove(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Free the space that MODELS take in the hub's cache, unfinished downloads included."""
     freed = 0
     for model in models:
-        choice = choose.parse(model)
+        choice = _choice(model)
         if choice is None:
             raise UsageError(f"{model} is not in the hub's cache", hint="remove other files yourself")
-        chosen = _cached_files(choice)
-        partials = [] if chosen else list((hubcache.folder(choice.repo) / "blobs").glob("*.localrl-part*"))
+        chosen, partials = choice.here()
         if not chosen and not partials:
             raise UsageError(f"nothing of {model} is in the hub's cache")
-        total = sum(entry.bytes for entry in chosen) or sum(Path(part).stat().st_size for part in partials)
+        total = sum({entry.etag: entry.bytes for entry in chosen}.values())
+        total += sum(partial.bytes for partial in partials)
         if not yes:
-            click.confirm(f"remove {model} ({size(total)})?", abort=True, err=True)
-        freed += hubcache.remove(choice.repo, chosen) if chosen else hubcache.remove_partials(choice.repo)
+            click.confirm(f"remove {choice.name} ({size(total)})?", abort=True, err=True)
+        freed += hubcache.remove_unfinished(choice.repo, partials) + hubcache.remove(choice.repo, chosen)
     if as_json:
         document({"freed_bytes": freed})
     else:
         click.echo(f"freed {size(freed)}")
 
 
-def _cached_files(choice: choose.Choice) -> list[hubcache.Cached]:
-    files = {entry.path: entry for entry in hubcache.files(choice.repo)}
-    try:
-        return [files[path] for path in choice.select(files)]
-    except UsageError:
-        return []
+def _choice(model: str) -> choose.Choice | None:
+    """What MODEL means; of a card without a quantisation, the one that is here."""
+    choice = choose.parse(model)
+    if choice and choice.card and ":" not in model and is_here(model):
+        return choose.parse(f"{model}:{resolve(model).quantisation}")
+    return choice

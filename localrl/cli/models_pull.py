@@ -40,12 +40,14 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
             if as_json:
                 document({"files": []})
             return
-        raise UsageError(f"no card or hub repo {model!r}", hint=nearest(model, known))
+        hint = "write OWNER/NAME or OWNER/NAME:QUANTISATION" if "/" in model else nearest(model, known)
+        raise UsageError(f"no card or hub repo {model!r}", hint=hint)
     job = pull.prepare(choice, source)
     if dry_run:
         _show_plan(job, as_json)
         return
-    note(f"{choice.name} from {job.listing.repo}: {len(job.files)} files, {_gb(job.missing)} to fetch")
+    missing = f"{pull.shown(job.missing)} to fetch" if job.missing else "all here"
+    note(f"{choice.name} from {job.listing.repo}: {_files(len(job.files))}, {missing}")
     shown = _Progress()
     try:
         pulled = pull.pull(job, report=shown.show)
@@ -55,6 +57,10 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
         raise
     finally:
         shown.end()
+    try:
+        pull.check(pulled)
+    except UsageError as error:
+        note(f"beware: these are the hub's bytes, but {error.args[0]}")
     if as_json:
         document(
             {
@@ -74,14 +80,18 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
             click.echo(file.path)
 
 
+def _files(count: int) -> str:
+    return f"{count} file{'s' * (count > 1)}"
+
+
 def _show_plan(job: pull.Job, as_json: bool) -> None:
     if as_json:
         files = [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in job.files]
         document({"repo": job.listing.repo, "files": files, "bytes": job.total, "missing_bytes": job.missing})
         return
     for file in job.files:
-        click.echo(f"{_gb(file.size):>10}  {file.path}")
-    note(f"{_gb(job.total)} in all, {_gb(job.missing)} to fetch")
+        click.echo(f"{pull.shown(file.size):>10}  {file.path}")
+    note(f"{pull.shown(job.total)} in all, {pull.shown(job.missing)} to fetch")
 
 
 class _Progress:
@@ -99,7 +109,8 @@ class _Progress:
         self._tenth = int(share * 10)
         speed = f"{progress.bytes_per_s / 1e6:,.0f} MB/s" if progress.bytes_per_s else ""
         left = seconds(progress.eta_s) if progress.eta_s is not None and share < 1 else ""
-        line = f"{100 * share:5.1f} %  {_gb(progress.got)} of {_gb(progress.total)}  {speed}  {left}"
+        got = f"{pull.shown(progress.got)} of {pull.shown(progress.total)}"
+        line = f"{100 * share:5.1f} %  {got}  {speed}  {left}"
         if progress.count > 1:
             line += f"  file {progress.number} of {progress.count}"
         if self._live:
@@ -112,7 +123,3 @@ class _Progress:
         if self._open:
             click.echo("", err=True)
             self._open = False
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"

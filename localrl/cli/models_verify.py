@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl.catalog import choose, gguf, hubcache
+from localrl.catalog import choose, gguf, hashes, hubcache
 from localrl.catalog.resolve import resolve
 from localrl.cli.output import document, note, size
 from localrl.errors import LocalrlError, UsageError
@@ -33,7 +33,7 @@ def command(models: tuple[str, ...], as_json: bool) -> None:
     if damaged := [result for result in results if not result["ok"]]:
         raise LocalrlError(
             f"{len(damaged)} of {len(results)} files are damaged",
-            hint="remove them with `localrl models rm`, and pull them again",
+            hint="pull them again",
         )
 
 
@@ -41,13 +41,12 @@ def _files(models: tuple[str, ...]) -> list[tuple[Path, str]]:
     """Files with the hash that they are known by; empty where nobody said one."""
     if not models:
         every = [entry for repo in hubcache.repos() for entry in hubcache.files(repo)]
-        return [(entry.file, entry.etag) for entry in every]
+        return _once(every)
     found: list[tuple[Path, str]] = []
     for model in models:
         choice = choose.parse(model)
-        cached = {entry.path: entry for entry in hubcache.files(choice.repo)} if choice else {}
-        if choice and cached:
-            found += [(cached[path].file, cached[path].etag) for path in choice.select(cached)]
+        if choice and hubcache.files(choice.repo):
+            found += _once(choice.here()[0])
         else:
             local = resolve(model).path
             parts = gguf.shard_paths(local) if local.is_file() else sorted(local.glob("*.safetensors"))
@@ -55,20 +54,39 @@ def _files(models: tuple[str, ...]) -> list[tuple[Path, str]]:
     return found
 
 
+def _once(files: list[hubcache.Cached]) -> list[tuple[Path, str]]:
+    """Several commits may hold the same bytes."""
+    return [
+        (entry.file, entry.etag)
+        for entry in {entry.file.resolve(): entry for entry in reversed(files)}.values()
+    ]
+
+
 def _check(path: Path, etag: str) -> dict[str, Any]:
     result: dict[str, Any] = {"path": str(path), "bytes": path.stat().st_size, "sha256": "", "ok": True}
+    result["detail"] = size(result["bytes"])
     if len(etag) == 64:
         result["sha256"] = _sha256(path)
+        hashes.remember(path, result["sha256"])  # what is damaged is then fetched again by the next pull
         result["ok"] = result["sha256"] == etag
-        result["detail"] = size(result["bytes"]) if result["ok"] else "its SHA-256 is not the hub's"
-    else:
-        result["detail"] = size(result["bytes"])
-    if result["ok"] and path.suffix == ".gguf" and gguf.shard_number(path.name) == 1:
+    elif len(etag) == 40:
+        result["ok"] = _git_hash(path) == etag
+    if not result["ok"]:
+        result["detail"] = "its hash is not the hub's"
+    elif path.suffix == ".gguf" and gguf.shard_number(path.name) == 1:
         try:
             gguf.preflight(path)
         except UsageError as error:
-            result["ok"], result["detail"] = False, str(error)
+            # The hub's own bytes are not damaged, even where they are no model: pulling again cannot help.
+            result["ok"] = len(etag) == 64
+            result["detail"] = str(error.args[0] if result["ok"] else error)
     return result
+
+
+def _git_hash(path: Path) -> str:
+    """What git, and so the hub, calls a small text file."""
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def _sha256(path: Path) -> str:

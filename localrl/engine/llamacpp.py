@@ -18,7 +18,7 @@ import llama_cpp as lib
 import numpy as np
 
 from localrl import hardware
-from localrl.catalog import fit, gguf, shape
+from localrl.catalog import fit, gguf, hashes, shape
 from localrl.engine.llamacpp_plan import may_repack
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
 from localrl.engine.template import Renderer
@@ -64,6 +64,8 @@ class LlamaDevice:
         lib.llama_log_set(_on_log, ctypes.c_void_p(0))
         lib.llama_backend_init()
         self._settings = settings
+        for part in gguf.shard_paths(Path(settings.model)):
+            hashes.check_unchanged(part)
         header = gguf.preflight(Path(settings.model))
         self._shape = shape.from_header(header)
         self.max_sequences = SEQUENCES

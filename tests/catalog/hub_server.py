@@ -5,6 +5,7 @@ Faults are drawn from a list, one a request for bytes; an empty list means good 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import random
@@ -47,6 +48,10 @@ class Hub:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     rng: random.Random = field(default_factory=lambda: random.Random(0))
+    commit: str = COMMIT
+    names_only: bool = False
+    """Whether listings leave out sizes and hashes, as some mirrors do."""
+    retry_after: str = "0"
     url: str = ""
     cdn: str = ""
 
@@ -66,6 +71,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         hub = self.hub
@@ -96,13 +104,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(key.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def send_listing(self, repo: str) -> None:
         with self.hub.lock:
             fault = self.hub.api_faults.pop(0) if self.hub.api_faults else ""
         if fault:
-            self.send_plain(int(fault), Retry_After="0")
+            self.send_plain(int(fault), Retry_After=self.hub.retry_after)
         elif repo not in self.hub.repos or not self.allowed():
             self.send_plain(401, b"{}", X_Error_Code="RepoNotFound")
         else:
@@ -112,8 +121,14 @@ class Handler(BaseHTTPRequestHandler):
                 entry: dict[str, Any] = {"rfilename": name, "size": size, "blobId": git_hash(data)}
                 if not name.endswith(".json"):
                     entry["lfs"] = {"sha256": sha256(data), "size": size, "pointerSize": 130}
-                siblings.append(entry)
-            body = {"id": repo, "modelId": repo, "sha": COMMIT, "siblings": siblings, "private": False}
+                siblings.append({"rfilename": name} if self.hub.names_only else entry)
+            body = {
+                "id": repo,
+                "modelId": repo,
+                "sha": self.hub.commit,
+                "siblings": siblings,
+                "private": False,
+            }
             self.send_plain(200, json.dumps(body).encode(), Content_Type="application/json")
 
     def send_search(self) -> None:
@@ -147,7 +162,13 @@ class Handler(BaseHTTPRequestHandler):
         elif file.endswith(".json"):
             self.send_file(repo, file)
         else:
-            self.send_plain(302, Location=f"{self.hub.cdn}/cdn/{repo}/resolve/{file}?signature=x")
+            data = self.hub.repos[repo][file]
+            self.send_plain(
+                302,
+                Location=f"{self.hub.cdn}/cdn/{repo}/resolve/{file}?signature=x",
+                X_Linked_Etag=f'"{sha256(data)}"',
+                X_Linked_Size=str(len(data)),
+            )
 
     def send_file(self, repo: str, file: str) -> None:
         data = self.hub.repos[repo][file]
@@ -168,6 +189,12 @@ class Handler(BaseHTTPRequestHandler):
             if self.hub.corrupt.get(file, 0) > 0 and body:
                 self.hub.corrupt[file] -= 1
                 body[len(body) // 2] ^= 0xFF
+        if self.command == "HEAD":
+            self.send_plain(200, data, ETag=f'"{git_hash(data)}"')
+            return
+        if fault == "packed":
+            self.send_plain(200, gzip.compress(data), Content_Encoding="gzip")
+            return
         total = len(data) + (1 if fault == "wrong_size" else 0)
         self.send_response(206 if wanted and fault != "ignore_range" else 200)
         if wanted and fault != "ignore_range":

@@ -126,6 +126,8 @@ def test_pull_verify_and_rm(server: Hub) -> None:
         file.write(b"\xff")
     with pytest.raises(LocalrlError, match="1 of 1 files are damaged"):
         run("verify")
+    run("pull", REPO)
+    assert run_json("verify")["files"][0]["ok"]
     assert run_json("rm", REPO, "--yes")["freed_bytes"] == planned["bytes"]
     with pytest.raises(UsageError, match="nothing of"):
         run("rm", REPO, "--yes")
@@ -155,6 +157,28 @@ def test_an_mlx_folder_is_pulled_whole(server: Hub) -> None:
     assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "model.safetensors"}
 
 
+def test_an_mlx_model_is_here_only_with_all_its_parts(server: Hub) -> None:
+    part = "model-0000{}-of-00002.safetensors"
+    server.repos["mlx-community/Parts-4bit"] = {
+        "config.json": json.dumps(CONFIG).encode(),
+        **{part.format(number): b"weights %d" % number for number in (1, 2)},
+    }
+    run("pull", "mlx-community/Parts-4bit")
+    folder = resolve("mlx-community/Parts-4bit").path
+    (folder / part.format(2)).unlink()
+    with pytest.raises(UsageError, match="is not on this machine"):
+        resolve("mlx-community/Parts-4bit")
+
+
+def test_a_card_is_removed_at_the_quantisation_that_is_here(
+    server: Hub, tiny_gguf: Callable[..., Path]
+) -> None:
+    server.repos["Qwen/QwQ-32B-GGUF"] = {"qwq-32b-q6_k.gguf": tiny_gguf("whole").read_bytes()}
+    run("pull", "qwq-32b:Q6_K")
+    run("rm", "qwq-32b", "--yes")
+    assert not hubcache.repos()
+
+
 def test_models_of_other_programs_are_listed(
     monkeypatch: pytest.MonkeyPatch, home: Path, tiny_gguf: Callable[..., Path]
 ) -> None:
@@ -176,5 +200,6 @@ def test_models_of_other_programs_are_listed(
     listed = {model.program: model for model in found.everything()}
     assert set(listed) == {"LM Studio", "Ollama", "llama.cpp"}
     assert listed["Ollama"].name == "tiny:latest"
+    assert resolve("tiny:latest").path == resolve("tiny").path == listed["Ollama"].path
     assert gguf.preflight(listed["Ollama"].path).architecture == "llama"
     assert len(run_json("ls", "--here")["files"]) == len(listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -118,7 +119,7 @@ class Downloads:
             download.job = pull.prepare(choice)
             if download.state == "asking":
                 download.state = "running"
-                pull.pull(download.job, report=report, stop=stop)
+                pull.check(pull.pull(download.job, report=report, stop=stop))
                 download.state = "done"
         except Stopped:
             pass  # the state says already why
@@ -133,6 +134,9 @@ def _forget(download: Download) -> None:
     from localrl.catalog import choose, hubcache
 
     if job := download.job:
-        hubcache.remove_partials(job.listing.repo, [file.etag for file in job.files])
+        repo = job.listing.repo
+        parts = {hubcache.partial(repo, file.etag) for file in job.files}
+        hubcache.remove_unfinished(repo, [part for part in hubcache.unfinished(repo) if part.file in parts])
     elif choice := choose.parse(download.name):
-        hubcache.remove_partials(choice.repo)
+        with contextlib.suppress(UsageError):  # nothing of it is here
+            hubcache.remove_unfinished(choice.repo, choice.here()[1])
