@@ -83,12 +83,26 @@ DEVICES = tuple(
 """The M3 Max and M4 Max also exist with fewer cores and 300 and 410 GB/s: give `--bandwidth` for those."""
 
 
+MOBILE = re.compile("laptop|max q|mobile")
+"""Notebook cards share a name with a faster one."""
+COMPUTERS = {"mac", "macbook", "imac", "mini", "studio", "pro", "air", "gpu", "with"}
+"""Words around a device's name that say no more about it."""
+
+
 def known(name: str) -> Device | None:
-    """The device that a driver's or a person's name means, the longest match first."""
-    plain = _plain(name)
+    """The device that a driver's name means, the longest match first."""
+    found = _longest(_plain(name))
+    return found[0] if found and not MOBILE.search(found[1]) else None
+
+
+def _longest(plain: str) -> tuple[Device, str] | None:
+    """The device named, and the words besides its name."""
     for device in sorted(DEVICES, key=lambda d: -len(d.name)):
-        if re.search(rf"(^| ){_plain(device.name)}( |$)", plain):
-            return device
+        name = _plain(device.name)
+        if plain.replace(" ", "") in (name.replace(" ", ""), name.removeprefix("rtx ").replace(" ", "")):
+            return device, ""
+        if found := re.search(rf"(^| ){name}( |$)", plain):
+            return device, plain[: found.start()] + " " + plain[found.end() :]
     return None
 
 
@@ -99,13 +113,15 @@ def described(text: str) -> tuple[Device, int]:
         UsageError: the device is unknown, or its memory has to be given.
     """
     size = re.search(r"(\d+)\s*gi?b\b", text, re.IGNORECASE)
-    device = known(text.replace(size[0], "") if size else text)
-    if device is None:
+    words = text.replace(size[0], "") if size else text
+    found = _longest(_plain(words))
+    if found is None or set(found[1].split()) - COMPUTERS:
         names = [d.name.lower().replace(" ", "-") for d in DEVICES]
-        hint = nearest(text.lower(), names)
+        hint = nearest(_plain(words).replace(" ", "-"), names)
         raise UsageError(
             f"no known device {text!r}", hint=f"{hint}; or give --memory 24GiB --bandwidth 1008GB/s"
         )
+    device = found[0]
     memory = int(size[1]) if size else device.memory_gib
     if not memory:
         raise UsageError(f"how much memory has the {device.name}?", hint=f"say '{device.name} 64GB'")

@@ -77,6 +77,8 @@ def describe(device: str = "", memory: int | None = None, bandwidth: float | Non
     Raises:
         UsageError: the device is not known, or too little is said about it.
     """
+    if memory is not None and memory < 1 << 20:
+        raise UsageError(f"{memory:,} bytes of memory hold no model", hint="write 24GiB")
     if not device:
         if memory is None:
             raise UsageError("say how much memory the machine has", hint="for example --memory 24GiB")
@@ -93,7 +95,7 @@ def describe(device: str = "", memory: int | None = None, bandwidth: float | Non
 
 def _described(name: str, kind: devices.Kind, memory: int, usable: int, bandwidth: float | None) -> Machine:
     return Machine(
-        name, memory, "", 0, "", kind=kind, usable_bytes=usable, bandwidth=bandwidth, described=True
+        name, memory, "", 0, "", kind=kind, usable_bytes=max(0, usable), bandwidth=bandwidth, described=True
     )
 
 

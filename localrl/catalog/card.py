@@ -6,11 +6,13 @@ made where they are shown, not written down.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
 from localrl import paths, tomlfile
+from localrl.catalog.ggml import TYPES
 from localrl.catalog.shape import Shape
 from localrl.chat import ThinkingTags
 from localrl.errors import UsageError, nearest
@@ -192,7 +194,7 @@ def _shape(card: Card, shape: CardShape, quantisation: str, size: int) -> Shape:
     if shape.shared_cache_width:
         each = (shape.shared_cache_width, 0)
     active = size * (card.active_parameters or card.parameters) // card.parameters
-    embedding = int(shape.vocabulary * shape.embedding * BITS_PER_WEIGHT.get(quantisation, 16.0) / 8)
+    embedding = _embedding_bytes(quantisation, shape.vocabulary * shape.embedding)
     used = shape.experts_used or 1
     return Shape(
         name=card.title,
@@ -209,6 +211,13 @@ def _shape(card: Card, shape: CardShape, quantisation: str, size: int) -> Shape:
         active_bytes=active if card.active_parameters else size - (0 if shape.tied else embedding),
         state_bytes=shape.state_bytes,
     )
+
+
+def _embedding_bytes(quantisation: str, elements: int) -> int:
+    """The token embedding has the type that the quantisation is named after: q4_K in a Q4_K_M."""
+    base = re.sub("_[SML]$", "", quantisation.removeprefix("UD-")).lower()
+    kind = next((kind for kind in TYPES.values() if kind.name.lower() == base), None)
+    return kind.bytes(elements) if kind else int(elements * BITS_PER_WEIGHT.get(quantisation, 16.0) / 8)
 
 
 def available() -> dict[str, Path]:

@@ -137,8 +137,10 @@ def sequences(shape: Shape) -> int:
     return RECURRENT_STREAMS + SPARE_SEQUENCES if shape.state_bytes else SEQUENCES
 
 
-def compute_bytes(shape: Shape, cells: int, batch: int = BATCH_TOKENS, outputs: int = OUTPUT_ROWS) -> int:
+def compute_bytes(shape: Shape, cells: int, batch: int = BATCH_TOKENS, outputs: int = BATCH_TOKENS) -> int:
     """Compute buffers with flash attention: the wider of one layer's pass and the logits.
+
+    As llama.cpp does where nobody says how many, it counts a row of logits for each token of the batch.
 
     logits: outputs · (vocabulary + embedding) · 4
     layer:  batch · (mask of f16 over the cells + 4 · (gate and up + two residual streams))

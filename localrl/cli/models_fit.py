@@ -16,7 +16,7 @@ from localrl.catalog import choose, gguf
 from localrl.catalog.resolve import resolve
 from localrl.catalog.shape import Shape, from_config, from_header
 from localrl.cli.output import document, note, seconds, size, table
-from localrl.engine.ranking import SHARE_USED, Line, Work, catalogue, here, line_of
+from localrl.engine.ranking import SHARE_USED, Line, Work, catalogue, here, line_of, options
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,16 +57,22 @@ def command(
         lines = [line_of(name, shape, machine, work, path) for name, shape, path in shapes]
     else:
         lines = catalogue(machine, work)
+    nearest = _nearest(model, machine, work, lines) if model else ""
     if as_json:
         document(
             {
                 "machine": asdict(machine),
                 "tokens_per_stream": work.tokens_per_stream,
                 "models": [_as_json(line) for line in lines],
+                "nearest": nearest or None,
             }
         )
         return
     _show(machine, work, lines, one=bool(model))
+    if nearest:
+        note(f"the nearest that fits: {nearest}")
+    elif model and all(line.plan.verdict == "no" for line in lines):
+        note("nothing in the catalogue fits this machine at this length; try fewer --tokens")
 
 
 def _machine(device: str, memory: str, bandwidth: str) -> Machine:
@@ -78,6 +84,8 @@ def _machine(device: str, memory: str, bandwidth: str) -> Machine:
 
 def _work(eval_name: str, samples: int | None, tokens: int | None) -> Work:
     if not eval_name:
+        if samples:
+            raise UsageError("-k counts samples of an eval's problems", hint="add --eval NAME")
         return Work(tokens or 32_768)
     from localrl.bench import estimate, spec
 
@@ -175,8 +183,6 @@ def _show(machine: Machine, work: Work, lines: list[Line], *, one: bool) -> None
         for line in lines:
             how = "measured by llama.cpp" if line.plan.measured else "estimated"
             note(f"{line.name}: {line.plan.verdict}, {line.plan.reason} ({how})")
-        if all(line.plan.verdict == "no" for line in lines):
-            note(_instead(machine, work, lines))
     note(
         f"f16, q8_0, q4_0: tokens of cache over all streams; streams: how many of {work.tokens_per_stream:,} "
         f"tokens fit; together: as many as fit at {SHARE_USED:.0%} of that"
@@ -202,11 +208,15 @@ def _row(line: Line, work: Work) -> list[str]:
     return row
 
 
-def _instead(machine: Machine, work: Work, lines: list[Line]) -> str:
-    """The largest model of the catalogue that fits where the asked one does not."""
+def _nearest(model: str, machine: Machine, work: Work, lines: list[Line]) -> str:
+    """Where nothing asked for fits: the same card at a smaller quantisation, else the largest that fits."""
+    if any(line.plan.verdict != "no" for line in lines):
+        return ""
+    base = model.partition(":")[0]
+    same = options(cards.load(base), machine, work) if base in cards.available() else []
+    if same and same[0].plan.verdict != "no":
+        return same[0].name
     smallest = min(line.shape.weight_bytes for line in lines)
     fitting = [line for line in catalogue(machine, work) if line.plan.verdict == "fits"]
     smaller = [line for line in fitting if line.shape.weight_bytes < smallest]
-    if not smaller:
-        return "nothing in the catalogue fits this machine at this length; try fewer --tokens"
-    return f"the nearest that fits: {max(smaller, key=lambda line: line.shape.weight_bytes).name}"
+    return max(smaller, key=lambda line: line.shape.weight_bytes).name if smaller else ""

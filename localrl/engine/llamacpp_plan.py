@@ -170,7 +170,7 @@ def read_sizes(lines: list[str]) -> Answer:
 
 
 def _reason(lines: list[str]) -> str:
-    return next((line for line in reversed(lines) if "error" in line or "fail" in line), "no reason given")
+    return next((line for line in lines if "error" in line or "fail" in line), "no reason given")
 
 
 def main() -> None:

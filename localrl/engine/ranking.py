@@ -71,12 +71,15 @@ def line_of(name: str, shape: Shape, machine: Machine, work: Work, path: Any = N
 def options(card: cards.Card, machine: Machine, work: Work) -> list[Line]:
     """Every quantisation of a card on a machine, the one to take first.
 
-    That is the largest that fits, or the smallest where none does.
+    That is the largest that fits, a whole stream before a part of one, or the smallest where none does.
     """
     backend = "mlx" if machine.kind == "metal" and not card.gguf else "gguf"
     names = card.quantisations(backend) or (["Q4_1"] if card.package else [])
     lines = [line_of(f"{card.name}:{q}", shape, machine, work) for q in names if (shape := card.at(q))]
-    lines.sort(key=lambda line: (RANK[line.plan.verdict], -line.shape.weight_bytes))
+    whole = work.tokens_per_stream
+    lines.sort(
+        key=lambda line: (RANK[line.plan.verdict], line.plan.context < whole, -line.shape.weight_bytes)
+    )
     if lines and lines[0].plan.verdict == "no":
         lines.sort(key=lambda line: line.shape.weight_bytes)
     return lines

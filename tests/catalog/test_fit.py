@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl import hardware
+from localrl import devices, hardware
+from localrl.catalog import card as cards
 from localrl.catalog import fit, gguf, pace, shape
 from localrl.catalog.shape import Shape
-from localrl.engine import llamacpp_plan
+from localrl.engine import llamacpp_plan, ranking
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,16 +103,14 @@ def test_the_prediction_is_what_llama_cpp_allocates(
 @pytest.mark.parametrize(("cache_type", "published"), [("f16", 16_900), ("q8_0", 31_900), ("q4_0", 60_000)])
 def test_qwq_on_a_24_gb_rtx_4090_has_the_known_room(cache_type: str, published: int) -> None:
     machine = hardware.describe("rtx-4090")
-
-    def all_rows(cells: int, _kind: str, _layers: int) -> int:
-        """llama.cpp's own default keeps logits for the whole batch."""
-        return fit.compute_bytes(QWQ, cells, outputs=fit.BATCH_TOKENS)
-
-    plan = fit.plan(QWQ, machine, tokens_per_stream=32_768, measure=all_rows)
-    assert plan.cells[cache_type] == pytest.approx(published, rel=0.03)
-    assert plan.memory.compute / MIB == pytest.approx(307, rel=0.03)
-    assert plan.memory.weights / MIB == pytest.approx(18_508, rel=0.001)
-    assert (plan.verdict, plan.cache_type, plan.gpu_layers) == ("tight", "q4_0", -1)
+    card = cards.load("qwq-32b").at("Q4_K_M")
+    assert card is not None
+    for model in (QWQ, card):
+        plan = fit.plan(model, machine, tokens_per_stream=32_768)
+        assert plan.cells[cache_type] == pytest.approx(published, rel=0.005)
+        assert plan.memory.compute / MIB == pytest.approx(307, rel=0.003)
+        assert plan.memory.weights / MIB == pytest.approx(18_508, rel=0.001)
+        assert (plan.verdict, plan.cache_type, plan.gpu_layers) == ("tight", "q4_0", -1)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +184,14 @@ def test_config_json_of_mlx_gives_the_same_shape() -> None:
 
 @pytest.mark.parametrize(
     ("words", "kind", "gib"),
-    [("rtx-4090", "cuda", 24), ("m3-ultra 512GB", "metal", 512), ("M4 Pro 24 GB", "metal", 24)],
+    [
+        ("rtx-4090", "cuda", 24),
+        ("rtx4090", "cuda", 24),
+        ("NVIDIA GeForce RTX 4070 Ti Super", "cuda", 16),
+        ("m3-ultra 512GB", "metal", 512),
+        ("Mac Studio M3 Ultra 512 GB", "metal", 512),
+        ("M4 Pro 24 GB", "metal", 24),
+    ],
 )
 def test_devices_are_known_by_their_common_names(words: str, kind: str, gib: int) -> None:
     machine = hardware.describe(words)
@@ -198,6 +204,29 @@ def test_an_unknown_device_names_the_nearest() -> None:
         hardware.describe("rtx-4091")
     with pytest.raises(UsageError, match="how much memory has the M4 Pro"):
         hardware.describe("m4-pro")
+    with pytest.raises(UsageError, match=r"did you mean 'm3-ultra'\?"):
+        hardware.describe("m3-ulta 512GB")
+
+
+@pytest.mark.parametrize("words", ["RTX 4090 laptop", "2x RTX 4090"])
+def test_a_device_with_another_word_is_not_taken_for_the_plain_one(words: str) -> None:
+    with pytest.raises(UsageError, match="no known device"):
+        hardware.describe(words)
+
+
+def test_a_notebook_card_does_not_get_the_bandwidth_of_its_namesake() -> None:
+    assert devices.known("NVIDIA GeForce RTX 4090") is not None
+    assert devices.known("NVIDIA GeForce RTX 4090 Laptop GPU") is None
+
+
+def test_memory_without_its_unit_is_refused() -> None:
+    with pytest.raises(UsageError, match="24 bytes of memory hold no model; write 24GiB"):
+        hardware.describe(memory=hardware.parse_bytes("24"))
+
+
+def test_a_whole_stream_goes_before_a_larger_quantisation() -> None:
+    lines = ranking.options(cards.load("qwq-32b"), hardware.describe("rtx-4090"), ranking.Work(32_768))
+    assert [line.shape.quantisation for line in lines[:2]] == ["Q4_K_M", "Q5_K_M"]
 
 
 def test_this_machine_has_memory_and_cores() -> None:

@@ -87,6 +87,18 @@ def test_fit_says_hours_and_kilowatt_hours_for_an_eval() -> None:
     assert line["kwh"] == pytest.approx(line["hours"] * 0.45)
 
 
+def test_the_nearest_that_fits_is_first_sought_in_the_same_card() -> None:
+    assert run_json("fit", "qwq-32b:Q8_0", "--device", "rtx-4090")["nearest"] == "qwq-32b:Q4_K_M"
+    assert run_json("fit", "qwq-32b", "--device", "rtx-4090")["nearest"] is None
+    nearest = run_json("fit", "deepseek-r1", "--device", "rtx-4090")["nearest"]
+    assert run_json("fit", nearest, "--device", "rtx-4090")["models"][0]["verdict"] == "fits"
+
+
+def test_samples_without_an_eval_are_refused() -> None:
+    with pytest.raises(UsageError, match="add --eval NAME"):
+        run("fit", "qwq-32b", "-k", "3")
+
+
 def test_a_model_that_does_not_fit_gets_a_reason_and_a_nearest_choice() -> None:
     result = CliRunner().invoke(command, ["fit", "deepseek-r1", "--device", "rtx-4090"])
     assert "exceed" in result.stderr
