@@ -25,6 +25,7 @@ def fetch(data: HubData, file: str) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
+    huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not of every attempt
     try:
         return Path(
             huggingface_hub.hf_hub_download(data.dataset, file, repo_type="dataset", revision=data.revision)

@@ -92,18 +92,13 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except OSError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), 1
-        )  # what could not be written is not tried again at the end
-        _fail(
-            f"{error.filename or 'cannot read or write'}: {error.strerror or error}", LocalrlError.exit_code
-        )
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that what could not be written is not tried again
+        where = error.filename or "cannot read or write"
+        _fail(f"{where}: {error.strerror or error}", LocalrlError.exit_code)
     except Exception as error:  # noqa: BLE001 - a person can do nothing with a traceback
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        _fail(
-            f"a mistake in localrl: {what}; LOCALRL_DEBUG=1 shows where, for a report",
-            LocalrlError.exit_code,
-        )
+        advice = "LOCALRL_DEBUG=1 shows where, for a report"
+        _fail(f"a mistake in localrl: {what}; {advice}", LocalrlError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
