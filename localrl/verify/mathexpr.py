@@ -32,7 +32,7 @@ def prepare() -> None:
 
 def equal(gold: str, answer: str) -> bool:
     """Whether two normalised answers mean the same."""
-    if mathtext.squeezed(gold) == mathtext.squeezed(answer):
+    if mathtext.bare_words(gold) == mathtext.bare_words(answer):
         return True
     if _RELATION.search(gold) or _RELATION.search(answer):
         return _same_sets(gold, answer)
@@ -113,7 +113,8 @@ def _comparable(gold: str, answer: str) -> tuple[str, str]:
     bare = mathtext.without_label(gold), mathtext.without_label(answer)
     if "=" not in bare[0] and ("=" not in bare[1] or bare[0] == gold):
         labels = gold[: len(gold) - len(bare[0])], answer[: len(answer) - len(bare[1])]
-        if "" in labels or mathtext.squeezed(labels[0]) == mathtext.squeezed(labels[1]):
+        taken_from_one = "" in labels and "+" not in labels[0]  # `x+y=5` is a line, not 5
+        if taken_from_one or mathtext.squeezed(labels[0]) == mathtext.squeezed(labels[1]):
             return bare
     return gold, answer
 

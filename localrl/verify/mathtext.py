@@ -21,6 +21,7 @@ _SPELLINGS = [
     (r"\{:\}", ":"),
     (r"\{\s*([^{}]+?)\s*\\choose(?![a-zA-Z])\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}"),
     (r"^(\d+)_(?:10|\{10\})$", r"\1"),
+    (r"\\\\\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm)\s*\]", r"\\\\"),
     (r"\{,\}|,\s*\\!\s*", ","),
     (r"\\q?quad(?![a-zA-Z])", "  "),
     (r"(?<!\\)\\[,;:! ]|~", " "),
@@ -110,7 +111,8 @@ def normal(text: str) -> str:
     text = re.sub(r"\\text\{\s*\}|\s+", " ", text).strip()
     text = re.sub(r"(?<=[\w})\]])\s*[.,:;]+$", "", text).removeprefix("+").strip()
     text = re.sub(r"^\\text\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}$", r"\1", text).strip()
-    if squeezed(text) in ("\\mathbb{R}", "\\R"):
+    text = re.sub(r"^\\text\{ ?([\d.,]*\d) ([a-zA-Z .]+)\}$", r"\1 \\text{\2}", text)
+    if squeezed(without_label(text)) in ("\\mathbb{R}", "\\R"):
         return "(-\\infty,\\infty)"
     if condition := _BUILDER.fullmatch(text):
         return condition[1].strip()
@@ -262,6 +264,11 @@ def words(text: str) -> str | None:
     ):
         return " ".join(bare.casefold().split())
     return None
+
+
+def bare_words(text: str) -> str:
+    """Without the marks of text, blanks and capitals."""
+    return squeezed(re.sub(_TEXT, r"\1", text)).casefold()
 
 
 def option(text: str) -> str | None:

@@ -214,6 +214,11 @@ EQUAL = [
     (r"f^{-1}(x)=\frac{x-1}{2}", r"\frac{x-1}{2}"),
     (r"\emptyset", r"\{\}"),
     ("3:15", "3{:}15"),
+    (r"\text{25 minutes}", r"25 \text{ min}"),
+    (r"\text{June 20}", "June 20"),
+    (r"\begin{pmatrix} 2 \\ 3 \end{pmatrix}", r"\begin{pmatrix}2\\[4pt]3\end{pmatrix}"),
+    (r"(-\infty,\infty)", r"x\in\mathbb{R}"),
+    (r"y = \pm\frac{3}{4}x", r"y=\frac{3}{4}x, y=-\frac34x"),
 ]
 DIFFERENT = [
     (r"\frac{1}{2^{99}}", r"\frac{1}{2^{98}}"),
@@ -342,6 +347,8 @@ DIFFERENT = [
     ("60", r"m\angle ABC = 61^\circ"),
     ("17", r"18 \pmod{20}"),
     ("1101_2", "(1101)_3"),
+    ("x+y=5", "5"),
+    (r"\text{June 20}", "June 21"),
 ]
 
 
