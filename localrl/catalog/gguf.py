@@ -33,6 +33,8 @@ MAX_ARRAY: Final = 1 << 26
 KEPT_NUMBERS: Final = 4096
 """Arrays of numbers up to this length are kept (per-layer values); longer ones are only counted."""
 KEPT_STRINGS: Final = 64
+LEAST_ALIGNMENT: Final = 32
+"""llama.cpp reads tensors where they are in the file, and ends its process at others."""
 WINDOW: Final = 1 << 20
 """Bytes asked of the source at a time."""
 
@@ -148,6 +150,8 @@ def read_header(source: Source, *, data: bool = True) -> Header:
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1) or alignment > 1 << 20:
         raise cursor.bad(f"has the alignment {alignment!r}, which is not a power of two")
+    if alignment < LEAST_ALIGNMENT:
+        raise cursor.bad(f"has the alignment {alignment}, less than llama.cpp's {LEAST_ALIGNMENT}")
     tensors = _read_tensors(cursor, tensor_count, alignment)
     start = _padded(cursor.position, alignment)
     if tensors and data:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MAX_LAYERS = 512
 MAX_EXPERTS = 512
 MAX_VOCABULARY = 1 << 24
+NO_TOKENIZERS = ("", "none", "no_vocab")
+"""Names of tokenizers with which llama.cpp loads a model, and ends its process at the first text."""
+SCORED = ("llama", "t5")
+"""Names of tokenizers that choose pieces by their scores: without them the vocabulary is another kind's."""
 UINT32, INT32, FLOAT32 = 4, 5, 6
 
 
@@ -76,6 +80,7 @@ def _check_numbers(header: Header) -> None:
         ("vocab_size", 1, MAX_VOCABULARY),
         ("expert_count", 0, MAX_EXPERTS),
         ("expert_used_count", 0, MAX_EXPERTS),
+        ("nextn_predict_layers", 0, MAX_LAYERS),
     ):
         name = f"{architecture}.{key}"
         value = header.metadata.get(name)
@@ -84,6 +89,11 @@ def _check_numbers(header: Header) -> None:
         if not isinstance(value, int) or not low <= value <= high:
             raise _bad(header, f"has {name} = {value!r}, outside {low} to {high}")
     layers = header.number("block_count")
+    if header.number("nextn_predict_layers") >= layers:
+        raise _bad(header, f"has no more than {layers} layers for its nextn_predict_layers")
+    experts, used = header.number("expert_count"), header.number("expert_used_count")
+    if used > experts or (experts and not used):
+        raise _bad(header, f"uses {used} of {experts} experts")
     for key in ("attention.head_count", "attention.head_count_kv", "feed_forward_length"):
         value = header.metadata.get(f"{architecture}.{key}", 0)
         if isinstance(value, tuple) and len(value) < layers:
@@ -96,6 +106,10 @@ def _check_numbers(header: Header) -> None:
 def _check_tokenizer(header: Header) -> None:
     if not 1 <= header.vocabulary <= MAX_VOCABULARY:
         raise _bad(header, f"has {header.vocabulary} tokens")
+    if (kind := header.text("tokenizer.ggml.model")) in NO_TOKENIZERS:
+        raise _bad(header, f"has no tokenizer ({kind!r})")
+    if kind in SCORED and "tokenizer.ggml.scores" not in header.metadata:
+        raise _bad(header, f"has a tokenizer ({kind!r}) without scores")
     arrays = {"tokens": {STRING}, "merges": {STRING}, "scores": {FLOAT32}, "token_type": {INT32, UINT32}}
     for name, kinds in arrays.items():
         key = f"tokenizer.ggml.{name}"

@@ -111,7 +111,7 @@ def _layer(tensor: str) -> int:
 
 def _head_sizes(header: Header, layers: int, width: int) -> tuple[int, int]:
     """Widths of one head's key and value."""
-    default = width // max(1, *header.per_layer("attention.head_count", layers))
+    default = width // max(1, 1, *header.per_layer("attention.head_count", layers))
     return header.number("attention.key_length", default), header.number("attention.value_length", default)
 
 

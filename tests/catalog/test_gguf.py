@@ -139,6 +139,38 @@ def test_numbers_outside_llama_cpp_bounds_are_refused(
         gguf.preflight(tmp_path / "bad.gguf")
 
 
+@pytest.mark.parametrize(
+    ("addition", "words"),
+    [
+        ({"nextn_predict_layers": 2}, "nextn_predict_layers"),
+        ({"expert_used_count": 3}, "uses 3 of 0 experts"),
+        ({"expert_count": 8}, "uses 0 of 8 experts"),
+        ({"general.alignment": 8}, "has the alignment 8, less"),
+    ],
+)
+def test_numbers_that_end_llama_cpps_process_are_refused(
+    tiny_gguf: TinyGguf, tmp_path: Path, addition: dict[str, int], words: str
+) -> None:
+    whole = tiny_gguf("whole").read_bytes()
+    keys = int.from_bytes(whole[16:24], "little") + len(addition)
+    added = b"".join(
+        text(key if "." in key else f"llama.{key}") + struct.pack("<II", 4, value)
+        for key, value in addition.items()
+    )
+    (tmp_path / "bad.gguf").write_bytes(whole[:16] + struct.pack("<Q", keys) + added + whole[24:])
+    with pytest.raises(UsageError, match=words):
+        gguf.preflight(tmp_path / "bad.gguf")
+
+
+def test_a_model_without_a_tokenizer_is_refused(tiny_gguf: TinyGguf, tmp_path: Path) -> None:
+    whole = tiny_gguf("whole").read_bytes()
+    name = text("tokenizer.ggml.model") + struct.pack("<I", 8)
+    for kind, words in (("none", "has no tokenizer"), ("llama", "without scores")):
+        (tmp_path / "bad.gguf").write_bytes(whole.replace(name + text("gpt2"), name + text(kind)))
+        with pytest.raises(UsageError, match=words):
+            gguf.preflight(tmp_path / "bad.gguf")
+
+
 def test_shards_are_read_as_one_model(tiny_gguf: TinyGguf, tmp_path: Path) -> None:
     first, second = split(tiny_gguf("whole"), tmp_path)
     joined, whole = gguf.preflight(first), gguf.preflight(tiny_gguf("whole"))
