@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from localrl.store.runs import Run, Store
 
 SCHEMA = 1
+REVISION = 2
+"""Counts up when the report of the same run comes out otherwise: what was kept before is made again."""
 LEVEL = 0.95
 MOST_VOTES = 200_000
 """Votes over more answers are taken only once a run is complete: reading every answer takes seconds."""
@@ -34,12 +36,13 @@ UNFINISHED = (Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR)
 def make(store: Store, run: Run) -> dict[str, Any]:
     """The report as JSON values; made once and kept until the run changes."""
     kept = store.cached_report(run)
-    if kept is None:
+    if kept is None or kept.get("revision") != REVISION:
         before = store.version
-        kept = _make(store, run)
+        kept = {"revision": REVISION, "report": _make(store, run)}
         with contextlib.suppress(StoreError):  # a full disk: it can be read, and is made again next time
             store.cache_report(run, kept, before)
-    return kept
+    report: dict[str, Any] = kept["report"]
+    return report
 
 
 def _make(store: Store, run: Run) -> dict[str, Any]:
@@ -74,7 +77,11 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
             },
         },
         "hardware": run.manifest.get("hardware", {}),
-        "sampling": {**first.model_dump(), "seed": plan.seed, "loop_guard": plan.loop_guard},
+        "sampling": {
+            **first.model_dump(),
+            "seed": plan.seed,
+            **({} if plan.loop_guard else {"loop_guard": False}),
+        },
         "evals": evals,
         "speed": _speed(store, run, [counters for _, counters in sessions], evals),
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import settings
+from localrl.bench import jsontext
 from localrl.cli import chat_kept
 from localrl.cli.flags import Real, count
 from localrl.cli.output import document, note, number, seconds
@@ -76,6 +77,7 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
     kept = _kept(model, prompt, options)
     if prompt == "-":
         prompt = sys.stdin.read().strip()
+    prompt, options["system"] = jsontext.whole([prompt, options["system"]])
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty")
     with Store() as store:
