@@ -47,7 +47,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Seque
         shown.add_column(column, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(shown)
+    width = None if sys.stdout.isatty() else 120
+    Console(width=width, highlight=False, markup=False, emoji=False).print(shown)  # cells are no markup
 
 
 def percent(value: float | None, digits: int = 1) -> str:

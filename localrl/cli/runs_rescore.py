@@ -32,7 +32,11 @@ def command(run: str, as_json: bool) -> None:
         columns = ["eval", "problem", "sample", "before", "after", "extracted"]
         table(
             columns,
-            [[c.eval, c.problem, c.index, c.before or "–", c.after, c.extracted or "–"] for c in changes],
+            [[c.eval, c.problem, c.index, c.before or "–", c.after, _one_line(c.extracted)] for c in changes],
         )
     note(f"{len(changes)} verdicts changed")
     click.echo(summary(made))
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "–").split())[:80]
