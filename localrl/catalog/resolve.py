@@ -41,7 +41,7 @@ def resolve(model: str) -> LocalModel:
     known = cards.available()
     path = Path(model).expanduser()
     base = model.partition(":")[0]
-    if base not in known and (path.is_file() or path.is_dir()):
+    if model and base not in known and (path.is_file() or path.is_dir()):
         return _from_path(path)
     try:
         choice = choose.parse(model)
@@ -119,6 +119,10 @@ def _folder(files: list[Path]) -> Path:
 
 def _from_path(path: Path) -> LocalModel:
     """A file or folder; one whose file name is in a card's repo belongs to that card."""
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise UsageError(
+            f"the folder {path} is no MLX model: it has no config.json", hint="name a .gguf file in it"
+        )
     for name in cards.available():
         card = cards.load(name)
         if card.package and card.package.file == path.name:

@@ -56,8 +56,13 @@ def list_models(here: bool, as_json: bool) -> None:
         }
         for model in on_disk
     ]
+    unfinished: list[dict[str, Any]] = [
+        {"repo": repo, "path": partial.path, "bytes": partial.bytes}
+        for repo in hubcache.repos()
+        for partial in hubcache.unfinished(repo)
+    ]
     if as_json:
-        document({"cards": [] if here else listed, "files": files})
+        document({"cards": [] if here else listed, "files": files, "unfinished": unfinished})
         return
     if not here:
         table(
@@ -79,6 +84,11 @@ def list_models(here: bool, as_json: bool) -> None:
         table(["on this machine", "quantisation", "size", "held by"], rows, right=(2,))
     else:
         note("no downloaded model on this machine; get one with: localrl models pull MODEL")
+    for partial in unfinished:
+        note(
+            f"unfinished: {partial['path']} of {partial['repo']}, {size(partial['bytes'])} are here; "
+            "go on with `localrl models pull`, or free them with `localrl models rm`"
+        )
 
 
 def _card_line(card: cards.Card) -> dict[str, Any]:
@@ -124,6 +134,8 @@ def show(model: str, as_json: bool) -> None:
 def _described(model: str) -> dict[str, Any]:
     card = cards.load(model.partition(":")[0]) if model.partition(":")[0] in cards.available() else None
     result: dict[str, Any] = {"card": card.model_dump(exclude_none=True) if card else None, "file": None}
+    if card and ":" in model:
+        choose.parse(model)  # refuses a quantisation that the card does not have
     try:
         local = resolve(model)
     except UsageError:

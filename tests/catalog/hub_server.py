@@ -178,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
         if wanted and fault != "ignore_range":
             first, _, last = wanted.partition("-")
             start, end = int(first), min(int(last) + 1 if last else len(data), len(data))
-        if fault in ("429", "503", "500"):
+        if fault in ("429", "503", "500", "404"):
             self.send_plain(int(fault), Retry_After="0")
             return
         if fault == "reset":

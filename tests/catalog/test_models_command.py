@@ -94,6 +94,17 @@ def test_the_nearest_that_fits_is_first_sought_in_the_same_card() -> None:
     assert run_json("fit", nearest, "--device", "rtx-4090")["models"][0]["verdict"] == "fits"
 
 
+def test_what_is_no_model_is_not_shown_as_one(home: Path) -> None:
+    (home / "folder").mkdir()
+    for model, words in (
+        (str(home / "folder"), "is no MLX model: it has no config.json"),
+        ("", "no model named ''"),
+        ("qwq-32b:Q9", "has no quantisation 'Q9'"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            run("show", model)
+
+
 def test_samples_without_an_eval_are_refused() -> None:
     with pytest.raises(UsageError, match="add --eval NAME"):
         run("fit", "qwq-32b", "-k", "3")
@@ -189,6 +200,18 @@ def test_a_card_is_removed_at_the_quantisation_that_is_here(
     run("pull", "qwq-32b:Q6_K")
     run("rm", "qwq-32b", "--yes")
     assert not hubcache.repos()
+
+
+def test_unfinished_downloads_are_listed_until_they_are_removed(server: Hub) -> None:
+    server.faults = ["drop", *["404"] * 10]
+    with pytest.raises(LocalrlError):
+        run("pull", REPO)
+    listed = run_json("ls", "--here")
+    assert listed["files"] == []
+    assert [(part["repo"], part["path"]) for part in listed["unfinished"]] == [(REPO, "tiny-Q8_0.gguf")]
+    assert "unfinished: tiny-Q8_0.gguf" in CliRunner().invoke(command, ["ls", "--here"]).stderr
+    run("rm", REPO, "--yes")
+    assert run_json("ls", "--here")["unfinished"] == []
 
 
 def test_models_of_other_programs_are_listed(
