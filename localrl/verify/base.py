@@ -55,3 +55,15 @@ class Verifier(Protocol):
 
 class NoParams(Strict):
     """For a verifier that takes none."""
+
+
+def answers(target: Any) -> list[str]:
+    """A target that is one answer, or a list of alternatives, as texts.
+
+    Raises:
+        ValueError: it holds no answer, so that no response can be called wrong.
+    """
+    found = target if isinstance(target, list) else [target]
+    if not found or not all(isinstance(each, str | int | float) and str(each).strip() for each in found):
+        raise ValueError(f"the target is no answer: {target!r}"[:200])
+    return [str(each) for each in found]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import mathtext
 from localrl.verify.base import NoParams as Params
+from localrl.verify.base import answers
 from localrl.verify.extract import boxed, extract
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     found = _letter_of(boxed(response.answer), options) or extract(spec.extractor, response.answer)
     if found is None:
         return Verdict(Outcome.NO_ANSWER)
-    correct = found.strip().upper() == str(right).strip().strip("().").upper()
+    letter = answers(right)[0].strip().strip("().").upper()
+    correct = found.strip().upper() == letter
     return Verdict(Outcome.CORRECT if correct else Outcome.WRONG, score=float(correct), extracted=found)
 
 

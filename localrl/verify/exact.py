@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrl.tomlfile import Strict
 from localrl.verdict import Outcome, Response, Verdict
+from localrl.verify.base import answers
 from localrl.verify.extract import extract
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     if found is None:
         return Verdict(Outcome.NO_ANSWER)
     params = Params.model_validate(spec.params)
-    golds = target if isinstance(target, list) else [target]
-    right = _normal(found, params) in {_normal(str(gold), params) for gold in golds}
+    right = _normal(found, params) in {_normal(gold, params) for gold in answers(target)}
     return Verdict(Outcome.CORRECT if right else Outcome.WRONG, score=float(right), extracted=found)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import mathexpr, mathtext
 from localrl.verify.base import NoParams as Params
+from localrl.verify.base import answers
 from localrl.verify.extract import boxed, extract
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def prepare() -> None:
 
 
 def _golds(target: Any) -> list[str]:
-    golds = target if isinstance(target, list) else [target]
-    return [_plain(str(gold)) for gold in golds]
+    return [_plain(gold) for gold in answers(target)]
 
 
 def _plain(text: str) -> str:

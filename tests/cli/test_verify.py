@@ -143,3 +143,13 @@ def test_half_a_surrogate_pair_goes_through(options: list[str]) -> None:
     said = run("math", "--jsonl", "-", *options, stdin=row)
     assert "wrong" in said
     assert not options or json.loads(said)["extracted"] == "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("verifier", "response"), [("math", r"\boxed{None}"), ("exact", "None"), ("choice", "C")]
+)
+@pytest.mark.parametrize("target", [None, "", [], {}, [None]])
+def test_a_target_that_is_no_answer_makes_nothing_right_or_wrong(
+    verifier: str, response: str, target: Any
+) -> None:
+    assert one(verifier, response, target) == "verifier_error"
