@@ -36,8 +36,6 @@ def resolve(model: str) -> LocalModel:
     Raises:
         UsageError: nothing of this name is here; says how to get it.
     """
-    if not model:
-        raise UsageError("no model is named")
     known = cards.available()
     path = Path(model).expanduser()
     base = model.partition(":")[0]

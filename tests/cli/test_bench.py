@@ -223,7 +223,8 @@ def test_a_run_at_work_elsewhere_is_refused_in_one_line_until_that_process_dies(
         assert done.returncode == 2
         assert f"worked on by another localrl (process {app.pid})" in done.stderr
         assert len(done.stderr.splitlines()) == 1
-    (tmp_path / "sums.jsonl").write_text("")  # nothing more to do
+    data = tmp_path / "sums.jsonl"
+    data.write_text(data.read_text().partition("\n")[0])  # hardly anything more to do
     assert localrl("bench", "--resume", "last", "--display", "none").returncode == 0
 
 
