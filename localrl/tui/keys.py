@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 from localrl.errors import UsageError, nearest
@@ -145,10 +146,35 @@ def remapped(chosen: Mapping[str, str]) -> dict[str, str]:
     """The keymap for Textual from the settings' `[keys]`.
 
     Raises:
-        UsageError: there is no action of this name; names the nearest.
+        UsageError: there is no action of this name, which names the nearest, or no such key.
     """
     known = [f"{group}.{key.name}" for group, table in TABLE.items() for key in table]
     for name in chosen:
         if name not in known:
             raise UsageError(f"[keys] names no action {name!r}", hint=nearest(name, known))
-    return dict(chosen)
+    keymap = {name: [key.strip() for key in chosen[name].split(",")] for name in chosen}
+    for name, keys in keymap.items():
+        if wrong := [key for key in keys if not is_key(key)]:
+            raise UsageError(
+                f"[keys] {name} = {chosen[name]!r}: there is no key {wrong[0]!r}",
+                hint="write 'f7', 'ctrl+b', 'slash' or 'x', several with commas between",
+            )
+    return {name: ",".join(keys) for name, keys in keymap.items()}
+
+
+MODIFIERS = {"ctrl", "shift", "alt", "meta", "super", "hyper"}
+
+
+def is_key(name: str) -> bool:
+    """Whether a key of this name can be pressed."""
+    from textual.keys import KEY_TO_UNICODE_NAME, REPLACED_KEYS, Keys
+
+    *modifiers, last = [name] if len(name) == 1 else name.split("+")
+    if not set(modifiers) <= MODIFIERS or not last.strip():
+        return False
+    if len(last) == 1 or last in {*KEY_TO_UNICODE_NAME, *REPLACED_KEYS, *(key.value for key in Keys)}:
+        return True
+    try:
+        return bool(unicodedata.lookup(last.replace("_", " ")))
+    except KeyError:
+        return False

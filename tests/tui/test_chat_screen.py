@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, cast
 from textual.widgets import Input, Markdown, OptionList, Static
 
 from localrl.errors import StoreError
-from localrl.store.chats import Chats
+from localrl.sampling import Sampling
+from localrl.store.chats import Chats, Said
 from localrl.store.runs import Store
 from localrl.tui.screens.chat import ChatScreen
+from localrl.tui.widgets.chat.conversation import FEW, Earlier
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage, settled
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import Prompt
@@ -279,6 +281,70 @@ def test_conversations_are_listed_opened_exported_and_deleted(
 
     asyncio.run(scenario())
     assert "First talk" in next(Path.cwd().glob("localrl-chat-*.md")).read_text()
+
+
+def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person_scrolls(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    with Store() as store:
+        chats = Chats(store.connection)
+        chat = chats.create("m", "", Sampling(), "long")
+        for i in range(40):
+            chats.say(chat, "user", f"Question {i}")
+            chats.write(Said(chats.say(chat, "assistant"), "assistant", f"Answer {i}", finish="stop"))
+
+    async def scenario() -> None:
+        app = scripted("fine")
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(app, pilot)
+
+            def asked() -> list[str]:
+                return [view.text for view in screen.query(UserMessage)]
+
+            def shown(count: int) -> Callable[[], bool]:
+                return lambda: len(asked()) == count
+
+            await press(pilot, "app.leave")
+            await press(pilot, "chat.list")
+            await wait_until(pilot, lambda: screen.query_one("#chats", OptionList).option_count)
+            await pilot.press("down", "enter")
+            await wait_until(pilot, lambda: len(asked()) == FEW // 2 and isinstance(app.focused, Prompt))
+            assert asked()[-1] == "Question 39"
+            assert screen.query_one(ReplyView).parent
+            assert str(screen.query_one(Earlier).render()).startswith(f"▴ {80 - FEW} earlier")
+            screen.query_one("#said").focus()
+            for n in range(2, 8):
+                await pilot.press("home")
+                await wait_until(pilot, lambda: screen.query_one("#said").scroll_y == 0)
+                await pilot.press("pageup")
+                await wait_until(pilot, shown(min(40, n * FEW // 2)))
+            assert asked() == [f"Question {i}" for i in range(40)]
+            assert not screen.query(Earlier)
+            screen.query_one("#said").scroll_end(animate=False)
+            screen.query_one(Prompt).focus()
+            await answered(pilot, screen, "Last")
+            await wait_until(pilot, lambda: len(asked()) == FEW // 2)
+            assert asked()[-1] == "Last"
+
+    asyncio.run(scenario())
+
+
+def test_a_pasted_book_is_sent_whole_and_shown_in_part(scripted: Callable[..., LocalrlApp]) -> None:
+    book = "word " * 20_000
+
+    async def scenario() -> None:
+        app = scripted("fine")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            await answered(pilot, screen, book)
+            shown = str(screen.query_one(UserMessage).render())
+            assert len(shown) < 10_000
+            assert "more characters" in shown
+
+    asyncio.run(scenario())
+    with Store() as store:
+        chats = Chats(store.connection)
+        assert chats.messages(chats.all()[0])[0].text == book.strip()
 
 
 def test_an_export_that_cannot_be_written_is_said_in_words(

@@ -159,6 +159,18 @@ def test_an_unknown_name_of_a_key_is_refused_with_the_nearest(home: Path) -> Non
         LocalrlApp()
 
 
+@pytest.mark.parametrize("wrong", ["", " ", "ctrl+b,", "ctrl+", "nonsense"])
+def test_a_key_that_cannot_be_pressed_is_refused(home: Path, wrong: str) -> None:
+    (home / "config" / "config.toml").write_text(f'[keys]\n"bench.pause" = "{wrong}"\n')
+    with pytest.raises(UsageError, match=r"bench\.pause.*there is no key"):
+        LocalrlApp()
+
+
+def test_every_key_of_the_table_can_be_given_to_another_action() -> None:
+    named = {key for table in keys.TABLE.values() for row in table for key in row.keys.split(",")}
+    assert all(keys.is_key(key) for key in {*named, "?", "+", "shift+tab", "ctrl+question_mark"})
+
+
 def test_no_two_keys_of_one_screen_are_the_same() -> None:
     everywhere = [key for row in keys.TABLE["app"] for key in row.keys.split(",")]
     for group, table in keys.TABLE.items():

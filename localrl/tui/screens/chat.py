@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from localrl.errors import UsageError
 from localrl.tui import keys
 from localrl.tui.screens.page import Page
+from localrl.tui.widgets.chat.conversation import Conversation
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import Prompt
@@ -33,8 +34,6 @@ class ChatScreen(Page):
     BINDINGS = keys.bindings("chat")  # type: ignore[assignment]
     CSS = """
     ChatScreen #talk { width: 1fr; }
-    ChatScreen #said { height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1;
-        scrollbar-gutter: stable; }
     ChatScreen #welcome { color: $secondary; margin: 1 1; }
     ChatScreen #chats { width: 30; height: 1fr; display: none; background: $background; }
     ChatScreen #chats.-open { display: block; }
@@ -64,7 +63,8 @@ class ChatScreen(Page):
             chats.border_title = "conversations"
             yield chats
             with Vertical(id="talk"):
-                yield VerticalScroll(Static(id="welcome", markup=False), id="said")
+                with Conversation():
+                    yield Static(id="welcome", markup=False)
                 yield Prompt()
             yield Panel()
 
@@ -109,25 +109,29 @@ class ChatScreen(Page):
             return
         self._updating = True
         try:
-            over, said = reply.over, self.query_one("#said", VerticalScroll)
+            over, said = reply.over, self.query_one(Conversation)
             follow = said.is_vertical_scroll_end
             await view.update_reply(reply)
             if follow:
                 said.scroll_end(animate=False)
             if over:
                 self._reply_ended(reply)
+                if follow:
+                    await said.trim()
         finally:
             self._updating = False
 
     def _reply_ended(self, reply: Reply) -> None:
         self._reply = None
         if reply.question.text and reply.user is None:  # it could not be kept: give it back
-            self._take_off(self._last_exchange())
+            self._take_off(self.query_one(Conversation).last_exchange())
             prompt = self.query_one(Prompt)
             prompt.text = prompt.text or reply.question.text
             self._edit(reply.question.replace_from)
         self._chat = reply.chat or self._chat
         self._said += [said for said in (reply.user, reply.said) if said]
+        if reply.user:
+            self.query(UserMessage).last().said = reply.user
         if reply.died:
             self.notify("The engine died and was started again; the reply began anew.", severity="warning")
         self._list()
@@ -169,7 +173,7 @@ class ChatScreen(Page):
         self.query_one(Prompt).text = ""
         self._reply = work.begin(question)
         self._view = ReplyView()
-        said = self.query_one("#said", VerticalScroll)
+        said = self.query_one(Conversation)
         self.query("#welcome").remove()
         if text:
             said.mount(UserMessage(text))
@@ -221,15 +225,14 @@ class ChatScreen(Page):
         """Show a conversation, or an empty one."""
         self._chat, self._said, self._view, self._sure = chat, said, None, None
         self._edit(None)
-        shown = self.query_one("#said", VerticalScroll)
-        await shown.remove_children()
-        views = [UserMessage(one.text) if one.role == "user" else ReplyView(one) for one in said]
-        await shown.mount_all(views or [Static(id="welcome", markup=False)])
-        self._welcome()
-        if views and isinstance(views[-1], ReplyView):
-            self._view = views[-1]
         self.query_one(Panel).show(chat.system if chat else "", chat.sampling if chat else None)
-        shown.scroll_end(animate=False)
+        shown = self.query_one(Conversation)
+        await shown.open(said)
+        if not said:
+            await shown.mount(Static(id="welcome", markup=False))
+            self._welcome()
+        elif isinstance(shown.children[-1], ReplyView):
+            self._view = shown.children[-1]
         self.query_one(Prompt).focus()
 
     # -- actions
@@ -276,7 +279,7 @@ class ChatScreen(Page):
         prompt.move_cursor(prompt.document.end)
         prompt.focus()
         self._said = [one for one in self._said if one.key < last.key]
-        self._take_off(self._last_exchange())
+        self._take_off(self.query_one(Conversation).last_exchange())
 
     def action_again(self) -> None:
         """Another reply to the last message, or the first one to a message that got none."""
@@ -284,7 +287,7 @@ class ChatScreen(Page):
             return
         if self._said[-1].role == "assistant":
             self._replace_from = self._said.pop().key
-        self._take_off(self._last_exchange()[1:])
+        self._take_off(self.query_one(Conversation).last_exchange()[1:])
         self._send("", sampling)
 
     def _edit(self, key: int | None) -> None:
@@ -297,12 +300,6 @@ class ChatScreen(Page):
         """Show the conversation as it is kept."""
         if self._chat:
             self._read(str(self._chat.key))
-
-    def _last_exchange(self) -> list[Widget]:
-        """What is on the screen of the last message and of its reply."""
-        shown = list(self.query_one("#said").children)
-        asked = [i for i, view in enumerate(shown) if isinstance(view, UserMessage)]
-        return shown[asked[-1] :] if asked else shown
 
     def _take_off(self, views: list[Widget]) -> None:
         for view in views:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SETTLE_EVERY_S = 1.0
 """Paragraphs become Markdown at most so often."""
+LONGEST = 8000
+"""Characters of a message that are shown: somebody may have pasted a book."""
 PAGE = 1500
 """Characters after which another widget goes on."""
 CONTINUES = re.compile(r"\s*([-*+>|]|\d+[.)]|\s{2})")
@@ -38,9 +40,15 @@ class UserMessage(Static):
     UserMessage { margin: 1 0 1 0; padding: 0 1; background: $panel; border-left: thick $primary 60%; }
     """
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text, markup=False)
-        self.text = text
+    def __init__(self, text: str, said: Said | None = None) -> None:
+        """
+        Args:
+            said: the message as it is kept, once it is.
+        """
+        more = len(text) - LONGEST
+        shown = f"{text[:LONGEST]} …\n({more:,} more characters)" if more > 0 else text
+        super().__init__(shown, markup=False)
+        self.text, self.said = text, said
 
 
 class ReplyView(Vertical):

@@ -1,0 +1,122 @@
+"""What was said, from the end: earlier messages come as the person scrolls up to them.
+
+Every message on the screen makes each layout dearer: 300 of them at once froze it for seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from localrl.tui.widgets.chat.message import ReplyView, UserMessage
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+    from localrl.store.chats import Said
+
+FEW, MOST = 12, 24
+"""Messages that are shown at first and more each time, and those that a growing conversation keeps."""
+
+
+class Earlier(Static):
+    DEFAULT_CSS = """
+    Earlier { color: $secondary; width: 100%; text-align: center; margin: 1 0 0 0; }
+    Earlier:hover { color: $primary; }
+    """
+
+    def on_click(self) -> None:
+        if isinstance(self.parent, Conversation):
+            self.parent.show_earlier()
+
+
+class Conversation(VerticalScroll):
+    DEFAULT_CSS = """
+    Conversation { height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="said")
+        self._earlier: list[Said] = []
+        """What was said before the first message on the screen."""
+        self._opened = 0
+
+    async def open(self, said: list[Said]) -> None:
+        """Show the end of a conversation in the place of what is shown."""
+        self._opened += 1
+        opened = self._opened
+        await self.remove_children()
+        self._earlier = list(said[:-FEW])
+        await self._mount_earlier()
+        for one in said[-FEW:]:
+            if opened != self._opened:
+                return
+            await self.mount(_view(one))  # one after the other: keys have their turn in between
+        self.scroll_end(animate=False)
+
+    async def trim(self) -> None:
+        """Take the first messages off a screen that has become full."""
+        shown = [view for view in self.children if _said(view)]
+        gone = shown[: len(shown) - FEW] if len(shown) > MOST else []
+        if gone:
+            self._earlier += [said for view in gone if (said := _said(view))]
+            before = list(self.children).index(gone[-1])
+            await self.remove_children(list(self.children)[: before + 1])
+            await self._mount_earlier()
+
+    def show_earlier(self) -> None:
+        if self._earlier:
+            self.run_worker(self._show_earlier(), exclusive=True)
+
+    async def _show_earlier(self) -> None:
+        more, self._earlier = self._earlier[-FEW:], self._earlier[:-FEW]
+        await self.query(Earlier).remove()
+        first = self.children[0]
+        for one in reversed(more):
+            await self.mount(_view(one), before=0)
+        await self._mount_earlier()
+        self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
+
+    async def _mount_earlier(self) -> None:
+        await self.query(Earlier).remove()
+        if self._earlier:
+            words = f"▴ {len(self._earlier):,} earlier messages: scroll up for more"
+            await self.mount(Earlier(words, markup=False), before=0)
+
+    def last_exchange(self) -> list[Widget]:
+        """What is shown of the last message and of its reply."""
+        shown = list(self.children)
+        asked = [i for i, view in enumerate(shown) if isinstance(view, UserMessage)]
+        return shown[asked[-1] :] if asked else shown
+
+    # -- scrolling beyond the first message on the screen
+
+    def action_scroll_up(self) -> None:
+        self._at_top()
+        super().action_scroll_up()
+
+    def action_page_up(self) -> None:
+        self._at_top()
+        super().action_page_up()
+
+    def action_scroll_home(self) -> None:
+        self._at_top()
+        super().action_scroll_home()
+
+    def on_mouse_scroll_up(self) -> None:
+        self._at_top()
+
+    def _at_top(self) -> None:
+        if self.scroll_y <= 0:
+            self.show_earlier()
+
+
+def _view(said: Said) -> UserMessage | ReplyView:
+    return UserMessage(said.text, said) if said.role == "user" else ReplyView(said)
+
+
+def _said(view: Widget) -> Said | None:
+    return view.said if isinstance(view, (UserMessage, ReplyView)) else None
