@@ -87,6 +87,7 @@ class LocalrlApp(App[None]):
             border-subtitle-color: $secondary; padding: 0 1; }
     .pane:focus, .pane:focus-within { border: round $primary 70%; border-title-color: $primary; }
     .dim { color: $secondary; }
+    VerticalScroll, OptionList, TextArea { scrollbar-size-vertical: 1; }
     Footer { background: $background; }
     Toast { background: $panel; }
     """
@@ -122,8 +123,14 @@ class LocalrlApp(App[None]):
         if left := plans.unfinished():
             words = "One run was" if len(left) == 1 else f"{len(left)} runs were"
             self.call_from_thread(
-                self.notify, f"{words} left unfinished. Bench (F4) goes on with it.", title="Unfinished"
+                self.notify,
+                f"{words} left unfinished. Bench ({self.key('app.bench')}) goes on with it.",
+                title="Unfinished",
             )
+
+    def key(self, name: str) -> str:
+        """The key of an action, for a hint that names it."""
+        return keys.shown(name, self.settings.keys)[0]
 
     # -- actions
 
@@ -154,7 +161,7 @@ class LocalrlApp(App[None]):
             return
         stop: Callable[[], bool] | None = getattr(self.screen, "stop_work", None)
         if (stop is None or not stop()) and not self.stop_bench():
-            self.notify("Nothing is going on. Ctrl+Q quits.", timeout=3)
+            self.notify(f"Nothing is going on. {self.key('app.quit')} quits.", timeout=3)
 
     async def action_quit(self) -> None:
         """Leave; a run, a reply or a download under way is stopped first, and everything done is kept."""
@@ -189,7 +196,8 @@ class LocalrlApp(App[None]):
     def choose_model(self, model: str) -> None:
         """Chats and new runs take this model from now on."""
         self.choice = replace(self.choice, model=model)
-        self.notify(f"Chats and new runs use {model}.", timeout=3, markup=False)
+        talk, measure = self.key("app.chat"), self.key("app.bench")
+        self.notify(f"{model}: {talk} talks to it, {measure} measures it.", timeout=4, markup=False)
 
     def begin_run(self, work: BenchWork) -> None:
         """Work on a run until done or stopped, whichever screen is shown."""

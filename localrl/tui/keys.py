@@ -142,6 +142,17 @@ def display(key: str) -> str:
     return shown.upper() if shown[0] == "f" and shown[1:].isdigit() else shown
 
 
+def shown(name: str, chosen: Mapping[str, str]) -> list[str]:
+    """The keys of an action as people write them.
+
+    Args:
+        chosen: the settings' `[keys]`.
+    """
+    group, _, own = name.partition(".")
+    default = next(key.keys for key in TABLE[group] if key.name == own)
+    return [display(key) for key in chosen.get(name, default).split(",")]
+
+
 def remapped(chosen: Mapping[str, str]) -> dict[str, str]:
     """The keymap for Textual from the settings' `[keys]`.
 

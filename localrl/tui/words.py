@@ -9,6 +9,11 @@ def number(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def pace(tokens_per_s: float | None) -> str:
+    """Tokens per second; a slow model's with a digit more, that it is not none."""
+    return number(tokens_per_s, 0 if tokens_per_s is None or tokens_per_s >= 9.95 else 1)
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 

@@ -94,3 +94,26 @@ def test_a_run_at_work_shows_what_was_published_and_the_first_token(
             await wait_until(pilot, lambda: app.bench_work and app.bench_work.ended)
 
     asyncio.run(scenario())
+
+
+def test_figures_of_a_run_that_has_ended_are_laid_out_for_a_new_width(
+    scripted: Callable[..., LocalrlApp],
+) -> None:
+    async def scenario() -> None:
+        app = scripted("7")
+        async with app.run_test(size=(60, 30)) as pilot:
+            await press(pilot, "app.bench")
+            await wait_until(pilot, lambda: app.screen.query("#setup"))
+            app.screen.set_focus(None)
+            await press(pilot, "bench.start")
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.ended)
+            summary = app.screen.query_one(Summary)
+
+            def bar() -> int:
+                return str(summary.render()).count("━")
+
+            await wait_until(pilot, lambda: 0 < bar() < 16, "the narrow figures")
+            await pilot.resize_terminal(200, 60)
+            await wait_until(pilot, lambda: bar() == 16, "the wide ones")
+
+    asyncio.run(scenario())

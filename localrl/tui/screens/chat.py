@@ -35,7 +35,8 @@ class ChatScreen(Page):
     CSS = """
     ChatScreen #talk { width: 1fr; }
     ChatScreen #welcome { color: $secondary; margin: 1 1; }
-    ChatScreen #chats { width: 30; height: 1fr; display: none; background: $background; }
+    ChatScreen #chats { width: 30; height: 1fr; display: none; background: $background;
+        text-wrap: nowrap; text-overflow: ellipsis; }
     ChatScreen #chats.-open { display: block; }
     """
 
@@ -144,7 +145,7 @@ class ChatScreen(Page):
     def _is_busy(self) -> bool:
         """Whether a reply is under way, which is then said."""
         if self.work.busy:
-            self.notify("A reply is under way; ctrl+c stops it.", timeout=3)
+            self.notify(f"A reply is under way; {self.program.key('app.stop')} stops it.", timeout=3)
         return self.work.busy
 
     def _ready(self) -> Sampling | None:
@@ -355,7 +356,8 @@ class ChatScreen(Page):
             return
         if self._sure != chat.key:
             self._sure = chat.key
-            self.notify("Press delete again to delete this conversation.", timeout=5)
+            key = self.program.key("chat.remove")
+            self.notify(f"Press {key} again to delete this conversation.", timeout=5, markup=False)
             return
 
         def remove() -> None:

@@ -41,7 +41,8 @@ class HelpScreen(ModalScreen[None]):
         for group in dict.fromkeys((self._group, "app")):
             parts.append((f"\n{keys.GROUPS.get(group, group)}\n", "bold $primary"))
             for key in keys.TABLE.get(group, ()):
-                shown = self._shown(f"{group}.{key.name}", key.keys)
+                chosen = cast("LocalrlApp", self.app).settings.keys
+                shown = "  ".join(keys.shown(f"{group}.{key.name}", chosen))
                 parts += [
                     (f"  {shown:<14}", "$accent"),
                     f"{key.words:<26}",
@@ -54,7 +55,3 @@ class HelpScreen(ModalScreen[None]):
             ('  [keys]\n  "bench.pause" = "ctrl+b"\n', "$secondary"),
         ]
         return Content.assemble(*parts)
-
-    def _shown(self, name: str, default: str) -> str:
-        chosen = cast("LocalrlApp", self.app).settings.keys.get(name, default)
-        return "  ".join(keys.display(one) for one in chosen.split(","))

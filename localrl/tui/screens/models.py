@@ -14,7 +14,7 @@ from localrl.tui.screens.page import Page
 from localrl.tui.widgets.models.details import VERDICTS, Details
 from localrl.tui.widgets.models.queue import Queue
 from localrl.tui.widgets.table import Cell, Column, Table
-from localrl.tui.words import number, size
+from localrl.tui.words import pace, size
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -78,7 +78,8 @@ class ModelsScreen(Page):
             with VerticalScroll(id="details-pane", classes="pane"):
                 yield Details("")
         with Vertical(id="queue-pane", classes="pane") as queue:
-            queue.border_title = "downloads · p pauses and goes on, x cancels"
+            pause, cancel = (self.program.key(f"models.{name}") for name in ("pause", "cancel"))
+            queue.border_title = Content(f"downloads · {pause} pauses and goes on, {cancel} cancels")
             yield Queue()
 
     def on_mount(self) -> None:
@@ -144,7 +145,7 @@ class ModelsScreen(Page):
     def _cells(self, row: Row) -> list[Cell]:
         line = row.line
         verdict = line.plan.verdict if line else ""
-        pace = number(line.pace.together, 0) if line and line.pace else "–"
+        rate = pace(line.pace.together if line and line.pace else None)
         downloads = self.program.downloads
         download = downloads.find(row.name) if downloads else None
         state = "broken" if row.error else "on disk" if row.is_here else ""
@@ -154,9 +155,9 @@ class ModelsScreen(Page):
         return [
             ("●" if self._in_use(row) else " ", "primary"),
             (name, "" if verdict != "no" else "secondary"),
-            (verdict, VERDICTS.get(verdict, "").removeprefix("$")),
-            (pace, "secondary"),
-            (size(row.weight_bytes), "secondary"),
+            (verdict or "–", VERDICTS.get(verdict, "").removeprefix("$")),
+            (rate, "secondary"),
+            (size(row.weight_bytes or None), "secondary"),
             (state, {"on disk": "success", "broken": "error"}.get(state, "primary")),
         ]
 
@@ -236,7 +237,8 @@ class ModelsScreen(Page):
             self._show_machine()
             self.query_one("#models").refresh()
             if not row.is_here and self.program.choice.backend != "server":
-                self.notify(f"{row.name} is not on disk yet: d downloads it.", markup=False)
+                key = self.program.key("models.pull")
+                self.notify(f"{row.name} is not on disk yet: {key} downloads it.", markup=False)
 
     async def action_chat(self) -> None:
         self.action_use()

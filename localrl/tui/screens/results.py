@@ -124,8 +124,8 @@ class ResultsScreen(Page):
         self._marked = [run for run in self._marked if any(line.id == run for line in lines)]
         self.query_one("#run-table", Table).show(lines, keep_cursor=True)
         if not lines:
-            words = Content.from_markup("[$secondary]No runs yet. Start one on the Bench screen (F4).[/]")
-            self.query_one(Report).update(words)
+            words = f"No runs yet. Start one on the Bench screen ({self.program.key('app.bench')})."
+            self.query_one(Report).update(Content.assemble((words, "$secondary")))
         speed, length = self.query(Scatter)
         numbered = [(i, line) for i, line in enumerate(lines) if line.accuracy is not None]
         speed.show([Point(line.speed, line.accuracy or 0, i) for i, line in numbered if line.speed])
@@ -265,7 +265,8 @@ class ResultsScreen(Page):
         """The marked runs with the first that was marked."""
         marked = list(self._marked)
         if len(marked) < 2:
-            self.notify("Mark two or more runs with the space key first.", timeout=4)
+            key = self.program.key("results.mark")
+            self.notify(f"Mark two or more runs first: {key} marks one.", timeout=4, markup=False)
             return
 
         def look() -> None:
@@ -338,7 +339,8 @@ class ResultsScreen(Page):
             return
         if self._sure != line.id:
             self._sure = line.id
-            words = f"Press delete again to delete {line.label} with all its samples."
+            key = self.program.key("results.remove")
+            words = f"Press {key} again to delete {line.label} with all its samples."
             self.notify(words, timeout=5, markup=False)
             return
 

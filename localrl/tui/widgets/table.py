@@ -96,7 +96,7 @@ class Table(ScrollView, can_focus=True):
     def _widths(self) -> list[int]:
         """Of each column; -1 for one that has no room."""
         shown = [c for c in self._columns if self.size.width >= c.least]
-        room = self.size.width - 1 - sum(c.width for c in shown) - 2 * (len(shown) - 1)
+        room = self.size.width - 2 - sum(c.width for c in shown) - 2 * (len(shown) - 1)
         return [(c.width or max(6, room)) if c in shown else -1 for c in self._columns]
 
     def render_line(self, y: int) -> Strip:

@@ -61,8 +61,9 @@ class StreamView(Vertical):
             self._pieces, self._seen = stream.pieces, 0
             text.clear()
         new = stream.pieces[self._seen :]
+        before = stream.pieces[self._seen - 1] if self._seen else (False, "")
         self._seen += len(new)
-        text.append(_joined(new))
+        text.append(_joined(new, before[0]))
         if (title := f"{stream.place[1]} · sample {stream.place[2] + 1}") != self._title:
             self._title, self.border_title = title, Content(title)  # draws the whole frame
 
@@ -89,12 +90,17 @@ class StreamView(Vertical):
         return f"answering{after} · {tokens}"
 
 
-def _joined(pieces: list[tuple[bool, str]]) -> list[tuple[bool, str]]:
-    """Neighbours of one kind as one piece."""
+def _joined(pieces: list[tuple[bool, str]], thought: bool) -> list[tuple[bool, str]]:
+    """Neighbours of one kind as one piece, and the answer apart from the thinking.
+
+    Args:
+        thought: what came before was thinking.
+    """
     joined: list[tuple[bool, str]] = []
     for thinking, text in pieces:
         if joined and joined[-1][0] == thinking:
             joined[-1] = (thinking, joined[-1][1] + text)
         else:
-            joined.append((thinking, text))
+            apart = "\n\n" if (joined[-1][0] if joined else thought) and not thinking else ""
+            joined.append((thinking, apart + (text.lstrip("\n") if apart else text)))
     return joined

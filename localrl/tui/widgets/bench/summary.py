@@ -53,9 +53,15 @@ class Summary(Static):
     def __init__(self) -> None:
         super().__init__()
         self._lines = 0
+        self._shown: tuple[BenchWork, View, Intervals] | None = None
+
+    def on_resize(self) -> None:
+        if self._shown:
+            self.show(*self._shown)
 
     def show(self, work: BenchWork, view: View, intervals: Intervals) -> None:
         """Draw the figures of one moment."""
+        self._shown = work, view, intervals
         board = work.board
         width = max(30, self.size.width)
         lines = [self._head(work, view)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
-from localrl.tui.words import number, percent, size
+from localrl.tui.words import pace, percent, size
 
 if TYPE_CHECKING:
     from localrl.tui.work.models import Row
@@ -46,8 +46,8 @@ class Details(Static):
                 )
             )
             if line.pace:
-                parts.append(f"about {number(line.pace.single, 0)} tok/s alone, ")
-                parts.append(f"{number(line.pace.together, 0)} all streams together\n")
+                parts.append(f"about {pace(line.pace.single)} tok/s alone, ")
+                parts.append(f"{pace(line.pace.together)} all streams together\n")
         if take:
             parts += [("runs on   ", "$secondary"), take + "\n"]
         for option in row.options if len(row.options) > 1 else []:
