@@ -103,7 +103,7 @@ class LocalrlApp(App[None]):
         self.set_keymap(keymap)
         for made in (theme.DARK, theme.LIGHT):
             self.register_theme(made)
-        self.theme = theme.choose(self.settings.theme)
+        self.theme = theme.choose(self.settings.theme, self.available_themes)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), HARMLESS]

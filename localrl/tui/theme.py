@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from textual.theme import Theme
+
+from localrl.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DARK = Theme(
     name="localrl-dark",
@@ -60,10 +66,17 @@ LIGHT = Theme(
 )
 
 
-def choose(setting: str) -> str:
-    """The theme's name for `auto`, `dark`, `light`, or any name that Textual knows."""
+def choose(setting: str, known: Iterable[str]) -> str:
+    """The theme's name for `auto`, `dark`, `light`, or the name of one that is known.
+
+    Raises:
+        UsageError: there is no such theme; names the nearest.
+    """
+    own = {"dark": DARK.name, "light": LIGHT.name}
+    if setting not in ("auto", *own, *known):
+        raise UsageError(f"no theme named {setting!r}", hint=nearest(setting, ["auto", *own, *known]))
     if setting == "auto":
         # Terminals that say what they look like do it with COLORFGBG: "foreground;background".
         background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
         setting = "light" if background in ("7", "15") else "dark"
-    return {"dark": DARK.name, "light": LIGHT.name}.get(setting, setting)
+    return own.get(setting, setting)

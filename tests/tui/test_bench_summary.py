@@ -11,6 +11,7 @@ import pytest
 from localrl.bench.progress import EvalProgress, Progress
 from localrl.engine.protocol import Load
 from localrl.tui.marks import MARKS
+from localrl.tui.screens.bench import BenchScreen
 from localrl.tui.widgets.bench.summary import Interval, Summary
 from localrl.tui.work.bench import BenchWork
 from localrl.tui.work.board import EvalView
@@ -96,8 +97,8 @@ def test_a_run_at_work_shows_what_was_published_and_the_first_token(
     asyncio.run(scenario())
 
 
-def test_figures_of_a_run_that_has_ended_are_laid_out_for_a_new_width(
-    scripted: Callable[..., LocalrlApp],
+def test_figures_are_laid_out_at_once_for_a_new_width(
+    scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
         app = scripted("7")
@@ -113,6 +114,7 @@ def test_figures_of_a_run_that_has_ended_are_laid_out_for_a_new_width(
                 return str(summary.render()).count("━")
 
             await wait_until(pilot, lambda: 0 < bar() < 16, "the narrow figures")
+            monkeypatch.setattr(BenchScreen, "_tick", lambda _: None)  # which would draw them in its turn
             await pilot.resize_terminal(200, 60)
             await wait_until(pilot, lambda: bar() == 16, "the wide ones")
 

@@ -153,6 +153,12 @@ def test_a_key_of_the_settings_file_takes_the_place_of_the_default(
     asyncio.run(scenario())
 
 
+def test_an_unknown_theme_is_refused_with_the_nearest(home: Path) -> None:
+    (home / "config" / "config.toml").write_text('theme = "drak"\n')
+    with pytest.raises(UsageError, match="did you mean 'dark'"):
+        LocalrlApp()
+
+
 def test_hints_name_the_keys_of_the_settings_file(scripted: Callable[..., LocalrlApp], home: Path) -> None:
     (home / "config" / "config.toml").write_text('[keys]\n"app.bench" = "f9,b"\n"app.quit" = "ctrl+x"\n')
     app = scripted()
