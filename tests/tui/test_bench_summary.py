@@ -114,7 +114,9 @@ def test_figures_are_laid_out_at_once_for_a_new_width(
                 return str(summary.render()).count("━")
 
             await wait_until(pilot, lambda: 0 < bar() < 16, "the narrow figures")
-            monkeypatch.setattr(BenchScreen, "_tick", lambda _: None)  # which would draw them in its turn
+            monkeypatch.setattr(
+                BenchScreen, "_show_figures", lambda *_: None
+            )  # which would draw them in its turn
             await pilot.resize_terminal(200, 60)
             await wait_until(pilot, lambda: bar() == 16, "the wide ones")
 
