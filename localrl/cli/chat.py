@@ -17,7 +17,7 @@ from localrl import settings
 from localrl.bench import jsontext
 from localrl.cli import chat_kept
 from localrl.cli.flags import Real, count
-from localrl.cli.output import document, note, number, seconds
+from localrl.cli.output import document, note, number, seconds, speak
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
@@ -215,11 +215,11 @@ class _Terminal:
         """Show what came; returns whether the last of it was thinking."""
         if event.thinking:
             if self._shows_thinking:
-                click.echo(click.style(event.text, dim=True), err=True, nl=False)
+                speak(event.text, err=True, faint=True)
         elif not self._json:
             if faint and self._shows_thinking:
                 click.echo("\n", err=True)
-            click.echo(event.text, nl=False)
+            speak(event.text)
         return event.thinking
 
     def _end(self, chat: Chat, reply: Said, *, many: bool) -> None:

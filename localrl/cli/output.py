@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,21 @@ def note(text: str) -> None:
     """Narration: one line on stderr. Work goes on when nobody reads it any more."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
+
+
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, except the ends of lines and tabs, and marks that turn the direction of a line."""
+
+
+def speak(text: str, *, err: bool = False, faint: bool = False) -> None:
+    """What a model says: a file or a pipe gets it as it is, a terminal nothing that it would obey."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        shown = OBEYED.sub("", text)
+        click.echo(click.style(shown, dim=True) if faint else shown, err=err, nl=False)
+    else:
+        stream.write(text)
+        stream.flush()
 
 
 def document(value: Any) -> None:

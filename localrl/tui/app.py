@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 
 SETTLE_AFTER_S = 0.5
+ERROR_S = 15.0
+"""How long an error is shown."""
 HARMLESS = Harmless()
 
 
@@ -100,6 +103,8 @@ class LocalrlApp(App[None]):
         self.bench_work: BenchWork | None = None
         self.chat_work: ChatWork | None = None
         self.downloads: Downloads | None = None
+        self._told: dict[str, float] = {}
+        """Errors, and when they were last shown."""
         self.set_keymap(keymap)
         for made in (theme.DARK, theme.LIGHT):
             self.register_theme(made)
@@ -258,7 +263,10 @@ class LocalrlApp(App[None]):
     def tell_error(self, error: BaseException | None, what: str) -> None:
         """Say in words what went wrong."""
         words = str(error) if isinstance(error, LocalrlError) else f"{type(error).__name__}: {error}"
-        self.notify(words, title=what, severity="error", timeout=15, markup=False)
+        now = time.monotonic()
+        if now - self._told.get(words, -ERROR_S) >= ERROR_S:  # all screens may meet the same full disk
+            self._told[words] = now
+            self.notify(words, title=what, severity="error", timeout=ERROR_S, markup=False)
 
 
 def main() -> None:

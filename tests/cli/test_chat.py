@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -57,3 +58,20 @@ def test_an_empty_prompt_is_refused(script: Path) -> None:
     done = chat(script, "-p", "-", stdin="  \n")
     assert done.returncode == 2
     assert "empty" in done.stderr
+
+
+def test_a_pipe_gets_an_answer_as_it_is_and_a_terminal_nothing_that_it_would_obey(tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"texts": ["a\x1b[2J\u202eb\tc\nd"]}))
+    assert chat(script, "-p", "Say it.").stdout == "a\x1b[2J\u202eb\tc\nd\n"
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "localrl", "chat", str(script), "--backend", "scripted", "-p", "Say it."]
+    home = {**os.environ, "LOCALRL_HOME": str(tmp_path)}
+    done = subprocess.run(
+        command, stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, env=home, timeout=120
+    )
+    assert done.returncode == 0
+    shown = os.read(master, 4096).decode()
+    os.close(master)
+    os.close(slave)
+    assert shown.replace("\r", "") == "a[2Jb\tc\nd\n"

@@ -159,6 +159,19 @@ def test_an_unknown_theme_is_refused_with_the_nearest(home: Path) -> None:
         LocalrlApp()
 
 
+def test_an_error_that_is_on_the_screen_is_not_shown_again(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        told: list[str] = []
+        app.notify = lambda words, **_: told.append(words)  # type: ignore[method-assign]
+        async with app.run_test():
+            for words in ("disk full", "disk full", "no such run", "disk full"):
+                app.tell_error(UsageError(words), "store")
+        assert told == ["disk full", "no such run"]
+
+    asyncio.run(scenario())
+
+
 def test_hints_name_the_keys_of_the_settings_file(scripted: Callable[..., LocalrlApp], home: Path) -> None:
     (home / "config" / "config.toml").write_text('[keys]\n"app.bench" = "f9,b"\n"app.quit" = "ctrl+x"\n')
     app = scripted()
