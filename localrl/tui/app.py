@@ -18,8 +18,9 @@ from localrl.tui.commands import Everything
 from localrl.tui.harmless import Harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from textual.app import SystemCommand
     from textual.filter import LineFilter
     from textual.screen import Screen
 
@@ -186,6 +187,10 @@ class LocalrlApp(App[None]):
         else:
             self.exit()
 
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Of Textual's own commands those that ours do not have."""
+        return [one for one in super().get_system_commands(screen) if one.title in ("Theme", "Screenshot")]
+
     async def perform(self, group: str, action: str) -> None:
         """Do an action of any screen, which is shown first."""
         if group == "app":
@@ -193,7 +198,9 @@ class LocalrlApp(App[None]):
             return
         if self.current_mode != group:
             await self.switch_mode(group)
-        self.screen.set_focus(None)
+        focused = self.screen.focused
+        if focused and focused.check_consume_key("a", "a"):  # there a letter is text, not a key
+            self.screen.set_focus(None)
         await self.screen.run_action(action)
 
     # -- work behind the screens

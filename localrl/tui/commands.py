@@ -20,21 +20,25 @@ class Everything(Provider):
     """All rows of the table of keys."""
 
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
-        for words, help_line, perform in self._all():
+        for _, words, help_line, perform in self._all():
             yield DiscoveryHit(words, perform, help=help_line)
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
         matcher = self.matcher(query)
-        for words, help_line, perform in self._all():
+        front = cast("LocalrlApp", self.app).current_mode
+        for group, words, help_line, perform in self._all():
             if (score := matcher.match(words)) > 0:
-                yield Hit(score, matcher.highlight(words), perform, help=help_line)
+                # The screen in front comes first.
+                yield Hit(score + (group == front), matcher.highlight(words), perform, help=help_line)
 
-    def _all(self) -> list[tuple[str, str, Callable[[], Any]]]:
+    def _all(self) -> list[tuple[str, str, str, Callable[[], Any]]]:
+        """(group, words, help, what to do) of every action."""
         app = cast("LocalrlApp", self.app)
         return [
             (
+                group,
                 key.words if group == "app" else f"{keys.GROUPS[group]}: {key.words}",
-                f"{group}.{key.name}   {key.keys.split(',')[0]}",
+                f"{app.key(f'{group}.{key.name}')}   {group}.{key.name}",
                 partial(app.perform, group, key.action),
             )
             for group, table in keys.TABLE.items()

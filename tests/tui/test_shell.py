@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from textual.color import Color
@@ -23,6 +23,7 @@ from localrl.tui.commands import Everything
 from localrl.tui.screens.help import HelpScreen
 from localrl.tui.screens.log import LogScreen
 from localrl.tui.widgets.livetext import LiveText
+from tests.tui.made import stored_run
 from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
 
@@ -168,6 +169,27 @@ def test_an_error_that_is_on_the_screen_is_not_shown_again(scripted: Callable[..
             for words in ("disk full", "disk full", "no such run", "disk full"):
                 app.tell_error(UsageError(words), "store")
         assert told == ["disk full", "no such run"]
+
+    asyncio.run(scenario())
+
+
+def test_an_action_of_the_palette_comes_first_on_its_screen_and_leaves_the_focus(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    stored_run(tmp_path, name="one")
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test() as pilot:
+            await press(pilot, "app.results")
+            await wait_until(pilot, lambda: app.screen.query("#run-table"))
+            screen: Any = app.screen
+            await wait_until(pilot, lambda: screen.query_one("#run-table").rows)
+            found = [hit async for hit in Everything(app.screen).search("mark")]
+            assert str(max(found, key=lambda hit: hit.score).text) == "Results: Mark"
+            await app.perform("results", "mark")
+            assert len(screen._marked) == 1
+            assert app.focused is screen.query_one("#run-table")
 
     asyncio.run(scenario())
 
