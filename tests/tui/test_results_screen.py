@@ -185,3 +185,25 @@ def test_a_click_chooses_a_run_and_a_second_one_opens_it(
             assert chosen in str(screen.query_one("#list").border_title)
 
     asyncio.run(scenario())
+
+
+def test_a_press_from_before_the_cursor_moved_deletes_no_run(
+    scripted: Callable[..., LocalrlApp], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        stored_run(tmp_path, name=name)
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot, 2)
+            await press(pilot, "results.remove")
+            await wait_until(pilot, lambda: screen._sure)
+            await pilot.press("down", "up")
+            await wait_until(pilot, lambda: not screen._sure)
+            await press(pilot, "results.remove")
+            await wait_until(pilot, lambda: screen._sure)
+
+    asyncio.run(scenario())
+    with Store() as store:
+        assert len(store.runs()) == 2

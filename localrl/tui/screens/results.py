@@ -149,13 +149,17 @@ class ResultsScreen(Page):
 
     def on_table_highlighted(self, event: Table.Highlighted) -> None:
         if event.table.id == "run-table":
-            self.query_one(Report).show(self._lines[event.row])
+            self._sure = ""
+            if line := event.table.current:  # not by its row: the runs may have been read again since
+                self.query_one(Report).show(line)
         else:
             self._show_sample()
 
     def on_table_selected(self, event: Table.Selected) -> None:
         if event.table.id == "run-table":
-            self._run, self._outcome = self._lines[event.row], ""
+            if (line := event.table.current) is None:
+                return
+            self._run, self._outcome = line, ""
             self.query_one("#filter", Input).value = ""
             self.query_one("#list").border_title = Content(f"{self._run.label} · esc goes back")
             self._switch("samples", "#sample-table")
