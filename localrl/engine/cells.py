@@ -7,6 +7,10 @@ A sequence is a list of segments; a segment is a run of cells that belongs to th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @dataclass(slots=True, eq=False)
@@ -60,13 +64,37 @@ class CellPool:
             self._segments[target].append(segment)
             left -= segment.length
 
+    def cut(self, sequence: int, tokens: int) -> None:
+        """Let a sequence end after its first `tokens`."""
+        self._split(sequence, tokens)
+        segments, left = self._segments[sequence], tokens
+        kept = 0
+        while kept < len(segments) and left > 0:
+            left -= segments[kept].length
+            kept += 1
+        for segment in segments[kept:]:
+            self._disown(segment)
+        del segments[kept:]
+
+    def held_only_by(self, sequences: Collection[int]) -> int:
+        """Cells that would become free if these sequences were given up."""
+        owners: dict[int, int] = {}
+        lengths: dict[int, int] = {}
+        for segment in (segment for sequence in sequences for segment in self._segments[sequence]):
+            owners[id(segment)] = owners.get(id(segment), segment.owners) - 1
+            lengths[id(segment)] = segment.length
+        return sum(lengths[which] for which, others in owners.items() if not others)
+
     def remove(self, sequence: int) -> None:
         """Give a sequence up; cells that no other sequence holds become free."""
         for segment in self._segments.pop(sequence):
-            segment.owners -= 1
-            if segment.owners == 0:
-                self.used -= segment.length
+            self._disown(segment)
         self._idle.append(sequence)
+
+    def _disown(self, segment: _Segment) -> None:
+        segment.owners -= 1
+        if segment.owners == 0:
+            self.used -= segment.length
 
     def _split(self, sequence: int, tokens: int) -> None:
         """Make sure that a segment ends at `tokens`, in every sequence that holds it."""

@@ -43,6 +43,10 @@ class Device(Protocol):
     partial: bool
     """Whether a prefix of a sequence can be shared; recurrent models can only copy a whole one."""
     state_bytes_per_token: int
+    idle_cells: int
+    """Cells that may hold what nobody computes on: every step looks at them, and more would slow it down."""
+    stored_bytes: int
+    """Host memory for the cells of texts that may come back."""
 
     def encode(self, group: Group) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
@@ -61,6 +65,9 @@ class Device(Protocol):
     def sample_from(self, sampler: Any, logits: Any) -> int: ...
     def share(self, source: int, target: int, tokens: int) -> None:
         """Let the empty `target` begin with the first tokens of `source`."""
+
+    def cut(self, sequence: int, tokens: int) -> None:
+        """Let a sequence end after its first tokens; asked for only where `partial`."""
 
     def remove(self, sequence: int) -> None: ...
     def save(self, sequence: int) -> Any:

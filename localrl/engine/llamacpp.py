@@ -32,6 +32,10 @@ BATCH_TOKENS = 512
 """Tokens in one forward pass; also llama.cpp's micro-batch, so a step is one pass and never several."""
 SEQUENCES = 256
 """llama.cpp's own limit."""
+IDLE_SHARE = 0.02
+"""How much of a step of one stream may go into cells that nobody computes on."""
+STORED_BYTES = 4 << 30
+"""Most host memory for texts that may come back."""
 CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
 """ggml's numbers for the cache types."""
 
@@ -96,6 +100,9 @@ class LlamaDevice:
         self.longest = min(self.cells, int(lib.llama_model_n_ctx_train(self._model)) or self.cells)
         self.batch_tokens = int(lib.llama_n_batch(self._context))
         self.state_bytes_per_token = self._shape.cache_bytes(256, self._plan.cache_type) // 256
+        # One stream reads the active weights and its cells in every step.
+        self.idle_cells = int(IDLE_SHARE * self._shape.active_bytes / max(1, self.state_bytes_per_token))
+        self.stored_bytes = min(STORED_BYTES, hardware.free_memory() // 8)
         self._batch = _BatchArrays(self.batch_tokens)
         self._candidates = _Candidates(self._vocab_size)
         self._pieces: dict[int, bytes] = {}
@@ -268,6 +275,9 @@ class LlamaDevice:
         lib.llama_memory_seq_cp(
             self._memory, source, target, 0 if self.partial else -1, tokens if self.partial else -1
         )
+
+    def cut(self, sequence: int, tokens: int) -> None:
+        lib.llama_memory_seq_rm(self._memory, sequence, tokens, -1)
 
     def remove(self, sequence: int) -> None:
         lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)

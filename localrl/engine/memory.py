@@ -1,4 +1,8 @@
-"""Who holds which KV cells: place a prompt, share its beginning, set a stream aside, bring it back."""
+"""Who holds which KV cells: place a prompt, share its beginning, set a stream aside, bring it back.
+
+What nobody computes on any more may be of use again: the preamble of many problems, the talk that goes on. It
+is kept in cells while they are few, because attention looks at every one of them, and in host memory beyond.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from localrl.engine.cells import CellPool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from localrl.engine.device import Device
 
 GROWTH = 16
@@ -36,6 +42,14 @@ class Holder:
         return len(self.tokens) - self.filled
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The computed cells of some tokens, in host memory."""
+
+    tokens: list[int]
+    state: Any
+
+
 class Memory:
     """All cells of one device, and everyone who holds some."""
 
@@ -44,6 +58,7 @@ class Memory:
         self._pool = CellPool(device.cells, device.max_sequences)
         self._residents: dict[int, Holder] = {}
         self._kept: deque[Holder] = deque()
+        self._stored: deque[_Stored] = deque()
         self._copy_rate = COPY_BYTES_PER_S
 
     @property
@@ -58,17 +73,21 @@ class Memory:
     def free(self) -> int:
         return self._pool.free
 
-    def place(self, holder: Holder, streams: int) -> int | None:
+    def place(self, holder: Holder, streams: int, prefill_rate: float) -> int | None:
         """Give a holder a sequence, and the cells of whoever computed the same beginning.
 
         Returns the number of tokens shared, or None when there is no room beside `streams` running streams.
+        `prefill_rate` is in tokens per second, 0 while unknown.
         """
         source, shared = self._longest_prefix(holder.tokens)
+        if self._recall(holder.tokens, shared, streams, prefill_rate):
+            source, shared = self._longest_prefix(holder.tokens)
         if not self.reserve(len(holder.tokens) - shared, streams, spare=source):
             return None
         self._settle(holder)
         if source is not None:
             self.fork(source, holder, shared)
+        self._store_idle(prefill_rate)
         return shared
 
     def worth_waiting(self, tokens: list[int]) -> bool:
@@ -122,9 +141,24 @@ class Memory:
                 return False
         return True
 
-    def keep(self, prompt: Holder) -> None:
-        """Nobody waits for this prompt, or text, any more: it stays as long as nobody needs its cells."""
-        self._kept.append(prompt)
+    def keep(self, holder: Holder, tokens: int | None = None, coming: Sequence[list[int]] = ()) -> None:
+        """Nobody waits for this prompt, or text, any more: it stays as long as nobody needs its cells.
+
+        Of its tokens only the first may be of use: the given number, or, where it is known which prompts are
+        `coming`, as many as they begin with.
+        """
+        if self._device.partial:
+            useful = holder.filled if tokens is None else min(tokens, holder.filled)
+            if coming:
+                useful = max(common_prefix(holder.tokens, other, min(useful, len(other))) for other in coming)
+            if useful < SHORTEST_SHARE or self._is_kept(holder.tokens[:useful]):
+                self.release(holder)
+                return
+            self._cut(holder, useful)
+            for kept in [kept for kept in self._kept if holder.tokens[: kept.filled] == kept.tokens]:
+                self._kept.remove(kept)
+                self.release(kept)
+        self._kept.append(holder)
         if len(self._kept) > KEPT_PROMPTS:
             self.drop_kept()
 
@@ -168,6 +202,45 @@ class Memory:
             self._device.replace_prefix(source.sequence, holder.sequence, shared)
         self._pool.append(holder.sequence, total - shared)
         holder.filled = total
+        return True
+
+    def _is_kept(self, tokens: list[int]) -> bool:
+        return any(kept.tokens[: min(kept.filled, len(tokens))] == tokens for kept in self._kept)
+
+    def _cut(self, holder: Holder, tokens: int) -> None:
+        if tokens < holder.filled:
+            self._device.cut(holder.sequence, tokens)
+            self._pool.cut(holder.sequence, tokens)
+            holder.filled = tokens
+        holder.tokens = holder.tokens[:tokens]
+
+    def _store_idle(self, prefill_rate: float) -> None:
+        """Move what is kept, least recently used first, to host memory until few idle cells are left."""
+        if not self._device.partial:
+            return
+        while self._pool.held_only_by([kept.sequence for kept in self._kept]) > self._device.idle_cells:
+            kept = self._kept.popleft()
+            state = self.set_aside(kept, prefill_rate)
+            if state is not None:
+                self._stored.append(_Stored(kept.tokens, state))
+        while sum(len(stored.state) for stored in self._stored) > self._device.stored_bytes:
+            self._stored.popleft()
+
+    def _recall(self, tokens: list[int], known: int, streams: int, prefill_rate: float) -> bool:
+        """Bring the stored text back that most of `tokens` begins with, if that beats computing it."""
+        best, length = None, known + SHORTEST_SHARE - 1
+        for stored in self._stored:
+            common = common_prefix(stored.tokens, tokens, min(len(stored.tokens), len(tokens) - 1))
+            if common > length:
+                best, length = stored, common
+        if best is None or len(best.state) / self._copy_rate * prefill_rate > length - known:
+            return False
+        self._stored.remove(best)
+        holder = Holder(best.tokens)
+        if not self.bring_back(holder, best.state, streams):
+            return False
+        self._cut(holder, length)
+        self.keep(holder)
         return True
 
     def _settle(self, holder: Holder) -> None:

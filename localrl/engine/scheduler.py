@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.device import Batch, Device
@@ -28,6 +29,9 @@ STALL_S = 0.2
 """How long prompts may make the running streams wait in one step."""
 SMALLEST_CHUNK = 16
 """Prompt tokens computed beside the streams while their speed is not known."""
+
+COMING = 8
+"""Waiting prompts that are looked at for what they share with one that is done."""
 
 
 @dataclass(slots=True, eq=False)
@@ -154,7 +158,7 @@ class Scheduler:
             prompt = self._waiting[0]
             if self._memory.worth_waiting(prompt.tokens):
                 return
-            shared = self._memory.place(prompt, len(self._running))
+            shared = self._memory.place(prompt, len(self._running), self._prefill_rate)
             if shared is None:
                 return
             prompt.shared = shared
@@ -176,7 +180,8 @@ class Scheduler:
                     return
                 self._start(prompt, prompt.samples.popleft())
             prompt.logits = None
-            self._memory.keep(self._ready.popleft())
+            coming = [waiting.tokens for waiting in islice(self._waiting, COMING)]
+            self._memory.keep(self._ready.popleft(), coming=coming)
 
     def _start(self, prompt: _Prompt, sample: SampleRequest) -> None:
         """Give a sample the prompt's cells, which are shared, and draw its first token."""
@@ -196,7 +201,7 @@ class Scheduler:
     def _resume(self, running: _Running) -> bool:
         """Bring a stream back: put its saved cells into place, or have them computed again."""
         if running.state is None:
-            return self._memory.place(running, len(self._running)) is not None
+            return self._memory.place(running, len(self._running), self._prefill_rate) is not None
         if not self._memory.bring_back(running, running.state, len(self._running)):
             return False
         running.state = None
@@ -331,7 +336,8 @@ class Scheduler:
         (self._running if running in self._running else self._aside).remove(running)
         nothing_else = not (self._running or self._aside or self._ready or self._filling or self._waiting)
         if nothing_else and not running.missing:
-            self._memory.keep(running)  # in a chat the next prompt begins with it
+            # In a chat the next prompt begins with it, but for what was thought.
+            self._memory.keep(running, running.stream.prompt_tokens if running.stream.thought else None)
         else:
             self._memory.release(running)
 

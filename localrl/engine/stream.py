@@ -68,6 +68,11 @@ class Stream:
             return FinishReason.LOOP
         return None
 
+    @property
+    def thought(self) -> bool:
+        """Whether there was thinking, as far as is known: the next prompt of a talk will not repeat it."""
+        return self._thinking_tokens > 0 or self._splitter.thinking
+
     def end(self, now: float) -> None:
         """An end-of-generation token came: it is no text, but it may be the first that the stream gave."""
         self._first = now if self._first is None else self._first

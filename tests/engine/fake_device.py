@@ -28,13 +28,17 @@ class FakeDevice:
         batch: int = 32,
         partial: bool = True,
         end_every: int = 40,
+        idle: int = 50,
+        stored: int = 1000,
     ) -> None:
         self.info = ModelInfo(backend="fake", version="0", context=cells)
         self.cells, self.max_sequences, self.batch_tokens, self.longest = cells, sequences, batch, cells
         self.partial = partial
         self.state_bytes_per_token = 1
+        self.idle_cells, self.stored_bytes = idle, stored
         self.sequences: dict[int, list[tuple[int, int]]] = {}
         """For each sequence its cells: (token, identity); shared cells keep their identity."""
+        self.starts_thinking = False
         self.computed = 0
         self.saves = 0
         self.samplers = 0
@@ -48,7 +52,7 @@ class FakeDevice:
         if group.prompt == "bad":
             raise LocalrlError("this prompt is refused")
         assert isinstance(group.prompt, tuple)
-        return [token for token in group.prompt if isinstance(token, int)], False
+        return [token for token in group.prompt if isinstance(token, int)], self.starts_thinking
 
     def piece(self, token: int) -> bytes:
         return f"{token} ".encode()
@@ -101,6 +105,11 @@ class FakeDevice:
         assert self.partial or tokens == len(self.sequences[source])
         assert tokens <= len(self.sequences[source])
         self.sequences[target] = self.sequences[source][:tokens]
+
+    def cut(self, sequence: int, tokens: int) -> None:
+        assert self.partial
+        assert tokens <= len(self.sequences[sequence])
+        self.sequences[sequence] = self.sequences[sequence][:tokens]
 
     def remove(self, sequence: int) -> None:
         self.sequences.pop(sequence, None)

@@ -75,6 +75,33 @@ def test_streams_set_aside_in_a_small_pool_all_end_by_themselves() -> None:
     assert sum(length >= 40 for length in agreeing) >= 6
 
 
+def test_a_talk_that_rested_in_host_memory_goes_on_from_there() -> None:
+    device = LlamaDevice(
+        EngineSettings(model=str(resolve("smollm2-135m").path), context=2048, cache_type="f16")
+    )
+    scheduler = Scheduler(device, 1)
+
+    def turn(name: str, tokens: list[int]) -> Finished:
+        prompt = tuple(tokens)
+        scheduler.submit(Group(name, prompt, (SampleRequest(name, 0),), Sampling(max_tokens=24)))
+        ends: list[Finished] = []
+        while scheduler.busy:
+            ends += [event for event in scheduler.step() if isinstance(event, Finished)]
+        return ends[0]
+
+    fox = device.encode(ask("a", "Tell me of a fox. " * 30))[0]
+    crow = device.encode(ask("b", "What do crows eat? " * 30))[0]
+    assert min(len(fox), len(crow)) > device.idle_cells
+    new = crow[-20:]
+    alone = turn("alone", [*fox, *new])
+    turn("other", crow)
+    back = turn("back", [*fox, *new])
+    assert back.shared_tokens == len(fox) + len(new) - 1
+    # A batch of another size is summed in another order: the texts agree, but not for ever.
+    assert agreement(back.text, alone.text) > 20
+    scheduler.close()
+
+
 def test_saved_cells_come_back_as_they_were() -> None:
     device = LlamaDevice(EngineSettings(model=str(resolve("smollm2-135m").path), context=512))
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from localrl.chat import ThinkingTags
 from localrl.engine.protocol import Event, Finished, FinishReason, Group, SampleRequest, Started, Text
 from localrl.engine.scheduler import Scheduler
 from localrl.sampling import Sampling
@@ -125,6 +126,64 @@ def test_the_next_turn_of_a_chat_computes_only_what_is_new(partial: bool) -> Non
     assert said(end) == expected((*PROMPT, *reply, *new), 0, 1, end_every=10**9)
     assert device.computed - before == 1 + len(new)  # the reply's last token was drawn and not computed
     assert end.shared_tokens == len(PROMPT) + len(reply) - 1
+
+
+def talk(scheduler: Scheduler, name: str, prompt: tuple[int, ...]) -> tuple[tuple[int, ...], Finished]:
+    """One turn: the text so far with its reply."""
+    scheduler.submit(group(name, prompt, max_tokens=40))
+    end = finished(run(scheduler))[f"{name}.0"]
+    assert said(end) == expected(prompt, 0, 40, end_every=10**9)
+    return (*prompt, *said(end)), end
+
+
+def test_a_talk_that_rests_leaves_the_cells_and_comes_back_from_host_memory() -> None:
+    device = FakeDevice(end_every=10**9, idle=20)
+    scheduler = Scheduler(device, parallel=1)
+    first, _ = talk(scheduler, "a", PROMPT)
+    second, _ = talk(scheduler, "b", tuple(range(50, 80)))
+    assert device.saves == 1
+    assert device.used == len(second) - 1  # the last token was drawn and not computed
+    _, end = talk(scheduler, "c", (*first, 90, 91))
+    assert end.shared_tokens == len(first) - 1
+
+
+def test_host_memory_for_resting_talks_is_bounded() -> None:
+    device = FakeDevice(end_every=10**9, idle=20, stored=100)
+    scheduler = Scheduler(device, parallel=1)
+    oldest, _ = talk(scheduler, "a", PROMPT)
+    newer, _ = talk(scheduler, "b", tuple(range(50, 80)))
+    talk(scheduler, "c", tuple(range(80, 96)) * 2)
+    assert talk(scheduler, "d", (*newer, 90))[1].shared_tokens == len(newer) - 1
+    assert talk(scheduler, "e", (*oldest, 90))[1].shared_tokens == 0
+
+
+def test_of_a_prompt_that_is_done_only_the_beginning_of_those_that_wait_keeps_cells() -> None:
+    device = FakeDevice(end_every=10**9)
+    scheduler = Scheduler(device, parallel=1)
+    for i in range(4):
+        scheduler.submit(group(f"g{i}", (*PROMPT, *range(40 + 10 * i, 50 + 10 * i)), max_tokens=20))
+    seen = 0
+    while len(scheduler.step()) and scheduler.busy:
+        seen = max(seen, device.used)
+    assert len(PROMPT) + 10 < seen < len(PROMPT) + 10 + 20
+    assert device.computed == len(PROMPT) + 4 * (10 + 20 - 1)
+
+
+def test_thinking_is_not_kept_for_the_next_turn_which_does_not_repeat_it() -> None:
+    device = FakeDevice(end_every=10**9)
+    scheduler = Scheduler(device, parallel=1)
+    thinking = Group(
+        "a",
+        PROMPT,
+        (SampleRequest("a.0", seed=0),),
+        Sampling(max_tokens=40),
+        thinking=ThinkingTags(open="<think>", close="</think>"),
+        loop_guard=False,
+    )
+    device.starts_thinking = True
+    scheduler.submit(thinking)
+    run(scheduler)
+    assert device.used == len(PROMPT)
 
 
 def test_a_long_prompt_never_stalls_running_streams() -> None:
