@@ -188,7 +188,7 @@ def _ended(said: Said, event: Finished, thinking_s: float | None) -> Said:
 
 def _check(event: Finished) -> None:
     if event.reason is FinishReason.REFUSED:
-        raise LocalrlError(event.error or "the prompt cannot run", hint="start a new conversation")
+        raise LocalrlError(event.error or "the prompt cannot run")
     if event.reason is FinishReason.ERROR:
         raise Unavailable(event.error or "the engine failed")
 

@@ -47,10 +47,11 @@ def problems(spec: EvalSpec, limit: int | None = None) -> int:
     return min(count, limit) if limit else count
 
 
-def _in_file(part: EvalPlan) -> int:
-    """Problems of an eval whose data is a file of this machine; 0 for those that are elsewhere."""
-    if part.spec.data.file is None:
-        return 0
+def size(part: EvalPlan) -> int:
+    """Problems that a run will ask, without downloading any; 0 where that is not known."""
+    known = problems(part.spec, part.limit)
+    if known or part.spec.data.file is None:
+        return known
     try:
         return dataset.count(part.spec, Path(part.path), part.limit) or 0
     except LocalrlError:
@@ -62,7 +63,7 @@ def estimate(store: Store, plan: RunPlan) -> Estimate:
     samples, tokens, measured = 0, 0.0, True
     lengths, rate, run = _earlier(store, plan)
     for part in plan.evals:
-        count = (problems(part.spec, part.limit) or _in_file(part)) * part.samples
+        count = size(part) * part.samples
         length = lengths.get(part.spec.name)
         measured = measured and length is not None
         samples += count

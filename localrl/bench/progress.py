@@ -129,6 +129,11 @@ class Progress:
         return sum(part.outcomes[Outcome.CORRECT] for part in self.evals)
 
     @property
+    def errors(self) -> int:
+        """Samples that the engine failed on: the accuracy says nothing of them."""
+        return sum(part.outcomes[Outcome.ENGINE_ERROR] for part in self.evals)
+
+    @property
     def accuracy(self) -> float | None:
         return self.correct / self.done if self.done else None
 

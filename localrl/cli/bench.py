@@ -120,6 +120,7 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
             return INTERRUPTED
         _tell_errors(made, run)
         note(f"kept as run {run.id}; look at it with: localrl runs show {run.id}")
+        _check_answered(made, run)
         _check_minimum(made, options["min_accuracy"])
     return 0
 
@@ -229,6 +230,15 @@ def _tell_errors(made: dict[str, Any], run: Run) -> None:
             count, first = part["outcomes"]["engine_error"], part["errors"][0]["error"]
             note(f"{part['eval']}: engine error for {count} samples: {first}")
             note(f"try them again with: localrl bench --resume {run.id}")
+
+
+def _check_answered(made: dict[str, Any], run: Run) -> None:
+    """A run in which the engine answered nothing has measured nothing."""
+    outcomes = [part["outcomes"] for part in made["evals"]]
+    if any(sum(counts.values()) for counts in outcomes) and all(
+        counts["engine_error"] == sum(counts.values()) for counts in outcomes
+    ):
+        raise LocalrlError("the engine answered none of the samples", hint=_how_to_go_on(run))
 
 
 def _check_minimum(made: dict[str, Any], minimum: float | None) -> None:

@@ -79,9 +79,10 @@ def line(progress: Progress) -> str:
     streams = f"{progress.load.running} streams"
     if progress.load.set_aside:
         streams += f" (+{progress.load.set_aside} set aside)"
-    parts = [
-        f"{progress.done}{total}",
-        f"{percent(progress.accuracy)} correct",
+    parts = [f"{progress.done}{total}", f"{percent(progress.accuracy)} correct"]
+    if progress.errors:
+        parts.append(f"{progress.errors} engine error" + "s" * (progress.errors > 1))
+    parts += [
         f"{progress.tokens_per_s:,.0f} tok/s",
         streams,
         f"ETA {seconds(progress.eta_s and round(progress.eta_s))}",

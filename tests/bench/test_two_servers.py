@@ -29,19 +29,9 @@ def test_all_samples_are_there_once_though_one_of_two_servers_is_killed(tmp_path
             server.wait()
         endpoints = [part for server in servers for part in ("--endpoint", server.url)]
         command = ["bench", "tiny", "starter", "--limit", str(PROBLEMS), "-k", str(SAMPLES), "--json"]
-        command += ["--max-tokens", "60", "--temperature", "1"]
+        command += ["--max-tokens", "120", "--temperature", "1"]
         run = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "localrl",
-                *command,
-                *endpoints,
-                "--max-tokens",
-                "120",
-                "--temperature",
-                "1",
-            ],
+            [sys.executable, "-m", "localrl", *command, *endpoints],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "LOCALRL_HOME": str(tmp_path / "home")},

@@ -36,7 +36,8 @@ def test_engine_errors_are_said_with_their_reason_and_tried_again_when_the_run_i
     with hostile(*scripts, Conversation.good) as server:
         done = bench(tmp_path, MODEL, "starter", "--limit", "2", "--endpoint", server.url)
         resumed = bench(tmp_path, "--resume", "last")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "the engine answered none of the samples" in done.stderr.splitlines()[-1]
     made = json.loads(done.stdout)["evals"][0]
     assert made["outcomes"]["engine_error"] == 2
     assert made["errors"] == [{"error": f"{server.url}: no stream but: no memory is left", "samples": 2}]

@@ -55,7 +55,11 @@ def estimated(wish: Wish, choice: Choice, chosen: Settings) -> str:
     except LocalrlError as error:
         return str(error)
     time = f"about {span(found.seconds)}" if found.seconds is not None else "time unknown"
-    return f"{found.samples:,} samples, {found.tokens:,.0f} tokens, {time}\n({found.basis})"
+    lines = [f"{found.samples:,} samples, {found.tokens:,.0f} tokens, {time}", f"({found.basis})"]
+    for part in made.evals:
+        named = f"{part.spec.name}: " if len(made.evals) > 1 else ""
+        lines += [named + words for words in estimate.prospects(part, estimate.size(part))]
+    return "\n".join(lines)
 
 
 def unfinished(at_work: bool = False) -> list[tuple[str, str]]:

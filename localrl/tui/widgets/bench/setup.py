@@ -45,7 +45,7 @@ class Setup(VerticalScroll):
     Setup #fields { width: 1fr; height: auto; grid-size: 2; grid-columns: 15 1fr; grid-rows: 1; }
     Setup Input { background: $surface; }
     Setup Label { color: $secondary; }
-    Setup #estimate { margin: 1 1 0 1; height: 2; }
+    Setup #estimate { margin: 1 1 0 1; height: auto; min-height: 2; max-height: 5; }
     Setup #begin { margin: 0 1 0 1; min-width: 20; }
     Setup #unfinished { height: auto; max-height: 8; margin-top: 1; background: $background; }
     Setup #unfinished.-none { display: none; }
