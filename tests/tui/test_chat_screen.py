@@ -225,6 +225,27 @@ def test_a_message_that_got_no_reply_can_be_answered_again_or_edited(
     asyncio.run(scenario())
 
 
+def test_a_reply_that_comes_before_its_place_on_the_screen_is_made_waits_for_it(
+    scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed = ReplyView._compose
+
+    async def late(self: ReplyView) -> None:
+        await asyncio.sleep(0.5)
+        await composed(self)
+
+    monkeypatch.setattr(ReplyView, "_compose", late)
+
+    async def scenario() -> None:
+        app = scripted("It is 7.")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            view = await answered(pilot, screen, "How much?")
+            assert view.query_one(Markdown).source == "It is 7."
+
+    asyncio.run(scenario())
+
+
 def test_a_message_that_cannot_be_kept_is_given_back(
     scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:

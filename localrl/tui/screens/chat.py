@@ -104,7 +104,9 @@ class ChatScreen(Page):
     async def _tick(self) -> None:
         """Twelve times a second: take over what has arrived of the reply."""
         reply, view = self._reply, self._view
-        if reply is None or view is None or self._updating or not view.is_attached:
+        if reply is None or view is None or self._updating:
+            return
+        if not (view.is_mounted and view.is_attached):  # attached, it may still lack what it is made of
             return
         if not self.is_current and not reply.over:
             return
