@@ -1,10 +1,12 @@
-"""The end of a growing reply as plain text; it takes room a few lines at a time.
+"""The end of a growing reply as plain text; it takes room for about half a second's lines at a time.
 
 Every change of height lays the whole conversation out again, the dearest thing that this screen does.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
@@ -16,8 +18,9 @@ from localrl.tui.wrapped import Wrapped
 if TYPE_CHECKING:
     from textual import events
 
-STEP = 4
-"""Lines by which it grows."""
+GROWS_EVERY_S = 0.5
+LEAST, MOST = 2, 10
+"""Lines by which it grows: few for a slow text, so that it hardly ever stands above an empty space."""
 
 
 class Tail(Widget):
@@ -29,6 +32,10 @@ class Tail(Widget):
         super().__init__()
         self._wrapped = Wrapped()
         self._whole = ""
+        self._height = 0
+        self._lines = 0
+        """Those there were when it last grew."""
+        self._grew = time.monotonic()
 
     def show(self, text: str) -> None:
         """Show a text, which mostly begins with the one shown before."""
@@ -43,10 +50,18 @@ class Tail(Widget):
 
     def _fit(self) -> None:
         lines = len(self._wrapped.lines) if self._whole else 0
-        height = -(-lines // STEP) * STEP
-        if self.styles.height is None or self.styles.height.value != height:
-            self.styles.height = height
+        if not self._height - MOST < lines <= self._height or not lines:
+            self._grow(lines)
         self.refresh()
+
+    def _grow(self, lines: int) -> None:
+        now = time.monotonic()
+        rate = max(0, lines - self._lines) / max(now - self._grew, GROWS_EVERY_S / MOST)
+        self._lines, self._grew = lines, now
+        height = lines + min(MOST, max(LEAST, math.ceil(GROWS_EVERY_S * rate))) - 1 if lines else 0
+        if height != self._height:
+            self._height = height
+            self.styles.height = height
 
     def on_resize(self, _: events.Resize) -> None:
         self._wrapped.rewrap(self.size.width)
