@@ -6,6 +6,9 @@ Its JSON is a contract (see docs/report.md); everything that shows a run shows t
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
     from localrl.store.runs import Run, Store
 
 SCHEMA = 1
-REVISION = 2
+REVISION = 3
 """Counts up when the report of the same run comes out otherwise: what was kept before is made again."""
 LEVEL = 0.95
-MOST_VOTES = 200_000
-"""Votes over more answers are taken only once a run is complete: reading every answer takes seconds."""
+VOTES, VOTING_PROBLEMS = 100_000, 10_000
+"""Votes are counted over all answers, or over about so many and of so many problems at the least."""
 SO_FAR = "unfinished: what ends first is short, and short ones are more often right"
 """To be said beside every accuracy of a run that is partial."""
 UNFINISHED = (Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR)
@@ -155,17 +158,19 @@ def _ks(n: Any) -> list[int]:
 
 
 def _majority(store: Store, run: Run, index: int, n: Any) -> dict[str, float]:
-    """majority@j over all problems, for the j of pass@j from 2 on; with one sample it is the accuracy."""
+    """majority@j for the j of pass@j from 2 on; with one sample it is the accuracy.
+
+    Reading every answer takes seconds in a large run, so it is estimated there from problems drawn by chance.
+    """
     votes = [j for j in _ks(n) if j > 1]
-    if not votes or (run.status != "complete" and n.sum() > MOST_VOTES):
+    if not votes:
         return {}
-    answers: dict[int, list[str | None]] = {}
-    correct: dict[int, list[bool]] = {}
-    for problem, outcome, extracted in sums.answers(store, run, index):
-        answers.setdefault(problem, []).append(extracted)
-        correct.setdefault(problem, []).append(outcome == Outcome.CORRECT)
-    ballots = list(answers.values()), list(correct.values())
-    return {str(j): stats.majority_at(*ballots, j) for j in votes}
+    share = min(1.0, max(VOTES / int(n.sum()), VOTING_PROBLEMS / len(n)))
+    counted: Counter[stats.Ballots] = Counter()
+    for _, samples in groupby(sums.answers(store, run, index, share), key=itemgetter(0)):
+        _, outcomes, answers = zip(*samples, strict=True)
+        counted[stats.ballots(answers, [outcome == Outcome.CORRECT for outcome in outcomes])] += 1
+    return {str(j): stats.majority_at(counted, j) for j in votes}
 
 
 def _speed(

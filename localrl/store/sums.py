@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -87,13 +88,20 @@ def errors(store: Store, run: Run, eval_index: int) -> list[tuple[str, int]]:
     ).fetchall()
 
 
-def answers(store: Store, run: Run, eval_index: int) -> Iterator[tuple[int, str, str | None]]:
-    """(problem, outcome, extracted answer) of every judged sample, in order of problem and index."""
+def answers(
+    store: Store, run: Run, eval_index: int, share: float = 1.0
+) -> Iterator[tuple[int, str, str | None]]:
+    """(problem, outcome, extracted answer) of every judged sample, in order of problem and index.
+
+    Args:
+        share: of the problems, drawn by a hash of their key: always the same ones.
+    """
     return store.connection.execute(
         "SELECT s.problem, s.outcome, t.extracted FROM samples s "
         "JOIN texts t ON t.problem = s.problem AND t.idx = s.idx "
-        "WHERE s.run = ? AND s.eval = ? AND s.outcome NOT NULL ORDER BY s.problem, s.idx",
-        (run.key, eval_index),
+        "WHERE s.run = ? AND s.eval = ? AND s.problem * 2654435761 % 4294967296 < ? AND s.outcome NOT NULL "
+        "ORDER BY s.problem, s.idx",
+        (run.key, eval_index, math.ceil(share * 4294967296)),
     )
 
 

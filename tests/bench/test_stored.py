@@ -6,16 +6,18 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from localrl.bench import spec, stats, stored
+from localrl.bench import report, spec, stats, stored
 from localrl.bench.plan import EvalPlan, RunPlan
 from localrl.chat import ThinkingTags
 from localrl.cli.runs import command
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
+from localrl.store import sums
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
@@ -126,10 +128,29 @@ def test_every_vote_of_a_report_is_over_all_problems(home: Path, make_storable: 
             stored.StoredRun(store, stored.put(store, made)).report["evals"][0] for made in (run, partial)
         )
     groups = [run.made[i : i + 4] for i in range(0, len(run.made), 4)]
-    answers = [[s.extracted for s in group] for group in groups]
-    right = [[s.row.outcome == "correct" for s in group] for group in groups]
-    assert whole["majority_at"] == {str(j): stats.majority_at(answers, right, j) for j in (2, 4)}
+    for j in (2, 4):
+        won = [
+            stats.majority_of([s.extracted for s in g], [s.row.outcome == "correct" for s in g], j)
+            for g in groups
+        ]
+        assert whole["majority_at"][str(j)] == pytest.approx(sum(won) / len(won))
     assert list(part["majority_at"]) == ["2", "3"] == list(part["pass_at"])[1:]
+
+
+def test_the_votes_of_a_large_run_are_those_of_problems_drawn_by_chance(
+    home: Path, make_storable: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_storable("a", problems=400)
+    with Store() as store:
+        kept = stored.put(store, run)
+        exact = report._majority(store, kept, 0, np.full(400, 4))
+        monkeypatch.setattr(report, "VOTES", 400)
+        monkeypatch.setattr(report, "VOTING_PROBLEMS", 100)
+        drawn = {problem for problem, _, _ in sums.answers(store, kept, 0, share=0.25)}
+        estimated = report._majority(store, kept, 0, np.full(400, 4))
+    assert 60 < len(drawn) < 140
+    assert estimated != exact
+    assert estimated == pytest.approx(exact, abs=0.15)
 
 
 def test_the_same_run_is_not_imported_twice(home: Path, make_storable: Callable[..., Any]) -> None:

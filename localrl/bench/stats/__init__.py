@@ -6,7 +6,15 @@ method is used where, why, and how often its intervals cover is in docs/statisti
 
 from localrl.bench.stats.intervals import Interval, generalisation, mean_interval, repeatability, wilson
 from localrl.bench.stats.paired import Comparison, compare, holm, mcnemar
-from localrl.bench.stats.passk import majority_at, majority_of, pass_at, pass_at_interval, pass_at_problem
+from localrl.bench.stats.passk import (
+    Ballots,
+    ballots,
+    majority_at,
+    majority_of,
+    pass_at,
+    pass_at_interval,
+    pass_at_problem,
+)
 from localrl.bench.stats.rates import (
     Completed,
     Spread,
@@ -19,11 +27,13 @@ from localrl.bench.stats.rates import (
 from localrl.bench.stats.sequential import Decision, difference_sequence, mean_sequence, repeat_sequence
 
 __all__ = [
+    "Ballots",
     "Comparison",
     "Completed",
     "Decision",
     "Interval",
     "Spread",
+    "ballots",
     "compare",
     "completed_accuracy",
     "detectable_difference",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import lru_cache
 from math import comb
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from localrl.bench.stats.intervals import Interval, counts, mean_interval
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -54,12 +53,33 @@ def _pass_values(n: ArrayLike, c: ArrayLike, j: int) -> NDArray[np.float64]:
     return values[which]
 
 
-def majority_at(answers: Sequence[Sequence[str | None]], correct: Sequence[Sequence[bool]], j: int) -> float:
+Ballots = tuple[int, tuple[int, ...], int]
+"""Of one problem: ballots for the right answer, for each wrong one, ascending, and those that abstain."""
+
+
+def ballots(answers: Sequence[str | None], correct: Sequence[bool]) -> Ballots:
+    """What the samples of one problem vote for.
+
+    All answers judged correct are one candidate, since they equal the target and so each other; wrong answers
+    are candidates by their text. A vote in which everyone abstains is lost.
+    """
+    wrong: dict[str, int] = {}
+    right = abstain = 0
+    for answer, ok in zip(answers, correct, strict=True):
+        if ok:
+            right += 1
+        elif answer is None:
+            abstain += 1
+        else:
+            wrong[answer] = wrong.get(answer, 0) + 1
+    return right, tuple(sorted(wrong.values())), abstain
+
+
+def majority_at(counted: Mapping[Ballots, int], j: int) -> float:
     """majority@j (cons@j): the share of problems whose most frequent answer among j samples is right.
 
     Args:
-        answers: the extracted answers, problem by problem; None abstains.
-        correct: whether each sample was judged correct, same shape.
+        counted: how many problems vote in which way.
         j: the size of the vote, at most the smallest number of samples of a problem.
 
     The expectation over all C(k, j) votes is computed exactly, and a tie is worth the right answer's share
@@ -68,20 +88,17 @@ def majority_at(answers: Sequence[Sequence[str | None]], correct: Sequence[Seque
     Raises:
         UsageError: j is below 1, or some problem has fewer than j samples, or there is no problem.
     """
-    return float(np.mean([majority_of(a, ok, j) for a, ok in zip(answers, correct, strict=True)] or _none()))
+    if not counted:
+        raise UsageError("no problem has a sample", hint="run at least one sample")
+    _check_j(j, min(right + sum(wrong) + abstain for right, wrong, abstain in counted))
+    won = sum(problems * _won(*votes, j) for votes, problems in counted.items())
+    return won / sum(counted.values())
 
 
 def majority_of(answers: Sequence[str | None], correct: Sequence[bool], j: int) -> float:
-    """`majority_at` for one problem.
-
-    All answers judged correct are one candidate, since they equal the target and so each other; wrong answers
-    are candidates by their text. A vote in which everyone abstains is lost.
-    """
+    """`majority_at` for one problem, from its extracted answers, and whether each was judged correct."""
     _check_j(j, len(answers))
-    right = sum(correct)
-    wrong = Counter(a for a, ok in zip(answers, correct, strict=True) if not ok and a is not None)
-    abstain = len(answers) - right - wrong.total()
-    return _won(right, tuple(sorted(wrong.values())), abstain, j)
+    return _won(*ballots(answers, correct), j)
 
 
 @lru_cache(maxsize=4096)
@@ -125,7 +142,3 @@ def _check_j(j: int, smallest: int) -> None:
         raise UsageError(
             f"a draw of {j} does not fit {smallest} samples a problem", hint="choose j from 1 to k"
         )
-
-
-def _none() -> list[float]:
-    raise UsageError("no problem has a sample", hint="run at least one sample")

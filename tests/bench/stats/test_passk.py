@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localrl.bench.stats import majority_at, majority_of, pass_at, pass_at_interval, pass_at_problem
+from localrl.bench.stats import ballots, majority_at, majority_of, pass_at, pass_at_interval, pass_at_problem
 from localrl.errors import UsageError
 
 
@@ -96,13 +96,14 @@ def test_majority_agrees_with_seeded_draws_where_draws_cannot_be_counted_out() -
 
 
 def test_majority_over_problems_is_their_mean() -> None:
-    assert majority_at([["1", "1"], ["2", "3"]], [[True, True], [False, False]], 2) == 0.5
+    won, lost = ballots(["1", "1"], [True, True]), ballots(["2", "3"], [False, False])
+    assert majority_at({won: 3, lost: 1}, 2) == 0.75
 
 
 def test_a_draw_larger_than_a_problem_is_refused() -> None:
     with pytest.raises(UsageError, match="draw of 5"):
         pass_at([8, 4], [1, 1], 5)
     with pytest.raises(UsageError, match="draw of 3"):
-        majority_at([["1", "1"]], [[True, True]], 3)
+        majority_at({ballots(["1", "1"], [True, True]): 1}, 3)
     with pytest.raises(UsageError, match="no problem"):
-        majority_at([], [], 1)
+        majority_at({}, 1)
