@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
-VERSION = "2"
+VERSION = "3"
 RUNS: Runs = "inline"
 
 

@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(
     r"(?<![\w.)\]}])[-−+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\w)[-−]?\.\d+|\d+(?:\.\d+)?"
 )
+_BRACES = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])(?:\s{0,4}\{)?|\\.|[{}]", re.DOTALL)
 _ANSWER_LINE = re.compile(r"answer\s*(?:\*\*)?\s*:\s*(?:\*\*)?\s*([^\n]+)", re.IGNORECASE)
 _SAID = re.compile(
-    r"\banswer\b\s{0,4}(?:\*\*)?\s{0,4}(?:is|:|=)\s{0,4}"
+    r"\banswer\b\s{0,4}(?:\*\*)?\s{0,4}(?:(?:must|should|would|will) be|comes (?:out )?to|is\s?:?|equals|:|=)"
+    r"\s{0,4}(?:\*\*(?=\s))?\s{0,4}"
     r"((?:(?!\banswer\b)[^\n])+?)(?=\.\s|\.?$|,\s+(?:which|since|because|as|so|not)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADED = re.compile(
     r"^[#* \t]{0,8}(?:final )?answer[*: \t]{0,4}\n{1,3}([^\n]+)$", re.IGNORECASE | re.MULTILINE
+)
+_CONCLUDES = re.compile(
+    r"(?i:[\W_]{0,8}(?:so|thus|therefore|hence|finally|consequently|altogether|to conclude"
+    r"|in (?:total|all|conclusion|summary))\b)"
+)
+_CONCLUDED = re.compile(
+    r"(?:\b(?:is|are|be|equals)|=)\s{0,4}(\*\*[^*]+\*\*|\$[^$]+\$|\\\(.+?\\\)|[^\s$]+)[\s.!$*]{0,8}$"
+    r"|(?:\$|\\\()([^$=]{1,80}=[^$]+?)(?:\$|\\\))[\s.!]{0,8}$"
 )
 _LAST_LINE = re.compile(r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)[ \t]{0,8}$", re.MULTILINE)  # as GSM8K's
 # Repeats are bounded, so that no text takes more than linear time.
@@ -33,14 +43,16 @@ _LETTER = (
     r"(?:([A-HJ]|I(?!\s+\w))(?![A-Za-z]|['’][A-Za-z])|(?<=\()([a-j])(?=\))|([a-j])(?=[\s*$.)}]{0,8}$))"
 )
 _CHOOSING = re.compile(
-    r"(?i:\banswer\b(?:\sto\s(?:the|this)\squestion)?(?:[\s*:：=<–-]|is|definitely|clearly|most likely"
-    r"|must be|should be|would be|option|choice|letter|the|therefore){0,12})"
+    r"(?i:\banswer\b(?:\sto\s(?:the|this)\s(?:question|problem))?(?:[\s*:：=<–-]|is|definitely|clearly"
+    r"|most likely|must be|should be|would be|option|choice|letter|the|therefore|thus|either){0,12})"
     rf"{_LETTER}"
     rf"|(?i:\b(?:option|choice|choose|chose|select|pick|go with)\b[\s*:]{{0,8}}(?:(?:option|choice|is)\b)?"
-    r"|\b(?:letter|solution|(?:correct|right|best|true)\s\w{1,20})\sis\b)"
+    r"|\b(?:letter|solution|(?:correct|right|best|true)\s\w{1,20})\sis(?:\s(?:therefore|thus|then))?\b)"
     rf"{_LETTER}"
-    rf"|(?:^|(?<=[\s(*]))([A-J])[\s*)}}]{{0,8}}(?i:is|seems)\s(?i:the\s)?(?i:correct|right|best|answer)"
-    rf"|\b(?i:therefore|thus|hence|so|it is|it's)[\s,:]{{1,4}}\(?([A-J])\)?\.?[ \t]{{0,4}}$",
+    rf"|(?:^|(?<=[\s(*]))([A-J])[\s*)}}]{{0,8}}(?i:is|seems)\s(?i:the\s)?(?i:correct|right|best|better|answer)"
+    rf"|(?i:\b(?:choice|option|one|answer|statement)\s(?:that|which)\s[^.\n]{{1,60}}?\sis){_LETTER}"
+    r"|\b(?i:therefore|thus|hence|so|it is|it's|leav(?:ing|es)(?: only)?"
+    r"|(?:it|this) (?:must|has to|should) be)[\s,:]{1,4}\(?([A-J])\)?\.?[ \t]{0,4}$",
     re.MULTILINE,
 )
 _LONE_LETTER = re.compile(r"^[ \t(*$]{0,8}([A-J])[ \t).:*$]{0,8}$", re.MULTILINE)
@@ -49,6 +61,13 @@ _HEDGED = re.compile(
     r"[\s*)}\]$?]{0,8}(?:[,;(]?\s?or\b(?:\s(?:maybe|perhaps|possibly))?|[,;/|+&–-]|and\b|to\b|\s)[\s*($]{0,8}"
     r"(?:option\s)?(?:[A-HJ]|I(?!\s+\w))(?![A-Za-z'’]|\s+(?:(?:and\s[A-J]\s)?(?:is|was|are|were|would|can|fails?)\b))"
     r"|[^.\n]{0,20}\b[A-J]\b[^.\n]{0,20}\b(?:also|as well)\b"
+)
+_DISCUSSED = re.compile(r"(?:option|choice)\b", re.IGNORECASE)
+_LISTED = re.compile(r"^\W{0,8}(?:option|choice)\s([A-J])\W{0,4}:", re.IGNORECASE | re.MULTILINE)
+_GOES_ON = re.compile(  # `option A ignores friction`, `choice B is wrong`: talk of an option, and no choice
+    r"[\s*)]{1,4}(?!(?:is|was|seems|(?:w|sh)ould be|must be)(?: (?:therefore|thus|clearly|indeed))?"
+    r"(?: the| an?| my| our)?(?: most| only)?"
+    r" (?:correct|right|best|true|answer|one|likely|choice|appropriate|accurate))[a-zA-Z][a-z]"
 )
 _DAPO_TAIL = 300  # characters; github.com/BytedTsinghua-SIA/DAPO scores only the end of a response
 
@@ -71,20 +90,27 @@ def last_number(answer: str) -> str | None:
 
 
 def boxed(answer: str) -> str | None:
-    r"""What the last `\boxed{}` (or `\fbox{}`) holds, braces balanced; None when that one is never closed."""
-    start = max(answer.rfind("\\boxed"), answer.rfind("\\fbox"))
-    if start < 0:
+    r"""What the last `\boxed{}` (or `\fbox{}`) holds, braces balanced; None when that one is never closed.
+
+    Of boxes in one another it is the outermost, without the marks of the inner.
+    """
+    last: tuple[int, int] | None = None
+    opened: list[int | None] = []  # where what a brace holds begins, None for a brace that is no box's
+    for token in _BRACES.finditer(answer):
+        if token[0] == "}":
+            begins = opened.pop() if opened else None
+            if begins is not None:
+                last = begins, token.start()
+        elif token[0].endswith("{") and not token[0].startswith("\\{"):
+            box = token[0] != "{"
+            opened.append(token.end() if box else None)
+            last = None if box else last
+        elif "box" in token[0]:  # `\boxed 5`
+            bare = re.compile(r"\s*([-\w.]+)").match(answer, token.end())
+            last = bare.span(1) if bare else None
+    if last is None:
         return None
-    rest = answer[start:].partition("box")[2].removeprefix("ed").lstrip()
-    if not rest.startswith("{"):
-        bare = re.match(r"[-\w.]+", rest)  # `\boxed 5`
-        return bare[0] if bare else None
-    depth = 0
-    for token in re.finditer(r"\\.|[{}]", rest, re.DOTALL):
-        depth += {"{": 1, "}": -1}.get(token[0], 0)
-        if depth == 0:
-            return rest[1 : token.start()].strip() or None
-    return None
+    return re.sub(r"\\(?:boxed|fbox)(?=\s*\{)", "", answer[slice(*last)]).strip() or None
 
 
 def answer_tag(answer: str) -> str | None:
@@ -104,8 +130,8 @@ def answer_line(answer: str) -> str | None:
 def final(answer: str) -> str | None:
     """For text made without a protocol: the last box or, in a text without any, what is called the answer.
 
-    That is the answer tag, then `answer: X` or `answer is X`, then GSM8K's `#### X`, then a text of one line
-    without a sentence.
+    That is the answer tag, then `answer: X` or `answer is X`, then GSM8K's `#### X`, then what a last line
+    that begins with `so`, `thus` and the like comes to, then a text of one line without a sentence.
     """
     if "\\boxed" in answer or "\\fbox" in answer:
         return boxed(answer)
@@ -114,9 +140,22 @@ def final(answer: str) -> str | None:
     if said := _SAID.findall(answer) or _HEADED.findall(answer) or _LAST_LINE.findall(answer):
         return re.sub(r"^[\s*:$]+|[\s*]+$", "", said[-1]).rstrip(".").strip("$ ") or None
     bare = answer.strip()
+    if (concluded := _concluded(bare)) is not None:
+        return concluded
     words = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}", bare)
     alone = not words or (len(words) == 1 and bare[0] in "-$(\\0123456789")
     return bare if bare and "\n" not in bare and alone else None
+
+
+def _concluded(answer: str) -> str | None:
+    """What the last line comes to: `So it is X`, `Thus x = X`, or the one number in it."""
+    line = answer.splitlines()[-1][-_DAPO_TAIL:] if answer else ""
+    if not _CONCLUDES.match(line):
+        return None
+    if found := _CONCLUDED.search(line):
+        return (found[1] or found[2]).removeprefix("\\(").removesuffix("\\)").strip("*$. ") or None
+    numbers = _NUMBER.findall(line)
+    return numbers[0].replace(",", "") if len(numbers) == 1 else None
 
 
 def letter(answer: str) -> str | None:
@@ -130,9 +169,15 @@ def letter(answer: str) -> str | None:
     answer = answer_tag(answer) or answer
     if re.fullmatch(r"[\s(\[*]*[A-Ja-j][\s).:\]*]*", answer):
         return re.sub(r"[\W_]", "", answer).upper()
+    several = len(set(_LISTED.findall(answer))) > 1
     for found in reversed(list(_CHOOSING.finditer(answer))):
         chosen = next(group for group in found.groups() if group)
-        rest = answer[found.end() :].split("\n")[0]
+        rest = answer[found.end() : found.end() + 200].partition("\n")[0]
+        if _DISCUSSED.match(found[0]):
+            before = answer[max(found.start() - 8, 0) : found.start()]
+            only = re.search(r"\bonly\s$", before, re.IGNORECASE)
+            if (_GOES_ON.match(rest) and not only) or (several and re.match(r"[\s*)]{0,4}:", rest)):
+                continue
         return found[0].strip() + rest[:40] if _HEDGED.match(rest) else chosen.upper()
     if lone := _LONE_LETTER.findall(answer):
         return str(lone[-1])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from localrl.verify import mathtext
@@ -57,8 +58,14 @@ def _same_shapes(gold: Shape, answer: Shape) -> bool:
     if ordered_only_here or kinds == {"set", "tuple"} or len(gold.parts) != len(answer.parts):
         return False
     if kinds & {"tuple", "interval"}:
-        return all(equal(a, b) for a, b in zip(gold.parts, answer.parts, strict=True))
-    return _paired(list(gold.parts), list(answer.parts), equal)
+        return all(map(_same_parts, gold.parts, answer.parts))
+    return _paired(list(gold.parts), list(answer.parts), _same_parts)
+
+
+def _same_parts(gold: str, answer: str) -> bool:
+    """Equal, where a set of one value is not that value: {{0}} is not {0}."""
+    sets = [mathtext.shape(part).kind == "set" for part in (gold, answer)]
+    return sets[0] == sets[1] and equal(gold, answer)
 
 
 def _paired(golds: list[Any], answers: list[Any], same: Callable[[Any, Any], bool]) -> bool:
@@ -81,6 +88,8 @@ def same_scalars(gold: str, answer: str) -> bool:
     named = mathtext.words(gold)
     if named is not None:
         return named == (mathtext.words(answer) or answer.casefold().strip(" ()."))
+    if mathtext.clock(gold):
+        return gold == mathtext.without_unit(answer)[0]
     gold, answer = _comparable(gold, answer)
     if (decided := certain(gold, answer)) is not None:
         return decided
@@ -110,6 +119,8 @@ def certain(gold: str, answer: str) -> bool | None:
 def _comparable(gold: str, answer: str) -> tuple[str, str]:
     """Both without unit, and a label such as `x =` taken from the one when the other has none."""
     gold, answer = mathtext.without_unit(gold)[0], mathtext.without_unit(answer)[0]
+    if "=" not in gold and "=" in answer:
+        return gold, mathtext.without_unit(mathtext.without_sought(answer))[0]
     bare = mathtext.without_label(gold), mathtext.without_label(answer)
     if "=" not in bare[0] and ("=" not in bare[1] or bare[0] == gold):
         labels = gold[: len(gold) - len(bare[0])], answer[: len(answer) - len(bare[1])]
@@ -302,7 +313,9 @@ def _parse(text: str) -> Any:
     if re.search(r"(?<![_^\d.])\d[\d.]* \d", text) or mathtext.changed_by_words(text):
         return None  # it would add two numbers side by side, and take no notice of words
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
-    read = math_verify.parse(
-        f"\\boxed{{{text}}}", extraction_config=[math_verify.LatexExtractionConfig()], parsing_timeout=None
+    usual = math_verify.LatexExtractionConfig()
+    config = replace(  # as a unit it takes the last letters of `a^2+2ab`
+        usual, normalization_config=replace(usual.normalization_config, units=False)
     )
+    read = math_verify.parse(f"\\boxed{{{text}}}", extraction_config=[config], parsing_timeout=None)
     return next((value for value in read if not isinstance(value, str)), None)

@@ -5,6 +5,7 @@ Everything here is fast and exact; what it cannot decide goes to `mathexpr`, in 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ _FONTS = (
     r"math(?:rm|bf|sf|it|tt)|text(?:bf|rm|it|sf|tt|normal)?|mbox|operatorname|underline|emph|boldsymbol|bm"
 )
 _SPELLINGS = [
+    (r"^\s*(?:\\approx|\\simeq|≈)(?![a-zA-Z])", ""),
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?(?=[\s()\[\]{}|.\\]|$)", ""),
     (r"\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])", ""),
@@ -65,8 +67,16 @@ _NO_UNIT = re.compile(
     r"\b(?:no[tr]?|none|never|wrong|incorrect|or|either|neither|more|less|fewer|greater|least|most|than|over|under|below"
     r"|negative|minus|plus|half|dozen|factorial|squared$|cubed$)\b|n't\b"
 )
+_UNIT = (  # without a blank before it, any other two or three letters are a product, as in `2ab`
+    r"(?:(?:[cmkdn]m|k?g|m[gls]|mL|kL|hrs?|min|sec|in|ft|yd|mi|lbs?|oz|[ap]m|mph|kph|rad|deg|day|cts|cal|k?[JW]|[kMG]?Hz"
+    r"|[kMG]?eV|mol)(?![a-zA-Z])|[a-zA-Z]{4,}|(?<=\s)[a-zA-Z]{3})"
+)
 _BUILDER = re.compile(
     r"\\\{ ?[a-zA-Z](?: ?\\in ?(?:\\mathbb\{R\}|\\R))? ?(?::|\||\\mid(?![a-zA-Z])) ?(.+)\\\}"
+)
+_EVERYTHING = re.compile(r"(?i:(?:\\text\{ ?)?all real (?:numbers|values)(?: of [a-z])?(?: ?\})?)")
+_NOTHING = re.compile(
+    r"(?i:(?:\\text\{ ?)?(?:(?:there (?:is|are) )?no (?:real )?(?:solution|root)s?|(?:the )?empty set) ?\}?)"
 )
 _OR = re.compile(r"\\text\{\s*,?\s*(?:or|and)\s*\}|(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])|;")
 _NAME = (
@@ -80,6 +90,7 @@ _LABEL = re.compile(
 )
 _BASE = re.compile(r"^([0-9A-Za-z]+)_\{?(?:\\text\{)?\s*(\d+|[a-z]{3,7})\s*\}?\}?$")
 _NUMBERS = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_COUNTS = {word: str(count) for count, word in enumerate(["zero", "one", *_NUMBERS.split()])}
 _BASES = {word: str(base) for base, word in enumerate(_NUMBERS.split(), 2)}
 
 Kind = Literal["scalar", "list", "set", "tuple", "interval"]
@@ -110,13 +121,17 @@ def normal(text: str) -> str:
     text = _SCALE.sub(lambda found: rf" \times 10^{{{_ZEROS[found[2]]}}}{found[1] or ''}", text)
     text = re.sub(r"\\text\{\s*\}|\s+", " ", text).strip()
     text = re.sub(r"(?<=[\w})\]])\s*[.,:;]+$", "", text).removeprefix("+").strip()
-    text = re.sub(r"^\\text\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}$", r"\1", text).strip()
+    text = re.sub(r"(^|=) ?\\text\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}$", r"\1\2", text).strip()
     text = re.sub(r"^\\text\{ ?([\d.,]*\d) ([a-zA-Z .]+)\}$", r"\1 \\text{\2}", text)
-    if squeezed(without_label(text)) in ("\\mathbb{R}", "\\R"):
+    if squeezed(without_label(text)) in ("\\mathbb{R}", "\\R") or _EVERYTHING.fullmatch(text):
         return "(-\\infty,\\infty)"
+    if _NOTHING.fullmatch(text):
+        return "\\emptyset"
     if condition := _BUILDER.fullmatch(text):
         return condition[1].strip()
-    return _outer_braces(text)
+    if word := re.fullmatch(r"(?:\\text\{ ?)?([a-zA-Z]+)(?: ?\})?", text):
+        text = _COUNTS.get(word[1].lower(), text)
+    return _outer_braces(re.sub(r"(= ?)\{([^{}]*)\}$", r"\1\2", text))
 
 
 def squeezed(text: str) -> str:
@@ -299,7 +314,7 @@ def without_unit(text: str) -> tuple[str, str]:
     """
     value, unit = text, ""
     after = re.fullmatch(rf"(.*[^\s_])\s*{_TEXT}\s*(?:\^\s*\{{?[23]\}}?)?", text) or re.fullmatch(
-        r"(-?[\d.,]+|-?\\frac\{\d+\}\{\d+\})\s*([a-zA-Z]{2}[a-zA-Z .]*)(?:\^\{?[23]\}?)?", text
+        rf"(-?[\d.,]+|-?\\frac\{{\d+\}}\{{\d+\}})\s*({_UNIT}[a-zA-Z .]*)(?:\^\{{?[23]\}}?)?", text
     )
     if after:
         value, unit = after[1], after[2]
@@ -309,6 +324,21 @@ def without_unit(text: str) -> tuple[str, str]:
         return text, ""
     unit = re.sub(r"\b(?:square|cubic|sq|cu)\b|[^a-z]", "", unit.casefold())
     return value.strip(), unit
+
+
+def clock(text: str) -> bool:
+    """Whether `a:b` is a time of day, as `12:30` and `7:05` are, and no ratio in lowest terms."""
+    found = re.fullmatch(r"(\d{1,2}) ?: ?([0-5]\d)", text)
+    return bool(found and (found[2] < "10" or math.gcd(int(found[1]), int(found[2])) > 1))
+
+
+def without_sought(text: str) -> str:
+    """The value alone of `AB \\cdot AC = 12` or `P(X>2) = 0.5`: what stands before it holds no number."""
+    sought, _, value = text.partition("=")
+    names = re.sub(r"\\text\{[^{}]*\}|[a-zA-Z]\([^()]*\)|[_^]\{?-?\w+\}?", "x", sought)
+    power = re.fullmatch(r"[a-z] ?\^.+", sought.strip())
+    named = re.search(r"[a-zA-Z]", names) and not re.search(r"\d|[,<>]", names) and not power
+    return value.strip() if named else text
 
 
 def without_label(text: str) -> str:
