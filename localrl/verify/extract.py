@@ -20,8 +20,8 @@ _NUMBER = re.compile(
 _BRACES = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])(?:\s{0,4}\{)?|\\.|[{}]", re.DOTALL)
 _ANSWER_LINE = re.compile(r"answer\s*(?:\*\*)?\s*:\s*(?:\*\*)?\s*([^\n]+)", re.IGNORECASE)
 _SAID = re.compile(
-    r"\banswer\b\s{0,4}(?:\*\*)?\s{0,4}(?:(?:must|should|would|will) be|comes (?:out )?to|is\s?:?|equals|:|=)"
-    r"\s{0,4}(?:\*\*(?=\s))?\s{0,4}"
+    r"\banswers?\b\s{0,4}(?:\*\*)?\s{0,4}(?:(?:must|should|would|will|turns out to) be|comes (?:out )?to"
+    r"|(?:is|are)\s?:?|equals|:|=)\s{0,4}(?:\*\*(?=\s))?\s{0,4}(?:(?:clearly|simply|just|then|therefore|thus)\s)?"
     r"((?:(?!\banswer\b)[^\n])+?)(?=\.\s|\.?$|,\s+(?:which|since|because|as|so|not)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -36,6 +36,7 @@ _CONCLUDED = re.compile(
     r"(?:\b(?:is|are|be|equals)|=)\s{0,4}(\*\*[^*]+\*\*|\$[^$]+\$|\\\(.+?\\\)|[^\s$]+)[\s.!$*]{0,8}$"
     r"|(?:\$|\\\()([^$=]{1,80}=[^$]+?)(?:\$|\\\))[\s.!]{0,8}$"
 )
+_DISPLAYED = re.compile(r"\$\$[^$]{1,300}\$\$|\\\[.{1,300}?\\\]", re.DOTALL)
 _LAST_LINE = re.compile(r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)[ \t]{0,8}$", re.MULTILINE)  # as GSM8K's
 # Repeats are bounded, so that no text takes more than linear time.
 _LETTER = (
@@ -49,10 +50,11 @@ _CHOOSING = re.compile(
     rf"|(?i:\b(?:option|choice|choose|chose|select|pick|go with)\b[\s*:]{{0,8}}(?:(?:option|choice|is)\b)?"
     r"|\b(?:letter|solution|(?:correct|right|best|true)\s\w{1,20})\sis(?:\s(?:therefore|thus|then))?\b)"
     rf"{_LETTER}"
-    rf"|(?:^|(?<=[\s(*]))([A-J])[\s*)}}]{{0,8}}(?i:is|seems)\s(?i:the\s)?(?i:correct|right|best|better|answer)"
+    rf"|(?:^|(?<=[\s(*]))([A-J])[\s*)}}]{{0,8}}(?i:remains|(?:is|seems)\s(?:the\s)?(?:correct|right|best|better|answer))"
     rf"|(?i:\b(?:choice|option|one|answer|statement)\s(?:that|which)\s[^.\n]{{1,60}}?\sis){_LETTER}"
     r"|\b(?i:therefore|thus|hence|so|it is|it's|leav(?:ing|es)(?: only)?"
-    r"|(?:it|this) (?:must|has to|should) be)[\s,:]{1,4}\(?([A-J])\)?\.?[ \t]{0,4}$",
+    r"|agrees with|matches|corresponds to|(?:it|this) (?:must|has to|should) be)[\s,:]{1,4}"
+    r"\(?([A-J])\)?\.?[ \t]{0,4}$",
     re.MULTILINE,
 )
 _LONE_LETTER = re.compile(r"^[ \t(*$]{0,8}([A-J])[ \t).:*$]{0,8}$", re.MULTILINE)
@@ -135,6 +137,7 @@ def final(answer: str) -> str | None:
     """
     if "\\boxed" in answer or "\\fbox" in answer:
         return boxed(answer)
+    answer = _DISPLAYED.sub(lambda found: " ".join(found[0].split()), answer)
     if (tagged := answer_tag(answer)) is not None:
         return tagged
     if said := _SAID.findall(answer) or _HEADED.findall(answer) or _LAST_LINE.findall(answer):
@@ -149,8 +152,10 @@ def final(answer: str) -> str | None:
 
 def _concluded(answer: str) -> str | None:
     """What the last line comes to: `So it is X`, `Thus x = X`, or the one number in it."""
-    line = answer.splitlines()[-1][-_DAPO_TAIL:] if answer else ""
-    if not _CONCLUDES.match(line):
+    lines = [line for line in answer[-_DAPO_TAIL:].splitlines() if line.strip()][-2:]
+    if lines and lines[-1].lstrip().startswith(("$$", "\\[")):
+        lines = [" ".join(lines)]
+    if not lines or not _CONCLUDES.match(line := lines[-1]):
         return None
     if found := _CONCLUDED.search(line):
         return (found[1] or found[2]).removeprefix("\\(").removesuffix("\\)").strip("*$. ") or None

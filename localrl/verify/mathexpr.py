@@ -90,6 +90,9 @@ def same_scalars(gold: str, answer: str) -> bool:
         return named == (mathtext.words(answer) or answer.casefold().strip(" ()."))
     if mathtext.clock(gold):
         return gold == mathtext.without_unit(answer)[0]
+    terms = gold.split(":"), answer.split(":")
+    if max(map(len, terms)) > 2:  # math-verify reads 3:2:1 as 3:2
+        return len(terms[0]) == len(terms[1]) and all(map(same_scalars, *terms))
     gold, answer = _comparable(gold, answer)
     if (decided := certain(gold, answer)) is not None:
         return decided
@@ -140,6 +143,8 @@ def _same_expressions(gold: str, answer: str) -> bool:
         return _same_equations(ours, theirs)
     if isinstance(ours, sympy.Equality) or isinstance(theirs, sympy.Equality):
         return False
+    if isinstance(ours, sympy.MatrixExpr) or isinstance(theirs, sympy.MatrixExpr):
+        ours, theirs = ours.doit(), theirs.doit()  # a number times a matrix
     if isinstance(ours, sympy.MatrixBase) or isinstance(theirs, sympy.MatrixBase):
         both = isinstance(ours, sympy.MatrixBase) and isinstance(theirs, sympy.MatrixBase)
         return both and ours.shape == theirs.shape and all(map(_same_values, ours, theirs))

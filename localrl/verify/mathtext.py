@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -35,11 +36,10 @@ _SPELLINGS = [
     (r"\\leq?(?:slant)?(?![a-zA-Z])|≤", r" \\le "),
     (r"\\geq?(?:slant)?(?![a-zA-Z])|≥", r" \\ge "),
     (r"[−–]", "-"),
+    (r"⁄", "/"),
     (r"×", r"\\times "),
     (r"[·⋅]", r"\\cdot "),
     (r"±", r"\\pm "),
-    (r"²", "^2"),
-    (r"³", "^3"),
     (r"\\log_(?:e(?![a-zA-Z])|\{e\})", r"\\ln "),
     (r"π|(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi "),
     (r"∞|(?<![\\a-zA-Z])(?:infinity|inf|oo)(?![a-zA-Z])|\\infin(?![a-zA-Z])", r"\\infty "),
@@ -57,6 +57,9 @@ _SPELLINGS = [
     (r"\\frac\s*\{\s*\\text\{([^{}]*)\}\s*\}\s*\{\s*\\text\{([^{}]*)\}\s*\}", r"\\text{\1/\2}"),
     (r"\\text\{([^{}]*)\}\s*(?:/|\\cdot)\s*\\text\{([^{}]*)\}(?:\^\{?-?\d\}?)?", r"\\text{\1/\2}"),
 ]
+_RAISED = re.compile("[⁰¹²³⁴-⁹⁻]+")
+_LOWERED = re.compile("[₀-₉]+")
+_VULGAR = re.compile("[¼-¾⅐-⅞]")
 _RULES = [(re.compile(pattern), replacement) for pattern, replacement in _SPELLINGS]
 _TEXT = r"\\text\{([^{}]*)\}"
 _DECIMAL = r"[-+]?\s*(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?"
@@ -67,6 +70,7 @@ _NO_UNIT = re.compile(
     r"\b(?:no[tr]?|none|never|wrong|incorrect|or|either|neither|more|less|fewer|greater|least|most|than|over|under|below"
     r"|negative|minus|plus|half|dozen|factorial|squared$|cubed$)\b|n't\b"
 )
+_VALUE = r"-?[\d.,]+|-?\\frac\{\d+\}\{\d+\}|-?[\d.,]* ?(?:\\sqrt\{\d+\}|\\pi)"
 _UNIT = (  # without a blank before it, any other two or three letters are a product, as in `2ab`
     r"(?:(?:[cmkdn]m|k?g|m[gls]|mL|kL|hrs?|min|sec|in|ft|yd|mi|lbs?|oz|[ap]m|mph|kph|rad|deg|day|cts|cal|k?[JW]|[kMG]?Hz"
     r"|[kMG]?eV|mol)(?![a-zA-Z])|[a-zA-Z]{4,}|(?<=\s)[a-zA-Z]{3})"
@@ -111,7 +115,9 @@ class Shape:
 
 def normal(text: str) -> str:
     """One spelling of what is written in several ways; the meaning is kept."""
-    text = text.strip()
+    text = _RAISED.sub(lambda found: f"^{{{unicodedata.normalize('NFKC', found[0])}}}", text.strip())
+    text = _LOWERED.sub(lambda found: f"_{{{unicodedata.normalize('NFKC', found[0])}}}", text)
+    text = _VULGAR.sub(lambda found: f" {unicodedata.normalize('NFKC', found[0])}", text).strip()
     for opening, closing in (("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]")):
         text = text.removeprefix(opening).removesuffix(closing)
     text = re.sub(r"\\\$|\$|\\+\s*$", "", text).strip()
@@ -314,7 +320,7 @@ def without_unit(text: str) -> tuple[str, str]:
     """
     value, unit = text, ""
     after = re.fullmatch(rf"(.*[^\s_])\s*{_TEXT}\s*(?:\^\s*\{{?[23]\}}?)?", text) or re.fullmatch(
-        rf"(-?[\d.,]+|-?\\frac\{{\d+\}}\{{\d+\}})\s*({_UNIT}[a-zA-Z .]*)(?:\^\{{?[23]\}}?)?", text
+        rf"({_VALUE})\s*({_UNIT}[a-zA-Z .]*)(?:\^\{{?[23]\}}?)?", text
     )
     if after:
         value, unit = after[1], after[2]

@@ -48,6 +48,8 @@ SAID = [
     ("So, the answer to the problem is C.", "C"),
     ("The best option is therefore **A**.", "A"),
     ("Only option A agrees with both observations.", "A"),
+    ("After leaving out the others, B remains.", "B"),
+    ("Given (A) 1.2, (B) 2.4 and (C) 3.6, our result agrees with (B).", "B"),
     ("Both A and C look plausible, but A is the better choice.", "A"),
     ("Therefore C.", "C"),
     ("I'm torn between A and B, but I'll go with B.", "B"),
