@@ -54,6 +54,8 @@ def _same_shapes(gold: Shape, answer: Shape) -> bool:
         return alone and equal(scalar.parts[0], other.parts[0])
     if "interval" in kinds and (len(kinds) > 1 or gold.brackets != answer.brackets):
         return False
+    if kinds == {"list", "tuple"} and (named := mathtext.named_values(gold, answer)):
+        return _same_shapes(*named)
     ordered_only_here = answer.kind == "tuple" and gold.kind in ("set", "list")
     if ordered_only_here or kinds == {"set", "tuple"} or len(gold.parts) != len(answer.parts):
         return False

@@ -182,7 +182,7 @@ def _shape(text: str) -> Shape:
             continue
         inner = text[len(opening) : -len(closing)]
         parts = _split(inner)
-        if parts is None or (len(parts) < 2 and opening != "\\{"):
+        if parts is None or (len(parts) < 2 and opening != "\\{") or re.search(r",\s*(?:,|$)", inner):
             continue
         if opening == "\\{":
             return Shape("set", parts)
@@ -224,6 +224,23 @@ def _split(text: str) -> tuple[str, ...] | None:
     parts.append(text[start:])
     found_parts = tuple(part.strip() for part in parts)
     return tuple(part for part in found_parts if part)
+
+
+def named_values(gold: Shape, answer: Shape) -> tuple[Shape, Shape] | None:
+    """Both as tuples, where one is and the other names its values, as `x = 3, y = 4` does for (3, 4).
+
+    The values of a gold answer keep their order, those of an answer are put in the order of their names.
+    """
+    tuples = []
+    for shape in (gold, answer):
+        pairs = [re.fullmatch(r"([a-zA-Z]) ?=([^=]+)", part) for part in shape.parts]
+        names = [pair[1] for pair in pairs if pair]
+        if shape.kind == "tuple":
+            tuples.append(shape)
+        elif len(set(names)) == len(pairs):
+            ordered = sorted(shape.parts) if shape is answer else shape.parts
+            tuples.append(Shape("tuple", tuple(part.partition("=")[2].strip() for part in ordered)))
+    return (tuples[0], tuples[1]) if len(tuples) == 2 else None
 
 
 def _outer_braces(text: str) -> str:
