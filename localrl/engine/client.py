@@ -33,7 +33,7 @@ HOPELESS_GROUPS = 3
 QUEUED_STEPS = 256
 """Steps that may wait for the app; beyond them the worker waits, so memory stays flat."""
 LOOK_EVERY_S = 0.05
-"""How often somebody who waits for a model looks whether it is still wanted."""
+"""How often somebody who waits looks whether what is waited for is still wanted, or there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class EngineClient:
         self._alone: str | None = None
         self._cancelled: set[str] = set()
         """Samples and groups in flight that were cancelled: a worker that comes back must hear of it too."""
-        self._process, self._inbox = self._start()
+        self._start()
         self.info = self._wait_ready()
 
     def __enter__(self) -> EngineClient:
@@ -154,6 +154,10 @@ class EngineClient:
         """End the worker; samples in flight are dropped."""
         self._process.kill()
         self._process.wait()
+        while self._reader.is_alive():  # perhaps it waits for room in the queue
+            with contextlib.suppress(queue.Empty):
+                if self._inbox.get(timeout=LOOK_EVERY_S) is None:
+                    self._reader.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -161,7 +165,7 @@ class EngineClient:
 
     # -- the child
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], queue.Queue[Ready | Refused | Step | None]]:
+    def _start(self) -> None:
         environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
         with self._log.open("ab") as log:
             process = subprocess.Popen(
@@ -173,10 +177,10 @@ class EngineClient:
                 start_new_session=True,  # Ctrl-C in the terminal is for the app alone
             )
         inbox: queue.Queue[Ready | Refused | Step | None] = queue.Queue(QUEUED_STEPS)
-        threading.Thread(target=_read, args=(process, inbox), daemon=True).start()
-        self._process = process
+        self._reader = threading.Thread(target=_read, args=(process, inbox), daemon=True)
+        self._reader.start()
+        self._process, self._inbox = process, inbox
         self._send(LoadModel(self._settings))
-        return process, inbox
 
     def _wait_ready(self) -> ModelInfo:
         try:
@@ -257,7 +261,7 @@ class EngineClient:
     def _reload(self) -> None:
         """A new worker for a model that was loaded before; one that dies meanwhile is replaced too."""
         for left in reversed(range(RELOADS)):
-            self._process, self._inbox = self._start()
+            self._start()
             try:
                 self.info = self._wait_ready()
             except _DiedLoading:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localrl.chat import Message
-from localrl.engine.client import EngineClient, Restarted
+from localrl.engine.client import QUEUED_STEPS, EngineClient, Restarted
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
 from localrl.errors import Stopped, Unavailable, UsageError
 from localrl.sampling import Sampling
@@ -178,6 +178,18 @@ def test_a_worker_that_comes_back_does_not_run_what_was_cancelled(tmp_path: Path
         ends, restarts = collect(client)
     assert restarts == 1
     assert {end.reason for end in ends.values()} == {FinishReason.CANCELLED}
+
+
+def test_nothing_is_left_of_a_client_that_is_closed_while_more_steps_wait_than_the_queue_holds(
+    tmp_path: Path,
+) -> None:
+    before = threading.active_count()
+    with engine(tmp_path, parallel=1) as client:
+        for i in range(QUEUED_STEPS):  # the start and the end of each come in a step of their own
+            client.submit(group(f"g{i}"))
+        while not client._inbox.full():
+            time.sleep(0.01)
+    assert threading.active_count() == before
 
 
 def test_loading_ends_when_the_model_is_not_wanted_any_longer(tmp_path: Path) -> None:
