@@ -15,7 +15,7 @@ from localrl import paths, tomlfile
 from localrl.catalog.ggml import TYPES
 from localrl.catalog.shape import Shape
 from localrl.chat import ThinkingTags
-from localrl.errors import UsageError, nearest
+from localrl.errors import LocalrlError, UsageError, nearest
 from localrl.sampling import Sampling
 from localrl.tomlfile import Strict
 
@@ -239,3 +239,15 @@ def load(name: str) -> Card:
     if name not in known:
         raise UsageError(f"no model named {name!r}", hint=nearest(name, known))
     return tomlfile.load(known[name], Card)
+
+
+def every() -> tuple[list[Card], list[LocalrlError]]:
+    """All cards that can be read, by name, and for each other one what is wrong with it."""
+    readable: list[Card] = []
+    broken: list[LocalrlError] = []
+    for name in sorted(available()):
+        try:
+            readable.append(load(name))
+        except LocalrlError as error:
+            broken.append(error)
+    return readable, broken

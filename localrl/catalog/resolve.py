@@ -121,8 +121,7 @@ def _from_path(path: Path) -> LocalModel:
         raise UsageError(
             f"the folder {path} is no MLX model: it has no config.json", hint="name a .gguf file in it"
         )
-    for name in cards.available():
-        card = cards.load(name)
+    for card in cards.every()[0]:
         if card.package and card.package.file == path.name:
             return LocalModel(name=path.stem, path=path, card=card)
         for quantisation, entry in (card.gguf.quantisations if card.gguf else {}).items():

@@ -45,7 +45,8 @@ def command() -> None:
 def list_models(here: bool, as_json: bool) -> None:
     """List the cards, and every model on this machine, whoever downloaded it."""
     on_disk = found.everything()
-    listed = [_card_line(cards.load(name)) for name in sorted(cards.available())]
+    readable, broken = cards.every()
+    listed = [_card_line(card) for card in readable]
     files = [
         {
             "program": model.program,
@@ -61,6 +62,8 @@ def list_models(here: bool, as_json: bool) -> None:
         for repo in hubcache.repos()
         for partial in hubcache.unfinished(repo)
     ]
+    for error in broken:
+        note(f"localrl: {error}")
     if as_json:
         document({"cards": [] if here else listed, "files": files, "unfinished": unfinished})
         return

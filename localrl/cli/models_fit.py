@@ -56,6 +56,8 @@ def command(
         shapes = _from_hub(model) if ask_hub else _shapes(model, apple=machine.kind == "metal")
         lines = [line_of(name, shape, machine, work, path) for name, shape, path in shapes]
     else:
+        for error in cards.every()[1]:
+            note(f"localrl: {error}")
         lines = catalogue(machine, work)
     nearest = _nearest(model, machine, work, lines) if model else ""
     if as_json:

@@ -86,11 +86,9 @@ def options(card: cards.Card, machine: Machine, work: Work) -> list[Line]:
 
 
 def catalogue(machine: Machine, work: Work) -> list[Line]:
-    """Each card at the quantisation to take; the largest models that fit first."""
-    best: list[tuple[int, Line]] = []
-    for name in sorted(cards.available()):
-        card = cards.load(name)
-        if lines := options(card, machine, work):
-            best.append((card.parameters, lines[0]))
+    """Each card that can be read at the quantisation to take; the largest models that fit first."""
+    best = [
+        (card.parameters, lines[0]) for card in cards.every()[0] if (lines := options(card, machine, work))
+    ]
     best.sort(key=lambda pair: (RANK[pair[1].plan.verdict], -pair[0]))
     return [line for _, line in best]

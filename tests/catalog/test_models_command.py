@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from localrl.catalog import card as cards
 from localrl.catalog import found, gguf, hubcache, shape
 from localrl.catalog.resolve import resolve
 from localrl.cli.models import command
-from localrl.errors import LocalrlError, UsageError
+from localrl.errors import ConfigError, LocalrlError, UsageError
 from tests.catalog.hub_server import Hub, serve
 
 if TYPE_CHECKING:
@@ -92,6 +93,21 @@ def test_the_nearest_that_fits_is_first_sought_in_the_same_card() -> None:
     assert run_json("fit", "qwq-32b", "--device", "rtx-4090")["nearest"] is None
     nearest = run_json("fit", "deepseek-r1", "--device", "rtx-4090")["nearest"]
     assert run_json("fit", nearest, "--device", "rtx-4090")["models"][0]["verdict"] == "fits"
+
+
+def test_one_broken_card_hides_no_other_and_is_named_with_its_line(
+    home: Path, tiny_gguf: Callable[..., Path]
+) -> None:
+    (home / "localrl/config/models").mkdir(parents=True)
+    (home / "localrl/config/models/broken.toml").write_text('nmae = "x"')
+    for arguments in (["ls"], ["fit", "--device", "rtx-4090"]):
+        made = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False)
+        assert made.exit_code == 0
+        assert "qwq-32b" in made.stdout
+        assert re.fullmatch(r"localrl: .*broken\.toml:1: unknown key 'nmae'.*\n", made.stderr)
+    assert run_json("show", str(tiny_gguf("any")))["file"]
+    with pytest.raises(ConfigError, match="unknown key 'nmae'"):
+        run("show", "broken")
 
 
 def test_what_is_no_model_is_not_shown_as_one(home: Path) -> None:
