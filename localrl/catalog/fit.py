@@ -117,7 +117,7 @@ def plan(
     if usable < LEAST_CELLS and gpu_layers is None and machine.kind != "cpu":
         layers = _layers_that_fit(shape, machine, memory)
         size = context or max(STEP, min(_round_up(tokens_per_stream), wanted))
-    verdict, reason = _judge(shape, machine, cells, memory.total, tokens_per_stream)
+    verdict, reason = _judge(shape, machine, cells, chosen, memory.total, tokens_per_stream)
     return Plan(
         verdict=verdict,
         reason=reason,
@@ -183,7 +183,7 @@ def _layers_that_fit(shape: Shape, machine: Machine, memory: Memory) -> int:
 
 
 def _judge(
-    shape: Shape, machine: Machine, cells: dict[str, int], total: int, tokens_per_stream: int
+    shape: Shape, machine: Machine, cells: dict[str, int], chosen: str, total: int, tokens_per_stream: int
 ) -> tuple[Verdict, str]:
     best = max(cells.values())
     if best < LEAST_CELLS:
@@ -201,7 +201,7 @@ def _judge(
     exact = next(kind for kind in CACHE_TYPES if cells[kind] >= tokens_per_stream)
     if exact != CACHE_TYPES[0]:
         return "tight", f"one stream of {tokens_per_stream:,} tokens only fits with a {exact} cache"
-    return "fits", f"{cells[exact]:,} tokens of f16 cache over all streams"
+    return "fits", f"{cells[chosen]:,} tokens of {chosen} cache over all streams"
 
 
 def raise_hint(machine: Machine) -> str:

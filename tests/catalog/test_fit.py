@@ -69,6 +69,17 @@ QWQ = Shape(
 )
 
 
+def test_the_reason_counts_the_cells_of_the_cache_that_is_planned() -> None:
+    plans = [fit.plan(QWQ, hardware.describe("rtx-4090"), tokens_per_stream=n) for n in (4096, 6144, 8192)]
+    assert [plan.cache_type for plan in plans] == ["f16", "q8_0", "q4_0"]
+    for plan in plans:
+        assert plan.verdict == "fits"
+        assert (
+            plan.reason
+            == f"{plan.cells[plan.cache_type]:,} tokens of {plan.cache_type} cache over all streams"
+        )
+
+
 @pytest.mark.parametrize("cache_type", ["f16", "q8_0", "q4_0"])
 @pytest.mark.parametrize("name", ["starter", *SHAPES])
 def test_the_prediction_is_what_llama_cpp_allocates(
