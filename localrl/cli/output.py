@@ -22,6 +22,8 @@ def note(text: str) -> None:
         click.echo(text, err=True)
 
 
+PIPE_WIDTH = 1 << 14
+"""Columns that nothing fills: what reads a pipe wants a row on one line, however long its names are."""
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters, except the ends of lines and tabs, and marks that turn the direction of a line."""
 
@@ -63,7 +65,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Seque
         shown.add_column(column, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(str(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 120
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
     Console(width=width, highlight=False, markup=False, emoji=False).print(shown)  # cells are no markup
 
 
