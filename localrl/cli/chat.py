@@ -5,7 +5,6 @@ The answer goes to stdout, everything else to stderr: reasoning faint, notes, fi
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from localrl import settings
 from localrl.bench import jsontext
 from localrl.cli import chat_kept
 from localrl.cli.flags import Real, count
-from localrl.cli.output import document, note, number, seconds, speak
+from localrl.cli.output import as_json, document, note, number, seconds, speak
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
@@ -237,7 +236,7 @@ class _Terminal:
                 "tokens_per_s": figures.tokens_per_s,
             }
             if many:
-                click.echo(json.dumps(made, ensure_ascii=False))
+                click.echo(as_json(made))
             else:
                 document(made)
             return

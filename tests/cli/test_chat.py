@@ -54,6 +54,14 @@ def test_lines_of_a_pipe_are_one_conversation(script: Path) -> None:
     assert replies[0]["chat"] == replies[1]["chat"]
 
 
+def test_each_reply_is_json_where_the_pipe_takes_ascii_only(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    script.write_text(json.dumps({"texts": ["sept ≥ 7"]}))
+    assert json.loads(chat(script, "--json", stdin="one\n").stdout)["answer"] == "sept ≥ 7"
+
+
 def test_an_empty_prompt_is_refused(script: Path) -> None:
     done = chat(script, "-p", "-", stdin="  \n")
     assert done.returncode == 2
