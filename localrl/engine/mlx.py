@@ -39,6 +39,10 @@ LIMITS = (
 )
 
 
+LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+"""How configs name the number of layers."""
+LONGEST_HEADER = 100_000_000
+"""Bytes of JSON in a safetensors file, by its own definition."""
 UNLOADABLE = (
     ArithmeticError,
     AssertionError,
@@ -304,9 +308,35 @@ def _check(folder: Path, settings: EngineSettings) -> None:
             raise UsageError(f"{folder / name} is no description of a model")
         for part in parts if name == "config.json" else []:
             _longest(part)
+            _check_layers(part, folder)
         for key in ("model_file", "auto_map"):
             if any(key in part for part in parts):
                 raise UsageError(f"{folder} wants to run its own code ({key} in {name}); this is not done")
+
+
+def _check_layers(config: dict[str, Any], folder: Path) -> None:
+    """mlx-lm makes all the layers that a config names before it looks at a file; each has a tensor at least.
+
+    Raises:
+        UsageError: the files hold too few tensors for them.
+    """
+    said = max((config[key] for key in LAYER_COUNTS if isinstance(config.get(key), int)), default=0)
+    held = sum(_tensors(path) for path in folder.glob("*.safetensors"))
+    if said > held:
+        raise UsageError(
+            f"config.json names {said:,} layers, but the files of {folder} hold {held:,} tensors",
+            hint="the folder is damaged; pull the model again",
+        )
+
+
+def _tensors(path: Path) -> int:
+    """How many tensors the header of a safetensors file names; 0 where mlx will not read it either."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            return len(json.loads(file.read(min(length, LONGEST_HEADER))))
+        except (ValueError, TypeError, RecursionError):
+            return 0
 
 
 def _longest(config: dict[str, Any]) -> int:

@@ -141,6 +141,7 @@ def test_code_named_in_a_part_of_the_config_is_refused_too(tmp_path: Path) -> No
         ("config.json", {"text_config": [1]}),
         ("config.json", {"num_attention_heads": 0}),
         ("config.json", {"vocab_size": 10**12}),
+        ("config.json", {"text_config": {"n_layers": 10**9}}),
         ("config.json", {"max_position_embeddings": "many"}),
         ("config.json", {"max_position_embeddings": -5}),
         ("tokenizer_config.json", [1]),
@@ -155,6 +156,20 @@ def test_a_folder_whose_files_make_no_sense_is_refused_in_words(
     whole = json.loads((folder / file).read_text())
     (folder / file).write_text(json.dumps({**whole, **broken} if isinstance(broken, dict) else broken))
     with pytest.raises(UsageError):
+        MlxRows(EngineSettings("mlx", str(folder)))
+
+
+def test_more_layers_than_the_files_hold_are_refused_before_mlx_makes_them(
+    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlx, "_load", lambda folder: pytest.fail(f"mlx-lm was given {folder}"))
+    folder = tmp_path / "deep"
+    shutil.copytree(tiny[1], folder)
+    whole = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**whole, "num_hidden_layers": 10_000_000}))
+    with pytest.raises(
+        UsageError, match=r"names 10,000,000 layers, but the files of .*/deep hold 21 tensors"
+    ):
         MlxRows(EngineSettings("mlx", str(folder)))
 
 
