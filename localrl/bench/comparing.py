@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from localrl.bench import stats, tables
@@ -47,6 +47,10 @@ class Pair:
     flips: tuple[Flip, ...]
     unshared: int
     """Problems that only one of the two runs answered."""
+    tokens_per_sample: tuple[float, float]
+    """Generated for a sample of the shared problems, by the baseline and by the run."""
+    alike: bool
+    """Whether both runs answered the same problems of the same evals, so that their yields compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,8 @@ def compare(runs: Sequence[Run], level: float = 0.95, counted: Sequence[Groups] 
     for pair in pairs:
         if pair.unshared:
             warnings.append(
-                f"{pair.run}: {pair.unshared} problems of {pair.eval} are in one run only, left out"
+                f"{pair.run}: {pair.unshared} problems of {pair.eval} are in one run only, left out; "
+                "what a run costs and yields is told of all that it answered"
             )
     return Side(
         baseline=labels[0],
@@ -137,6 +142,7 @@ def compare(runs: Sequence[Run], level: float = 0.95, counted: Sequence[Groups] 
 
 def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[Pair]:
     found = []
+    alike = {name: set(base[name]) for name in base} == {name: set(other[name]) for name in other}
     for name in base:
         if name not in other:
             continue
@@ -152,9 +158,15 @@ def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[Pair]:
                 holm=None,
                 flips=_flips(shared, a, b),
                 unshared=len(set(base[name]) ^ set(other[name])),
+                tokens_per_sample=(_tokens_per_sample(b), _tokens_per_sample(a)),
+                alike=alike,
             )
         )
     return found
+
+
+def _tokens_per_sample(of: list[Group]) -> float:
+    return sum(group.tokens for group in of) / sum(group.n for group in of)
 
 
 def _flips(problems: list[str], others: list[Group], bases: list[Group]) -> tuple[Flip, ...]:
@@ -171,8 +183,7 @@ def _adjusted(pairs: list[Pair]) -> list[Pair]:
     tested = [i for i, pair in enumerate(pairs) if pair.comparison.mcnemar is not None]
     p_values = stats.holm([pairs[i].comparison.mcnemar or 0.0 for i in tested])
     for i, p in zip(tested, p_values, strict=True):
-        pair = pairs[i]
-        pairs[i] = Pair(pair.eval, pair.run, pair.comparison, p, pair.flips, pair.unshared)
+        pairs[i] = replace(pairs[i], holm=p)
     return pairs
 
 

@@ -164,15 +164,16 @@ def sentence(side: Side, pair: Pair) -> str:
         verdict = f"not told apart ({difference(d)} points; more than {most:.1f} is unlikely)"
     base = side.figures[0]
     run = next(f for f in side.figures if f.name == pair.run)
+    before, after = pair.tokens_per_sample
     gains = [
         f"{new / old:.2f}× the {what}"
         for what, new, old in (
             ("decode speed", run.decode_tokens_per_s, base.decode_tokens_per_s),
             ("memory", run.peak_memory_bytes, base.peak_memory_bytes),
-            ("tokens a sample", run.tokens_per_sample, base.tokens_per_sample),
+            ("tokens a sample", after, before),
             ("right answers an hour", run.correct_per_hour, base.correct_per_hour),
         )
-        if new and old
+        if new and old and (pair.alike or what != "right answers an hour")
     ]
     return f"{pair.eval}: {pair.run} against {side.baseline} is {verdict}" + (
         f", at {', '.join(gains)}." if gains else "."

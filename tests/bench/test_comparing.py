@@ -39,6 +39,23 @@ def test_only_shared_problems_count_and_the_others_are_named(make_run: Callable[
     assert any("4 problems of sums are in one run only" in w for w in side.warnings)
 
 
+def test_ratios_are_of_the_shared_problems_or_are_left_out(make_run: Callable[..., Any]) -> None:
+    whole, part = make_run("a"), make_run("b", problems=8, quantisation="Q4_K_M")
+    whole.made = [
+        replace(
+            s, row=s.row._replace(thinking_tokens=50 if int(s.row.problem[5:]) < 8 else 5000, answer_tokens=0)
+        )
+        for s in whole.made
+    ]
+    part.made = [replace(s, row=s.row._replace(thinking_tokens=100, answer_tokens=0)) for s in part.made]
+    side = comparing.compare([whole, part])
+    said = tables.sentence(side, side.pairs[0])
+    assert "2.00× the tokens a sample" in said
+    assert "an hour" not in said
+    again = comparing.compare([whole, make_run("c", quantisation="Q4_K_M")])
+    assert "an hour" in tables.sentence(again, again.pairs[0])
+
+
 def test_a_difference_of_protocol_is_a_warning_and_one_of_setup_is_not(make_run: Callable[..., Any]) -> None:
     a, b = make_run("a"), make_run("b", quantisation="Q4_K_M")
     b.report["sampling"]["temperature"] = 1.0
