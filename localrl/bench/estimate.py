@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localrl.bench import dataset, report, stats
 from localrl.engine import ranking
@@ -106,6 +106,8 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
         if (theirs["model_name"], theirs["quantisation"]) != (plan.model_name, plan.quantisation):
             continue
         made = report.make(store, run)
+        if not _answered(made["evals"]):
+            continue
         for part in made["evals"]:
             count = sum(part["outcomes"].values())
             same = limits.get(part["eval"]) == part["sampling"]["max_tokens"]
@@ -117,6 +119,13 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
         if rate and all(part.spec.name in lengths for part in plan.evals):
             break
     return lengths, rate, named
+
+
+def _answered(evals: list[dict[str, Any]]) -> bool:
+    """Whether most samples of a run ended as the model meant, so that its figures tell of a later one."""
+    outcomes = [part["outcomes"] for part in evals]
+    failed = sum(int(each["engine_error"]) for each in outcomes)
+    return 2 * failed <= sum(sum(each.values()) for each in outcomes)
 
 
 def _expected(plan: RunPlan) -> float | None:

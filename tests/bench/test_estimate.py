@@ -56,6 +56,19 @@ def test_what_an_unfinished_run_did_first_is_not_taken_for_the_length_of_all(
     assert found.tokens == before.tokens
 
 
+def test_a_run_of_mostly_engine_errors_tells_nothing(store: Store, tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, "it is 4", problems=20)
+    good, bad = run(store, plan), run(store, plan)
+    failed = "SELECT problem FROM samples WHERE run = ? LIMIT ?"
+    for name, count in ((bad, 11), (good, 10)):
+        store.connection.execute(
+            f"UPDATE samples SET outcome = 'engine_error' WHERE run = ? AND problem IN ({failed})",
+            (store.find(name).key, store.find(name).key, count),
+        )
+    store.connection.execute("UPDATE runs SET report = NULL")  # the stored one counts them as they ended
+    assert good in estimate(store, plan).basis
+
+
 def test_a_run_under_another_limit_tells_nothing_of_the_length(store: Store, tmp_path: Path) -> None:
     plan = make_plan(tmp_path, "it is 4", problems=20)
     name = run(store, plan)
