@@ -63,8 +63,9 @@ def _eval(part: dict[str, Any]) -> list[str]:
         lines.append(f"  stopped    {_stopped(part['stopped'])}")
     if part["samples"] > 1:
         passed = [f"pass@{k} {percent(value)}" for k, value in part["pass_at"].items()]
-        voted = [f"majority@{k} {percent(value)}" for k, value in [*part["majority_at"].items()][-1:]]
-        lines.append("  groups     " + "   ".join(passed + voted))
+        voted = [f"majority@{k} {percent(value)}" for k, value in part["majority_at"].items()]
+        lines.append("  groups     " + "   ".join(passed))
+        lines += ["  votes      " + "   ".join(voted)] if voted else []
     shown = [f"{count} {OUTCOMES[name]}" for name, count in part["outcomes"].items() if count]
     lines.append(f"  outcomes   {', '.join(shown)}   (of {samples})")
     lines += [f"  because    {each['samples']} × {each['error']}" for each in part.get("errors", [])]

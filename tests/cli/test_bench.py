@@ -71,6 +71,12 @@ def test_without_json_a_person_reads_accuracy_interval_outcomes_and_speed(tmp_pa
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_votes_are_shown_for_every_number_of_samples_that_passes_are(tmp_path: Path) -> None:
+    done = localrl(*scripted(tmp_path, "it is 4", "it is 5"), "-k", "4", "--display", "none")
+    for words in ("pass@2", "pass@4", "majority@2", "majority@4"):
+        assert words in done.stdout
+
+
 def test_an_accuracy_below_the_minimum_is_exit_5(tmp_path: Path) -> None:
     done = localrl(*scripted(tmp_path, "it is 5"), "--min-accuracy", "0.5")
     assert done.returncode == 5

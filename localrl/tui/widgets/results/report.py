@@ -54,8 +54,9 @@ class Report(Static):
         parts.append(f"  95 %: {100 * accuracy['low']:.1f}–{100 * accuracy['high']:.1f}\n")
         if part["samples"] > 1:
             passed = [f"pass@{k} {percent(value)}" for k, value in part["pass_at"].items()]
-            voted = [f"majority@{k} {percent(value)}" for k, value in [*part["majority_at"].items()][-1:]]
-            parts += [("groups    ", "$secondary"), "  ".join(passed + voted) + "\n"]
+            voted = [f"majority@{k} {percent(value)}" for k, value in part["majority_at"].items()]
+            parts += [("groups    ", "$secondary"), "  ".join(passed) + "\n"]
+            parts += [("votes     ", "$secondary"), "  ".join(voted) + "\n"] if voted else []
         parts.append(("outcomes  ", "$secondary"))
         for name, mark in MARKS.items():
             if count := part["outcomes"].get(name):
