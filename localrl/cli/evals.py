@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,11 @@ def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> No
     spec, path = specs.load(name)
     _check_definition(spec, path)
     note(f"{spec.name}: the definition is valid")
+    if spec.data.hub and not re.fullmatch("[0-9a-f]{40}", spec.data.hub.revision):
+        note(
+            f"{spec.name}: revision {spec.data.hub.revision!r} of {spec.data.hub.dataset} may be moved, "
+            "and then results compare no longer; write the 40 digits of a commit"
+        )
     registry.ready(spec.verifier)
     failed: list[Check] = []
     tried: Counter[str] = Counter()

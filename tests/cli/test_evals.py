@@ -114,6 +114,18 @@ def test_a_verifier_that_cannot_judge_its_own_gold_answers_fails_the_check(mine:
     assert "0: gold: no_answer" in checked.stdout
 
 
+def test_a_revision_that_can_move_is_warned_of(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localrl.bench.hub.fetch", lambda data, file: mine.parent / file)
+    warned = {}
+    for revision in ("main", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be"):
+        data = f'hub = {{ dataset = "a/b", revision = "{revision}", files = ["mine.jsonl"] }}'
+        mine.write_text(MINE.replace('file = { path = "mine.jsonl" }', data))
+        checked = run("check", "mine")
+        assert checked.exit_code == 0
+        warned[revision] = "may be moved" in checked.stderr
+    assert list(warned.values()) == [True, False]
+
+
 def test_one_broken_file_does_not_hide_the_other_benchmarks(mine: Path) -> None:
     mine.write_text("name = \ntitle = 1")
     listed = run("ls", "--json")
