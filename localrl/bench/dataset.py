@@ -40,7 +40,7 @@ def with_golds(spec: EvalSpec, path: Path, limit: int | None = None) -> Iterator
 
 
 def fetch(spec: EvalSpec, path: Path) -> None:
-    """Have the data of an eval on this machine, and readable; may download gigabytes.
+    """Have the data of an eval on this machine, readable, and with a problem in it; may download gigabytes.
 
     Raises:
         UsageError, Unavailable, NetworkError: as `problems`.
@@ -48,6 +48,7 @@ def fetch(spec: EvalSpec, path: Path) -> None:
     if not spec.data.gym:
         for source in _files(spec, path):
             next(rows.read(source), None)
+        next(problems(spec, path), None)
 
 
 LARGEST_COUNTED_BYTES = 64 << 20

@@ -9,6 +9,7 @@ import pytest
 
 from localrl import paths
 from localrl.bench import session
+from localrl.errors import UsageError
 from localrl.store.runs import Store
 from tests.scripted import make_plan
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+
+
+def test_an_eval_without_a_problem_makes_no_run(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, problems=0)
+    with Store() as store:
+        with pytest.raises(UsageError, match="eval 'sums' has no problems"), session.start(store, plan):
+            pass
+        assert store.runs() == []
 
 
 @pytest.mark.parametrize("remembered", ["", '{"cut off', "[1]"])
