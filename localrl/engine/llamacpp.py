@@ -39,8 +39,8 @@ STORED_BYTES = 4 << 30
 CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
 """ggml's numbers for the cache types."""
 
-WARNING, ERROR, DEBUG = 2, 3, 4
-"""ggml's log levels."""
+DEBUG, INFO, WARNING, ERROR, GOES_ON = range(1, 6)
+"""ggml's log levels, as its ggml.h numbers them; the last is of progress dots."""
 
 _log: deque[str] = deque(maxlen=50)
 """Warnings and errors, which explain a failure to load."""
@@ -48,7 +48,7 @@ _log: deque[str] = deque(maxlen=50)
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _on_log(level: int, text: bytes, _data: Any) -> None:
-    if level == DEBUG:
+    if level in (DEBUG, GOES_ON):  # a line or more for each tensor and each layer
         return
     line = text.decode("utf-8", errors="replace")
     if level in (WARNING, ERROR):

@@ -18,6 +18,7 @@ from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Grou
 from localrl.engine.scheduler import Scheduler
 from localrl.errors import Unavailable, UsageError
 from localrl.sampling import Sampling
+from tests.engine.tiny import write_gguf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +141,21 @@ def test_a_file_that_is_no_model_is_refused_before_llama_cpp_sees_it(tmp_path: P
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"model\.gguf"):
         LlamaDevice(EngineSettings(model=str(path)))
+
+
+def test_the_log_says_what_is_loaded_in_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    LlamaDevice(EngineSettings(model=str(resolve("smollm2-135m").path), context=256)).close()
+    said = capsys.readouterr().err
+    assert "general.architecture" in said
+    assert "CPU compute buffer size" in said
+    assert len(said) < 20_000
+
+
+def test_a_refusal_says_why_llama_cpp_cannot_load_the_file(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf")
+    path.write_bytes(path.read_bytes().replace(b"llama", b"lmama"))
+    with pytest.raises(UsageError, match="unknown model architecture: 'lmama'"):
+        LlamaDevice(EngineSettings(model=str(path), context=256))
 
 
 @pytest.mark.parametrize(("feature", "allowed"), [(b"REPACK = 1", True), (b"AMX_INT8 = 1", False)])
