@@ -140,9 +140,9 @@ class LocalrlApp(App[None]):
 
     # -- actions
 
-    def action_show(self, name: str) -> None:
+    async def action_show(self, name: str) -> None:
         if len(self.screen_stack) == 1:
-            self.switch_mode(name)
+            await self.switch_mode(name)  # the keys pressed meanwhile are for a screen that is there
 
     def action_help(self) -> None:
         from localrl.tui.screens.help import HelpScreen
@@ -236,7 +236,7 @@ class LocalrlApp(App[None]):
         work = BenchWork(made, name=wish.options.get("name", ""))
         self.call_from_thread(self.begin_run, work)
 
-    def resume_run(self, run_id: str) -> None:
+    async def resume_run(self, run_id: str) -> None:
         """Go on with a stored run, or watch it where a process works on it, and show it."""
         from localrl.store.locks import is_locked
         from localrl.store.runs import Store
@@ -248,7 +248,7 @@ class LocalrlApp(App[None]):
             with Store() as store:
                 run = store.find(run_id)
             self.begin_run((RunElsewhere if is_locked(run) else BenchWork).resume(run))
-        self.switch_mode("bench")
+        await self.switch_mode("bench")
 
     def stop_bench(self) -> bool:
         """Stop the run under way; False when there is none."""

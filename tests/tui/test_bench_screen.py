@@ -80,7 +80,7 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             done = work.board.view.done
             assert 8 <= done < 300
             assert work.stored
-            app.resume_run(work.stored.id)
+            await app.resume_run(work.stored.id)
             again = app.bench_work
             assert again is not None
             assert again is not work

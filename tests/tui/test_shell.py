@@ -99,6 +99,17 @@ def test_every_screen_has_two_keys_and_a_tab(scripted: Callable[..., LocalrlApp]
     asyncio.run(scenario())
 
 
+def test_a_screen_is_made_before_the_next_key_is_looked_at(scripted: Callable[..., LocalrlApp]) -> None:
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)):
+            await app.run_action("show('results')")
+            await app.screen.run_action("mark")
+            await app.run_action("leave")
+
+    asyncio.run(scenario())
+
+
 def test_help_shows_the_keys_of_the_screen_and_closes_by_each_of_its_keys(
     scripted: Callable[..., LocalrlApp],
 ) -> None:

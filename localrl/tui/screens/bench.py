@@ -179,8 +179,8 @@ class BenchScreen(Page):
     def on_setup_begin(self) -> None:
         self.action_new()
 
-    def on_setup_continue(self, event: Setup.Continue) -> None:
-        self.program.resume_run(event.run)
+    async def on_setup_continue(self, event: Setup.Continue) -> None:
+        await self.program.resume_run(event.run)
         if self._work and self._work.stored and self._work.stored.id == event.run:
             self._set_up(False)  # it was behind the form
 
@@ -246,13 +246,13 @@ class BenchScreen(Page):
             return
         program.in_thread(lambda: program.start_run(wish), "new run")
 
-    def action_go_on(self) -> None:
+    async def action_go_on(self) -> None:
         """Go on with the run that is shown, or from the form with the newest that was left unfinished."""
         if not self._setting_up:
             if self._work and self._work.stored:
-                self.program.resume_run(self._work.stored.id)
+                await self.program.resume_run(self._work.stored.id)
         elif left := self.query_one(Setup).left:
-            self.program.resume_run(left[0][0])
+            await self.program.resume_run(left[0][0])
         else:
             self.notify("No run was left unfinished.", timeout=3)
 

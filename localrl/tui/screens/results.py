@@ -284,12 +284,12 @@ class ResultsScreen(Page):
         self.query_one(Comparison).show(side)
         self._switch("compare", "#compare")
 
-    def action_go_on(self) -> None:
+    async def action_go_on(self) -> None:
         line: RunLine | None = self.query_one("#run-table", Table).current
         if line is None or line.status == "complete":
             self.notify("This run lacks nothing.", timeout=3)
         else:
-            self.program.resume_run(line.id)
+            await self.program.resume_run(line.id)
 
     def action_plots(self) -> None:
         """On a narrow screen, plots in the report's place."""
