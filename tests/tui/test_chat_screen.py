@@ -11,7 +11,7 @@ from localrl.sampling import Sampling
 from localrl.store.chats import Chats, Said
 from localrl.store.runs import Store
 from localrl.tui.screens.chat import ChatScreen
-from localrl.tui.widgets.chat.conversation import FEW, Earlier
+from localrl.tui.widgets.chat.conversation import FEW, Conversation, Earlier
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage, settled
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import Prompt
@@ -242,6 +242,85 @@ def test_a_reply_that_comes_before_its_place_on_the_screen_is_made_waits_for_it(
             screen = await opened(app, pilot)
             view = await answered(pilot, screen, "How much?")
             assert view.query_one(Markdown).source == "It is 7."
+
+    asyncio.run(scenario())
+
+
+def test_another_conversation_is_not_begun_over_a_reply_that_is_not_yet_shown_whole(
+    scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = ReplyView._settle
+
+    async def late(self: ReplyView, ready: str) -> None:
+        await asyncio.sleep(1.0)
+        await settle(self, ready)
+
+    monkeypatch.setattr(ReplyView, "_settle", late)
+
+    async def scenario() -> None:
+        app = scripted("It is 7.")
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            view = await ask(pilot, screen, "How much?")
+            screen.query_one(Conversation).focus()
+            await wait_until(pilot, lambda: screen._updating and not screen.work.busy)
+            await press(pilot, "chat.new")
+            await wait_until(pilot, lambda: view.said is not None and screen._reply is None, "an answer")
+            assert view.is_attached
+            await press(pilot, "chat.new")
+            await wait_until(pilot, lambda: not view.is_attached)
+            assert screen._chat is None
+
+    asyncio.run(scenario())
+
+
+def test_a_conversation_that_is_left_while_it_is_put_up_leaves_nothing_behind(
+    scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed = ReplyView._compose
+
+    async def late(self: ReplyView) -> None:
+        await asyncio.sleep(0.2)
+        await composed(self)
+
+    monkeypatch.setattr(ReplyView, "_compose", late)
+    said = [Said(i, "assistant" if i % 2 else "user", f"message {i}") for i in range(40)]
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            shown = screen.query_one(Conversation)
+            opening = asyncio.create_task(screen._open(None, said))
+            await wait_until(pilot, lambda: len(shown.query(UserMessage)) > 1)
+            await screen.action_new()
+            await opening
+            assert [type(child) for child in shown.children] == [Static]
+            await screen._open(None, said)
+            shown.show_earlier()
+            await wait_until(pilot, lambda: len(shown.query(ReplyView)) > FEW // 2)
+            await screen.action_new()
+            await app.workers.wait_for_complete()
+            assert [type(child) for child in shown.children] == [Static]
+
+    asyncio.run(scenario())
+
+
+def test_scrolling_up_twice_leaves_no_message_out(scripted: Callable[..., LocalrlApp]) -> None:
+    said = [Said(i, "user", f"message {i}") for i in range(40)]
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            shown = screen.query_one(Conversation)
+            await screen._open(None, said)
+            shown.show_earlier()
+            await wait_until(pilot, lambda: len(shown.query(UserMessage)) > FEW + 1)
+            shown.show_earlier()
+            await app.workers.wait_for_complete()
+            texts = [view.text for view in shown.query(UserMessage)]
+            assert texts == [one.text for one in said[-len(texts) :]]
 
     asyncio.run(scenario())
 

@@ -145,10 +145,11 @@ class ChatScreen(Page):
             self._send(event.text, sampling)
 
     def _is_busy(self) -> bool:
-        """Whether a reply is under way, which is then said."""
-        if self.work.busy:
+        """Whether a reply is under way, or not yet shown whole, which is then said."""
+        busy = self._reply is not None or self.work.busy
+        if busy:
             self.notify(f"A reply is under way; {self.program.key('app.stop')} stops it.", timeout=3)
-        return self.work.busy
+        return busy
 
     def _ready(self) -> Sampling | None:
         """The sampling to ask with; None, and why is said, where nothing can be asked now."""
@@ -226,11 +227,14 @@ class ChatScreen(Page):
 
     async def _open(self, chat: Chat | None, said: list[Said]) -> None:
         """Show a conversation, or an empty one."""
+        if self._reply:
+            return  # the person has asked something since
         self._chat, self._said, self._view, self._sure = chat, said, None, None
         self._edit(None)
         self.query_one(Panel).show(chat.system if chat else "", chat.sampling if chat else None)
         shown = self.query_one(Conversation)
-        await shown.open(said)
+        if not await shown.open(said):
+            return
         if not said:
             await shown.mount(Static(id="welcome", markup=False))
             self._welcome()
@@ -351,7 +355,7 @@ class ChatScreen(Page):
         else:
             self.notify(f"Wrote {path}", markup=False)
 
-    def action_remove(self) -> None:
+    async def action_remove(self) -> None:
         """Delete the conversation; asks by wanting the key twice."""
         chat = self._chat
         if chat is None or self._is_busy():
@@ -368,7 +372,7 @@ class ChatScreen(Page):
 
             with Store() as store:
                 Chats(store.connection).remove(chat)
-            self.call_later(self._open, None, [])
             self.call_later(self._list)
 
+        await self._open(None, [])
         self.program.in_thread(remove, "delete")

@@ -5,6 +5,7 @@ Every message on the screen makes each layout dearer: 300 of them at once froze 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
@@ -43,41 +44,51 @@ class Conversation(VerticalScroll):
         self._earlier: list[Said] = []
         """What was said before the first message on the screen."""
         self._opened = 0
+        self._changing = asyncio.Lock()
+        """Messages are put up and taken off by keys, by the screen's clock and while scrolling."""
 
-    async def open(self, said: list[Said]) -> None:
-        """Show the end of a conversation in the place of what is shown."""
+    async def open(self, said: list[Said]) -> bool:
+        """Show the end of a conversation in the place of what is shown; False where another took its place."""
         self._opened += 1
         opened = self._opened
-        await self.remove_children()
-        self._earlier = list(said[:-FEW])
-        await self._mount_earlier()
-        for one in said[-FEW:]:
-            if opened != self._opened:
-                return
-            await self.mount(_view(one))  # one after the other: keys have their turn in between
+        async with self._changing:
+            await self.remove_children()
+            self._earlier = list(said[:-FEW])
+            await self._mount_earlier()
+            for one in said[-FEW:]:
+                if opened != self._opened:
+                    return False
+                await self.mount(_view(one))  # one after the other: keys have their turn in between
         self.scroll_end(animate=False)
+        return opened == self._opened
 
     async def trim(self) -> None:
         """Take the first messages off a screen that has become full."""
-        shown = [view for view in self.children if _said(view)]
-        gone = shown[: len(shown) - FEW] if len(shown) > MOST else []
-        if gone:
-            self._earlier += [said for view in gone if (said := _said(view))]
-            before = list(self.children).index(gone[-1])
-            await self.remove_children(list(self.children)[: before + 1])
-            await self._mount_earlier()
+        async with self._changing:
+            shown = [view for view in self.children if _said(view)]
+            gone = shown[: len(shown) - FEW] if len(shown) > MOST else []
+            if gone:
+                self._earlier += [said for view in gone if (said := _said(view))]
+                before = list(self.children).index(gone[-1])
+                await self.remove_children(list(self.children)[: before + 1])
+                await self._mount_earlier()
 
     def show_earlier(self) -> None:
-        if self._earlier:
-            self.run_worker(self._show_earlier(), exclusive=True)
+        if self._earlier and not self._changing.locked():
+            self.run_worker(self._show_earlier(self._opened))
 
-    async def _show_earlier(self) -> None:
-        more, self._earlier = self._earlier[-FEW:], self._earlier[:-FEW]
-        await self.query(Earlier).remove()
-        first = self.children[0]
-        for one in reversed(more):
-            await self.mount(_view(one), before=0)
-        await self._mount_earlier()
+    async def _show_earlier(self, opened: int) -> None:
+        async with self._changing:
+            if opened != self._opened or not self._earlier:
+                return
+            more, self._earlier = self._earlier[-FEW:], self._earlier[:-FEW]
+            await self.query(Earlier).remove()
+            first = self.children[0]
+            for one in reversed(more):
+                await self.mount(_view(one), before=0)
+                if opened != self._opened:
+                    return
+            await self._mount_earlier()
         self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
 
     async def _mount_earlier(self) -> None:
