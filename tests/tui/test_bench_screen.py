@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from textual.widgets import Input, OptionList, Static
+from textual.widgets._footer import FooterKey
 
 from localrl.store.runs import Store
 from localrl.tui.marks import RUNNING_CODE
@@ -68,10 +69,13 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             assert work
             await press(pilot, "bench.pause")
             assert _state(work) == "paused"
+            await wait_until(pilot, lambda: "Resume" in _footer(app), "the key says what it does now")
+            assert "Pause" not in _footer(app)
             stream = app.screen.query_one(StreamView)
             assert stream.stream is not None
             await press(pilot, "bench.pause")
             assert _state(work) == "running"
+            await wait_until(pilot, lambda: "Pause" in _footer(app))
             await press(pilot, "bench.stop")
             await wait_until(pilot, lambda: work.ended, "it stops")
             assert _state(work) == "partial"
@@ -90,6 +94,10 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             assert done < again.board.view.done < 300
 
     asyncio.run(scenario())
+
+
+def _footer(app: LocalrlApp) -> list[str]:
+    return [key.description for key in app.screen.query(FooterKey)]
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,57 @@ def test_hints_name_the_keys_of_the_settings_file(scripted: Callable[..., Localr
     assert (app.key("app.bench"), app.key("app.quit"), app.key("results.mark")) == ("F9", "ctrl+x", "space")
 
 
+def test_titles_name_the_keys_of_the_settings_file(
+    scripted: Callable[..., LocalrlApp], home: Path, tmp_path: Path
+) -> None:
+    chosen = {"models.use": "f7", "app.leave": "f8", "results.thinking": "f9"}
+    table = "\n".join(f'"{name}" = "{key}"' for name, key in chosen.items())
+    (home / "config" / "config.toml").write_text(f"[keys]\n{table}\n")
+    for _ in range(2):
+        stored_run(tmp_path, thinking="so " * 400)
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test(size=(120, 40)) as pilot:
+
+            async def reads(words: str) -> None:
+                await wait_until(pilot, lambda: words in shown(app), words)
+
+            await reads("models · F7 chooses")
+            await pilot.press("f3")
+            await reads("F8 for keys")
+            await pilot.press("f5")
+            await reads("speed")  # of the first run
+            await pilot.press("space", "down", "space", "c")
+            await reads("comparison · F8 goes back")
+            await pilot.press("f8", "enter")
+            await reads("· F8 goes back")
+            await reads("F9 shows all")
+
+    asyncio.run(scenario())
+
+
+def shown(app: LocalrlApp) -> str:
+    """The characters on the screen."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+def test_a_log_that_is_removed_while_it_is_looked_at_is_left_out(
+    scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = paths.home("state") / "logs" / "worker-2.log"
+    monkeypatch.setattr(LogScreen, "_logs", lambda _: [gone])
+
+    async def scenario() -> None:
+        app = scripted()
+        async with app.run_test() as pilot:
+            await pilot.press("f6")
+            await wait_until(pilot, lambda: isinstance(app.screen, LogScreen))
+            await press(pilot, "log.other")
+
+    asyncio.run(scenario())
+
+
 def test_an_unknown_name_of_a_key_is_refused_with_the_nearest(home: Path) -> None:
     (home / "config" / "config.toml").write_text('[keys]\n"bench.pawse" = "x"\n')
     with pytest.raises(UsageError, match=r"bench\.pause"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from textual.containers import Vertical
@@ -17,6 +18,7 @@ from localrl.tui.widgets.bench.summary import Interval, Intervals, Summary
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.binding import ActiveBinding
     from textual.timer import Timer
 
     from localrl.tui.work.bench import BenchWork
@@ -232,6 +234,17 @@ class BenchScreen(Page):
         if action in ("pause", "stop"):
             return work is not None and not work.ended and not work.elsewhere
         return True
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """What the footer shows: the key that pauses says what it does now."""
+        found = super().active_bindings
+        if self._work and self._work.state == "paused":
+            for key, active in found.items():
+                if active.binding.action == "pause":
+                    binding = dataclasses.replace(active.binding, description="Resume")
+                    found[key] = active._replace(binding=binding)
+        return found
 
     def action_new(self) -> None:
         """Show the form; on the form, begin the run that it describes."""

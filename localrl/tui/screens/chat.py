@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -66,7 +67,7 @@ class ChatScreen(Page):
             with Vertical(id="talk"):
                 with Conversation():
                     yield Static(id="welcome", markup=False)
-                yield Prompt()
+                yield Prompt(self.program.key("app.leave"))
             yield Panel()
 
     def on_mount(self) -> None:
@@ -300,8 +301,9 @@ class ChatScreen(Page):
     def _edit(self, key: int | None) -> None:
         """From now on what is sent takes the place of this message and all after it."""
         self._replace_from = key
-        title = "" if key is None else "in place of the last message · esc twice keeps that"
-        self.query_one(Prompt).border_title = title
+        back = self.program.key("app.leave")
+        title = "" if key is None else f"in place of the last message · {back} twice keeps that"
+        self.query_one(Prompt).border_title = Content(title)
 
     def _read_again(self) -> None:
         """Show the conversation as it is kept."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Static
 
 from localrl import paths
@@ -61,16 +63,20 @@ class LogScreen(Page):
         if not logs:
             return
         path = logs[self._back % len(logs)]
-        text = self.query_one(LiveText)
+        with contextlib.suppress(OSError):  # somebody may have removed it just now
+            self._show(path, f"{path.name} · {1 + self._back % len(logs)} of {len(logs)}")
+
+    def _show(self, path: Path, title: str) -> None:
+        text, read = self.query_one(LiveText), self._read
         if path != self._path:
-            self._path, self._read = path, max(0, path.stat().st_size - LARGEST_BYTES)
-            text.clear()
-            self.query_one(
-                "#log-pane"
-            ).border_title = f"{path.name} · {1 + self._back % len(logs)} of {len(logs)}"
+            read = max(0, path.stat().st_size - LARGEST_BYTES)
         with path.open("rb") as file:
-            file.seek(self._read)
+            file.seek(read)
             new = file.read(LARGEST_BYTES)
+        if path != self._path:
+            self._path, self._read = path, read
+            text.clear()
+            self.query_one("#log-pane").border_title = Content(title)
         self._read += len(new)
         self.query_one("#log-empty").display = not self._read
         if new:

@@ -72,7 +72,8 @@ class ModelsScreen(Page):
             yield Input(placeholder="http://host:8000/v1", id="endpoint", compact=True)
         with Container(id="middle"):
             with Vertical(id="table-pane", classes="pane") as table:
-                table.border_title = "models · enter chooses"
+                use = self.program.key("models.use")
+                table.border_title = Content(f"models · {use} chooses")
                 yield Input(placeholder="part of a name", id="model-filter", compact=True)
                 yield Table(COLUMNS, self._cells, id="models")
             with VerticalScroll(id="details-pane", classes="pane"):

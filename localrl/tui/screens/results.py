@@ -89,9 +89,10 @@ class ResultsScreen(Page):
                     yield Static(id="sums")
                     yield Input(placeholder="part of a problem's name", id="filter", compact=True)
                     yield Table(SAMPLES, self._sample_cells, id="sample-table")
-                yield SampleView()
+                yield SampleView(self.program.key("results.thinking"))
             with VerticalScroll(id="compare", classes="pane") as compare:
-                compare.border_title = "comparison · esc goes back"
+                back = self.program.key("app.leave")
+                compare.border_title = Content(f"comparison · {back} goes back")
                 yield Comparison()
 
     def on_mount(self) -> None:
@@ -161,7 +162,8 @@ class ResultsScreen(Page):
                 return
             self._run, self._outcome = line, ""
             self.query_one("#filter", Input).value = ""
-            self.query_one("#list").border_title = Content(f"{self._run.label} · esc goes back")
+            back = self.program.key("app.leave")
+            self.query_one("#list").border_title = Content(f"{line.label} · {back} goes back")
             self._switch("samples", "#sample-table")
             self._find()
         else:

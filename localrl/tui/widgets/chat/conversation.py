@@ -48,7 +48,7 @@ class Conversation(VerticalScroll):
         """Messages are put up and taken off by keys, by the screen's clock and while scrolling."""
 
     async def open(self, said: list[Said]) -> bool:
-        """Show the end of a conversation in the place of what is shown; False where another took its place."""
+        """Show the end of a conversation in the place of what is shown; False if another took its place."""
         self._opened += 1
         opened = self._opened
         async with self._changing:

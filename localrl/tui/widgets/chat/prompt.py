@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -26,9 +27,14 @@ class Prompt(TextArea):
     class EditLast(Message):
         """Up in an empty prompt."""
 
-    def __init__(self) -> None:
+    def __init__(self, leave: str) -> None:
+        """
+        Args:
+            leave: the key that leaves it, in words.
+        """
         super().__init__(id="prompt", show_line_numbers=False, tab_behavior="focus")
-        self.border_subtitle = "enter sends · shift+enter or ctrl+o new line · esc for keys"
+        words = f"enter sends · shift+enter or ctrl+o new line · {leave} for keys"
+        self.border_subtitle = Content(words)
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":

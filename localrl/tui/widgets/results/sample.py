@@ -28,8 +28,13 @@ class SampleView(Vertical):
     SampleView LiveText { height: 1fr; }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unfold: str) -> None:
+        """
+        Args:
+            unfold: the key that shows all of the thinking, in words.
+        """
         super().__init__(classes="pane")
+        self._unfold = unfold
         self.detail: Detail | None = None
         self.unfolded = False
 
@@ -69,7 +74,8 @@ class SampleView(Vertical):
         if detail.thinking:
             whole = self.unfolded or len(detail.thinking) <= MOST_THINKING
             shown = detail.thinking if whole else f"… {detail.thinking[-MOST_THINKING:]}"
-            fold = "▾ thinking" if whole else f"▸ thinking, {len(detail.thinking):,} characters: t shows all"
+            length = f"{len(detail.thinking):,} characters"
+            fold = "▾ thinking" if whole else f"▸ thinking, {length}: {self._unfold} shows all"
             pieces += [(True, f"{fold}\n{shown}\n\n")]
         pieces += [(True, "answer\n"), (False, (detail.answer or "(none)") + "\n\n")]
         if len(detail.target) > SHORT:
