@@ -29,7 +29,7 @@ _HEADED = re.compile(
     r"^[#* \t]{0,8}(?:final )?answer[*: \t]{0,4}\n{1,3}([^\n]+)$", re.IGNORECASE | re.MULTILINE
 )
 _CONCLUDES = re.compile(
-    r"(?i:[\W_]{0,8}(?:so|thus|therefore|hence|finally|consequently|altogether|to conclude"
+    r"(?i:[\W_]{0,8}(?:so|thus|therefore|hence|finally|consequently|altogether|total|result|to conclude"
     r"|in (?:total|all|conclusion|summary))\b)"
 )
 _CONCLUDED = re.compile(
@@ -47,6 +47,7 @@ _CHOOSING = re.compile(
     r"(?i:\banswer\b(?:\sto\s(?:the|this)\s(?:question|problem))?(?:[\s*:：=<–-]|is|definitely|clearly"
     r"|most likely|must be|should be|would be|option|choice|letter|the|therefore|thus|either){0,12})"
     rf"{_LETTER}"
+    rf"|(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?{_LETTER}"
     rf"|(?i:\b(?:option|choice|choose|chose|select|pick|go with)\b[\s*:]{{0,8}}(?:(?:option|choice|is)\b)?"
     r"|\b(?:letter|solution|(?:correct|right|best|true)\s\w{1,20})\sis(?:\s(?:therefore|thus|then))?\b)"
     rf"{_LETTER}"
@@ -57,6 +58,7 @@ _CHOOSING = re.compile(
     r"\(?([A-J])\)?\.?[ \t]{0,4}$",
     re.MULTILINE,
 )
+_FONT = re.compile(r"\\(?:text|math)(?:bf|rm|it|sf|tt)?\s?\{([^{}]{0,80})\}")
 _LONE_LETTER = re.compile(r"^[ \t(*$]{0,8}([A-J])[ \t).:*$]{0,8}$", re.MULTILINE)
 _LEADING_LETTER = re.compile(r"^[ \t(*]{0,8}([A-J])[).:](?=\s)", re.MULTILINE)
 _HEDGED = re.compile(
@@ -133,7 +135,8 @@ def final(answer: str) -> str | None:
     """For text made without a protocol: the last box or, in a text without any, what is called the answer.
 
     That is the answer tag, then `answer: X` or `answer is X`, then GSM8K's `#### X`, then what a last line
-    that begins with `so`, `thus` and the like comes to, then a text of one line without a sentence.
+    that begins with `so`, `thus` and the like comes to or that is a number, then a text of one line without a
+    sentence.
     """
     if "\\boxed" in answer or "\\fbox" in answer:
         return boxed(answer)
@@ -145,6 +148,9 @@ def final(answer: str) -> str | None:
     bare = answer.strip()
     if (concluded := _concluded(bare)) is not None:
         return concluded
+    last = bare.splitlines()[-1].strip("*$ .") if bare else ""
+    if re.fullmatch(r"-?\d[\d,]{0,20}(?:\.\d{1,20})?", last):
+        return last
     words = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}", bare)
     alone = not words or (len(words) == 1 and bare[0] in "-$(\\0123456789")
     return bare if bare and "\n" not in bare and alone else None
@@ -171,7 +177,7 @@ def letter(answer: str) -> str | None:
     """
     if (box := boxed(answer)) is not None:
         return _boxed_letter(box)
-    answer = answer_tag(answer) or answer
+    answer = _FONT.sub(r"\1", answer_tag(answer) or answer)
     if re.fullmatch(r"[\s(\[*]*[A-Ja-j][\s).:\]*]*", answer):
         return re.sub(r"[\W_]", "", answer).upper()
     several = len(set(_LISTED.findall(answer))) > 1
@@ -193,7 +199,10 @@ def letter(answer: str) -> str | None:
 def _boxed_letter(box: str) -> str | None:
     bare = re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{|[{}$*]|\\[ ,;]", " ", box).strip()
     found = re.match(
-        r"(?:option|choice|answer)?\s*[(\[]?\s*([A-Ja-j])\s*(?:[)\].:,/]|$|(?:or|and)\b)", bare, re.IGNORECASE
+        r"(?:(?:the )?(?:(?:correct|right|final) )?(?:option|choice|answer)(?: is|:)?)?"
+        r"\s*[(\[]?\s*([A-Ja-j])\s*(?:[)\].:,/]|$|(?:or|and)\b)",
+        bare,
+        re.IGNORECASE,
     )
     if found is None:
         return None

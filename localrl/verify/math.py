@@ -40,6 +40,8 @@ def quick(response: Response, target: Any, spec: VerifierSpec) -> Verdict | None
     if len(found) > _LONGEST:
         return Verdict(Outcome.WRONG, extracted=found[:200], detail={"refused": "longer than any answer"})
     answer = _plain(found)
+    if not answer:
+        return Verdict(Outcome.NO_ANSWER)
     decided = [_at_once(gold, answer) for gold in _golds(target)]
     if True in decided:
         return _verdict(True, found)

@@ -34,10 +34,13 @@ def prepare() -> None:
 def equal(gold: str, answer: str) -> bool:
     """Whether two normalised answers mean the same."""
     if mathtext.bare_words(gold) == mathtext.bare_words(answer):
-        return True
+        return len(gold) > 1 or gold == answer  # `x` is not `X`
     if _RELATION.search(gold) or _RELATION.search(answer):
         return _same_sets(gold, answer)
     ours, theirs = mathtext.shape(gold), mathtext.shape(answer)
+    if {ours.kind, theirs.kind} == {"scalar", "tuple"}:  # one of them may be written as a column
+        gold, answer = mathtext.as_vector(gold), mathtext.as_vector(answer)
+        ours, theirs = mathtext.shape(gold), mathtext.shape(answer)
     if ours.kind == theirs.kind == "scalar":
         return same_scalars(gold, answer)
     if "scalar" in (ours.kind, theirs.kind):
@@ -90,6 +93,11 @@ def same_scalars(gold: str, answer: str) -> bool:
     named = mathtext.words(gold)
     if named is not None:
         return named == (mathtext.words(answer) or answer.casefold().strip(" ()."))
+    if re.fullmatch(r"[A-Z]{3,}", gold) and re.fullmatch(r"[A-Z]{3,}", answer):
+        return gold == answer  # points in their order, and no product
+    halves = mathtext.meridiem(gold), mathtext.meridiem(answer)
+    if all(halves) and halves[0] != halves[1]:
+        return False
     if mathtext.clock(gold):
         return gold == mathtext.without_unit(answer)[0]
     terms = gold.split(":"), answer.split(":")
@@ -114,7 +122,8 @@ def certain(gold: str, answer: str) -> bool | None:
     if our_unit and their_unit and our_unit[0] != their_unit[0]:
         return False
     if mathtext.same_rational(values[0], values[1]):
-        return True
+        # The gold answer to "what percent" is often bare, but `0.25\%` is not 1/4.
+        return not (percent[1] and not percent[0]) or (abs(values[0][0]) >= 1 and "frac" not in ours)
     if percent[0] == percent[1]:
         return False
     whole, part = (values[0], values[1]) if percent[0] else (values[1], values[0])
@@ -124,14 +133,14 @@ def certain(gold: str, answer: str) -> bool | None:
 def _comparable(gold: str, answer: str) -> tuple[str, str]:
     """Both without unit, and a label such as `x =` taken from the one when the other has none."""
     gold, answer = mathtext.without_unit(gold)[0], mathtext.without_unit(answer)[0]
-    if "=" not in gold and "=" in answer:
-        return gold, mathtext.without_unit(mathtext.without_sought(answer))[0]
     bare = mathtext.without_label(gold), mathtext.without_label(answer)
     if "=" not in bare[0] and ("=" not in bare[1] or bare[0] == gold):
         labels = gold[: len(gold) - len(bare[0])], answer[: len(answer) - len(bare[1])]
         taken_from_one = "" in labels and "+" not in labels[0]  # `x+y=5` is a line, not 5
         if taken_from_one or mathtext.squeezed(labels[0]) == mathtext.squeezed(labels[1]):
-            return bare
+            gold, answer = bare
+    if "=" not in gold and "=" in answer:
+        return gold, mathtext.without_unit(mathtext.without_sought(answer))[0]
     return gold, answer
 
 

@@ -18,6 +18,7 @@ _FONTS = (
 )
 _SPELLINGS = [
     (r"^\s*(?:\\approx|\\simeq|≈)(?![a-zA-Z])", ""),
+    (r"\\(?:text)?color\s*\{\w+\}", ""),
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?(?=[\s()\[\]{}|.\\]|$)", ""),
     (r"\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])", ""),
@@ -57,6 +58,9 @@ _SPELLINGS = [
     (r"\\frac\s*\{\s*\\text\{([^{}]*)\}\s*\}\s*\{\s*\\text\{([^{}]*)\}\s*\}", r"\\text{\1/\2}"),
     (r"\\text\{([^{}]*)\}\s*(?:/|\\cdot)\s*\\text\{([^{}]*)\}(?:\^\{?-?\d\}?)?", r"\\text{\1/\2}"),
 ]
+_ROWS = re.compile(
+    r"\\begin\{(aligned|gathered|split|cases|array)\}(?:\{[clr]\})?((?:(?!\\begin).)*?)\\end\{\1\}", re.DOTALL
+)
 _RAISED = re.compile("[⁰¹²³⁴-⁹⁻]+")
 _LOWERED = re.compile("[₀-₉]+")
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
@@ -120,7 +124,8 @@ def normal(text: str) -> str:
     text = _VULGAR.sub(lambda found: f" {unicodedata.normalize('NFKC', found[0])}", text).strip()
     for opening, closing in (("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]")):
         text = text.removeprefix(opening).removesuffix(closing)
-    text = re.sub(r"\\\$|\$|\\+\s*$", "", text).strip()
+    text = re.sub(r"\\\$|[$€£¥]|\\(?:pounds|euro)(?![a-zA-Z])|\\+\s*$", "", text).strip()
+    text = _ROWS.sub(_as_list, text)
     for rule, replacement in _RULES:
         text = rule.sub(replacement, text)
     text = _GROUPED.sub(lambda found: found[0].replace(" ", ""), text)
@@ -138,6 +143,22 @@ def normal(text: str) -> str:
     if word := re.fullmatch(r"(?:\\text\{ ?)?([a-zA-Z]+)(?: ?\})?", text):
         text = _COUNTS.get(word[1].lower(), text)
     return _outer_braces(re.sub(r"(= ?)\{([^{}]*)\}$", r"\1\2", text))
+
+
+def _as_list(rows: re.Match[str]) -> str:
+    """The lines of an environment that only sets them below each other."""
+    if "&" in (inside := re.sub(r"& ?=", "=", rows[2])):
+        return rows[0]
+    return ", ".join(line.strip(" ,") for line in inside.split("\\\\") if line.strip(" ,"))
+
+
+def as_vector(text: str) -> str:
+    """A matrix of one column as the tuple that it is written as elsewhere; all else as it is."""
+    column = re.fullmatch(r"\\begin\{([pb]matrix)\}([^&]+)\\end\{\1\}", text)
+    if not column:
+        return text
+    values = [part.strip() for part in column[2].split("\\\\") if part.strip()]
+    return f"({', '.join(values)})"
 
 
 def squeezed(text: str) -> str:
@@ -356,12 +377,20 @@ def clock(text: str) -> bool:
 
 
 def without_sought(text: str) -> str:
-    """The value alone of `AB \\cdot AC = 12` or `P(X>2) = 0.5`: what stands before it holds no number."""
+    """The value alone of `AB \\cdot AC = 12`, `P(X>2) = 0.5` or `7 = x`: the other side holds no number."""
     sought, _, value = text.partition("=")
+    if re.fullmatch(r" ?[a-zA-Z]", value):
+        return sought.strip()
     names = re.sub(r"\\text\{[^{}]*\}|[a-zA-Z]\([^()]*\)|[_^]\{?-?\w+\}?", "x", sought)
     power = re.fullmatch(r"[a-z] ?\^.+", sought.strip())
     named = re.search(r"[a-zA-Z]", names) and not re.search(r"\d|[,<>]", names) and not power
     return value.strip() if named else text
+
+
+def meridiem(text: str) -> str | None:
+    """`am` or `pm` of a time of day."""
+    found = re.search(r"(?<![a-zA-Z\\])([ap])\.? ?m\b\.?(?! ?[a-zA-Z\d])", text, re.IGNORECASE)
+    return found[1].lower() + "m" if found and re.search(r"\d", text) else None
 
 
 def without_label(text: str) -> str:

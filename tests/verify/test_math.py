@@ -69,6 +69,17 @@ EQUAL = [
     ("3x-y+13=0", "y=3x+13"),
     (r"\textbf{(C)}", "C"),
     ("10", "10 apples"),
+    ("7", "7 = x"),
+    ("7", r"\color{blue}{7}"),
+    ("7", r"{\color{red} 7}"),
+    ("45", "€45"),
+    ("4", r"\begin{aligned} x &= 4 \end{aligned}"),
+    ("(1,2)", r"\begin{cases} x=1\\ y=2\end{cases}"),
+    (r"\begin{pmatrix} 1 \\ -7 \end{pmatrix}", "(1, -7)"),
+    (r"\frac{x-1}{2}", r"f^{-1}(x)=\frac{x-1}{2}"),
+    (r"15", r"15\%"),
+    (r"5\%", "5"),
+    ("ABC", r"\text{ABC}"),
     (r"x \in [-2,7]", "[-2,7]"),
     ("[-2,7]", r"x \in [-2,7]"),
     ("2516_8", "2516_8"),
@@ -302,6 +313,13 @@ DIFFERENT = [
     ("x+1", "x+1+C"),
     ("5", "0/0"),
     ("5", "5=5"),
+    (r"\frac14", r"0.25\%"),
+    ("0.5", r"0.5\%"),
+    (r"11:30 \text{ AM}", r"11:30 \text{ PM}"),
+    ("ABCD", "DCBA"),
+    ("x", "X"),
+    ("e", "E"),
+    (r"\begin{pmatrix} 1 \\ -7 \end{pmatrix}", "(-7, 1)"),
     ("x^2+y^2=2", r"x=\pm 3"),
     (r"\pi", r"p \land q"),
     ("2^{99}", "2^{98}"),
@@ -463,3 +481,8 @@ def test_an_answer_that_takes_forever_is_an_outcome_of_its_own(answer: str) -> N
 )
 def test_integers_and_fractions_need_no_worker(gold: str, answer: str) -> None:
     assert math.quick(Response(answer), gold, WHOLE)
+
+
+@pytest.mark.parametrize("box", [r"\boxed{}", r"\boxed{\,}", r"\boxed{\text{}}"])
+def test_an_empty_box_is_no_answer(box: str) -> None:
+    assert math.verify(Response(box), "12", BOXED).outcome is Outcome.NO_ANSWER
