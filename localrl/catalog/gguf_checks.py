@@ -23,6 +23,9 @@ NO_TOKENIZERS = ("", "none", "no_vocab")
 """Names of tokenizers with which llama.cpp loads a model, and ends its process at the first text."""
 SCORED = ("llama", "t5")
 """Names of tokenizers that choose pieces by their scores: without them the vocabulary is another kind's."""
+UNMERGED = ("bert", "plamo2", "plamo3", "rwkv", "t5", "test")
+"""Names of tokenizers that merge nothing: with merges the vocabulary is another kind's, and what llama.cpp
+makes of a text is nonsense, or its end. Old files of "llama" have merges that nothing reads."""
 UINT32, INT32, FLOAT32 = 4, 5, 6
 
 
@@ -110,6 +113,8 @@ def _check_tokenizer(header: Header) -> None:
         raise _bad(header, f"has no tokenizer ({kind!r})")
     if kind in SCORED and "tokenizer.ggml.scores" not in header.metadata:
         raise _bad(header, f"has a tokenizer ({kind!r}) without scores")
+    if kind in UNMERGED and "tokenizer.ggml.merges" in header.metadata:
+        raise _bad(header, f"has a tokenizer ({kind!r}) that knows no merges, and merges")
     arrays = {"tokens": {STRING}, "merges": {STRING}, "scores": {FLOAT32}, "token_type": {INT32, UINT32}}
     for name, kinds in arrays.items():
         key = f"tokenizer.ggml.{name}"

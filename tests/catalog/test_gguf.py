@@ -162,10 +162,12 @@ def test_numbers_that_end_llama_cpps_process_are_refused(
         gguf.preflight(tmp_path / "bad.gguf")
 
 
-def test_a_model_without_a_tokenizer_is_refused(tiny_gguf: TinyGguf, tmp_path: Path) -> None:
+def test_a_model_without_a_tokenizer_or_with_one_of_another_kind_is_refused(
+    tiny_gguf: TinyGguf, tmp_path: Path
+) -> None:
     whole = tiny_gguf("whole").read_bytes()
     name = text("tokenizer.ggml.model") + struct.pack("<I", 8)
-    for kind, words in (("none", "has no tokenizer"), ("llama", "without scores")):
+    for kind, words in (("none", "no tokenizer"), ("llama", "without scores"), ("bert", "and merges")):
         (tmp_path / "bad.gguf").write_bytes(whole.replace(name + text("gpt2"), name + text(kind)))
         with pytest.raises(UsageError, match=words):
             gguf.preflight(tmp_path / "bad.gguf")
