@@ -11,9 +11,12 @@ from __future__ import annotations
 REPEATS = 4
 SPAN = 256
 WORDLESS_SPAN = 2048
-LONGEST_BLOCK = 1024
+SHORT_BLOCK = 1024
+LONGEST_BLOCK = 4096
 EVERY = 32
 """Look only after every so many tokens, which keeps the cost per token small."""
+RARELY = 2048
+"""And so much more rarely for blocks that are not short: they are many, and four of them take long anyway."""
 GLANCE = 8
 """So many tokens are compared first, because hardly any block comes further."""
 
@@ -26,7 +29,8 @@ def loops(tokens: list[int], letters: list[bool]) -> bool:
     """
     if len(tokens) < SPAN or len(tokens) % EVERY:
         return False
-    tail = tokens[: -REPEATS * LONGEST_BLOCK - 1 : -1]
+    longest = SHORT_BLOCK if len(tokens) % RARELY else LONGEST_BLOCK
+    tail = tokens[: -REPEATS * longest - 1 : -1]
     for period in range(1, len(tail) // REPEATS + 1):
         if tail[period : period + GLANCE] == tail[:GLANCE]:
             least = SPAN if any(letters[-period:]) else WORDLESS_SPAN
