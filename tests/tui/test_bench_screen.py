@@ -71,6 +71,9 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             assert _state(work) == "paused"
             await wait_until(pilot, lambda: "Resume" in _footer(app), "the key says what it does now")
             assert "Pause" not in _footer(app)
+            status = app.screen.query_one("#status", Static)
+            await wait_until(pilot, lambda: str(status.render()).startswith("paused"))
+            assert "tok/s" not in str(status.render()), "a run that stands still has no speed"
             stream = app.screen.query_one(StreamView)
             assert stream.stream is not None
             await press(pilot, "bench.pause")

@@ -52,5 +52,6 @@ class TopBar(Horizontal):
         if work and not work.ended:
             view = work.board.view
             state = "watching" if work.elsewhere else work.state
-            parts.append(f"{state} {view.done}/{view.total or '?'} · {number(view.tokens_per_s, 0)} tok/s")
+            speed = f" · {number(view.tokens_per_s, 0)} tok/s" if state in ("running", "watching") else ""
+            parts.append(f"{state} {view.done}/{view.total or '?'}{speed}")
         self.query_one("#status", Static).update("   ".join(parts), layout=False)
