@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
+import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +14,7 @@ from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from localrl import settings
-from localrl.errors import LocalrlError
+from localrl.errors import LocalrlError, UsageError
 from localrl.tui import keys, theme
 from localrl.tui.commands import Everything
 from localrl.tui.harmless import Harmless
@@ -277,5 +279,13 @@ class LocalrlApp(App[None]):
 
 
 def main() -> None:
-    """Run the interface until the person leaves it."""
+    """Run the interface until the person leaves it.
+
+    Raises:
+        UsageError: there is no terminal that it could be drawn on.
+    """
+    if os.environ.get("TERM") == "dumb":
+        raise UsageError("this terminal cannot show the interface (TERM=dumb)", hint="see localrl --help")
+    if not sys.stderr.isatty():  # Textual draws there
+        raise UsageError("the interface is drawn on stderr, which is no terminal here")
     LocalrlApp().run()

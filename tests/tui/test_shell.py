@@ -18,7 +18,7 @@ from textual.widgets import Static
 from localrl import paths
 from localrl.errors import UsageError
 from localrl.tui import keys, theme
-from localrl.tui.app import LocalrlApp
+from localrl.tui.app import LocalrlApp, main
 from localrl.tui.commands import Everything
 from localrl.tui.screens.help import HelpScreen
 from localrl.tui.screens.log import LogScreen
@@ -169,6 +169,15 @@ def test_an_unknown_theme_is_refused_with_the_nearest(home: Path) -> None:
     (home / "config" / "config.toml").write_text('theme = "drak"\n')
     with pytest.raises(UsageError, match="did you mean 'dark'"):
         LocalrlApp()
+
+
+def test_what_cannot_be_drawn_on_is_refused_in_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with pytest.raises(UsageError, match="TERM=dumb"):
+        main()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with pytest.raises(UsageError, match="stderr"):
+        main()
 
 
 def test_an_error_that_is_on_the_screen_is_not_shown_again(scripted: Callable[..., LocalrlApp]) -> None:
