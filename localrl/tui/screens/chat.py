@@ -183,7 +183,7 @@ class ChatScreen(Page):
         if text:
             said.mount(UserMessage(text))
         said.mount(self._view)
-        said.scroll_end(animate=False)
+        said.to_end()
         reply, choice, context = self._reply, self.program.choice, self.program.settings.ctx
         self.program.in_thread(lambda: work.ask(reply, choice, context), "chat")
         self.refresh_bindings()

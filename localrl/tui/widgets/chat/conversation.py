@@ -1,6 +1,7 @@
 """What was said, from the end: earlier messages come as the person scrolls up to them.
 
-Every message on the screen makes each layout dearer: 300 of them at once froze it for seconds.
+Every message on the screen makes each layout dearer: 300 of them at once froze it for seconds. Those far
+below what the person has scrolled up to are not laid out until they scroll down again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from localrl.store.chats import Said
 
 FEW, MOST = 12, 24
-"""Messages that are shown at first and more each time, and those that a growing conversation keeps."""
+"""Messages that are shown at first and more each time, and those that are laid out at most."""
 
 
 class Earlier(Static):
@@ -63,15 +64,29 @@ class Conversation(VerticalScroll):
         return opened == self._opened
 
     async def trim(self) -> None:
-        """Take the first messages off a screen that has become full."""
+        """Go to the end, and take the first messages off a screen that has become full."""
         async with self._changing:
             shown = [view for view in self.children if _said(view)]
-            gone = shown[: len(shown) - FEW] if len(shown) > MOST else []
-            if gone:
-                self._earlier += [said for view in gone if (said := _said(view))]
-                before = list(self.children).index(gone[-1])
-                await self.remove_children(list(self.children)[: before + 1])
-                await self._mount_earlier()
+            await self._take_off(shown[: len(shown) - FEW] if len(shown) > MOST else [])
+            for view in shown:
+                view.display = True
+
+    async def _take_off(self, first: list[Widget]) -> None:
+        if first:
+            self._earlier += [said for view in first if (said := _said(view))]
+            before = list(self.children).index(first[-1])
+            await self.remove_children(list(self.children)[: before + 1])
+            await self._mount_earlier()
+
+    def to_end(self) -> None:
+        """Show the end, whatever is shown now."""
+        if self._later:
+            self.run_worker(self._go_to_end())
+        self.scroll_end(animate=False)
+
+    async def _go_to_end(self) -> None:
+        await self.trim()
+        self.scroll_end(animate=False)
 
     def show_earlier(self) -> None:
         if self._earlier and not self._changing.locked():
@@ -89,7 +104,25 @@ class Conversation(VerticalScroll):
                 if opened != self._opened:
                     return
             await self._mount_earlier()
+            if _said(self.children[-1]):  # no reply is under way
+                for view in [view for view in self.children if view.display and _said(view)][MOST:]:
+                    view.display = False
         self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
+
+    @property
+    def _later(self) -> list[Widget]:
+        """Messages below those that are laid out."""
+        return [view for view in self.children if not view.display]
+
+    async def _show_later(self) -> None:
+        async with self._changing:
+            more = self._later[:FEW]
+            for view in more:
+                view.display = True
+            shown = [view for view in self.children if view.display and _said(view)]
+            await self._take_off(shown[:-MOST])
+        if more:
+            self.call_after_refresh(self.scroll_to_widget, more[0], animate=False)
 
     async def _mount_earlier(self) -> None:
         await self.query(Earlier).remove()
@@ -103,7 +136,7 @@ class Conversation(VerticalScroll):
         asked = [i for i, view in enumerate(shown) if isinstance(view, UserMessage)]
         return shown[asked[-1] :] if asked else shown
 
-    # -- scrolling beyond the first message on the screen
+    # -- scrolling beyond the messages on the screen
 
     def action_scroll_up(self) -> None:
         self._at_top()
@@ -119,6 +152,24 @@ class Conversation(VerticalScroll):
 
     def on_mouse_scroll_up(self) -> None:
         self._at_top()
+
+    def action_scroll_down(self) -> None:
+        self._at_bottom()
+        super().action_scroll_down()
+
+    def action_page_down(self) -> None:
+        self._at_bottom()
+        super().action_page_down()
+
+    def action_scroll_end(self) -> None:
+        self.to_end()
+
+    def on_mouse_scroll_down(self) -> None:
+        self._at_bottom()
+
+    def _at_bottom(self) -> None:
+        if self.is_vertical_scroll_end and self._later and not self._changing.locked():
+            self.run_worker(self._show_later())
 
     def _at_top(self) -> None:
         if self.scroll_y <= 0:
