@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.widgets import Markdown, Static
 
 from localrl.talk import ENDINGS
@@ -51,6 +52,15 @@ class UserMessage(Static):
         self.text, self.said = text, said
 
 
+class Page(Markdown):
+    """A part of a reply."""
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        # Textual keeps an arrangement by the height of what is around it, which grows with every line of the
+        # reply although the height of a page does not depend on it: all pages were arranged again.
+        return super().get_content_height(Size(container.width, 0), viewport, width)
+
+
 class ReplyView(Vertical):
     DEFAULT_CSS = """
     ReplyView { height: auto; margin: 0 0 1 0; padding: 0 1; }
@@ -76,7 +86,7 @@ class ReplyView(Vertical):
             figures = said.figures
             self._thought = Thinking(said.thinking, figures.thinking_s, figures.thinking_tokens)
             yield self._thought
-        yield Markdown(said.text if said else "")
+        yield Page(said.text if said else "")
         yield Tail()
         yield Static(figures_of(said) if said else "", classes="figures", markup=False)
 
@@ -154,7 +164,7 @@ class ReplyView(Vertical):
         """Make whole blocks Markdown; a long answer is several widgets, of which only the last changes."""
         page = self.query(Markdown).last()
         if len(page.source) > PAGE and not CONTINUES.match(ready):
-            page = Markdown()
+            page = Page()
             await self.mount(page, before=self.query_one(Tail))
         await page.append(ready)
 
