@@ -106,6 +106,7 @@ def test_the_sample_under_the_cursor_or_under_a_click_is_watched(scripted: Calla
                 if grid.place() != last:
                     break
             first = grid.place()
+            assert first != last
             await wait_until(pilot, lambda: view.stream and view.stream.place == first)
 
     asyncio.run(scenario())
