@@ -29,6 +29,7 @@ BITS_PER_WEIGHT = {
     "Q3_K_L": 4.30,
     "IQ4_XS": 4.46,
     "Q4_0": 4.66,
+    "Q4_1": 5.74,
     "Q4_K_S": 4.67,
     "Q4_K_M": 4.89,
     "Q5_K_S": 5.57,
@@ -43,7 +44,8 @@ BITS_PER_WEIGHT = {
     "8bit": 8.5,
     "bf16": 16.0,
 }
-"""Whole-file bits a parameter: llama.cpp's tools/quantize/README.md (Llama-3.1-8B); MLX with groups of 64."""
+"""Whole-file bits a parameter: llama.cpp's tools/quantize/README.md (Llama-3.1-8B); MLX with groups of 64;
+Q4_1, of the starter only, as its file has it."""
 
 
 class PackageFile(Strict):

@@ -9,7 +9,8 @@ import pytest
 from localrl import hardware
 from localrl.bench import spec
 from localrl.catalog import card as cards
-from localrl.catalog import choose, fit, hubcache
+from localrl.catalog import choose, fit, gguf, hubcache, shape
+from localrl.catalog.resolve import resolve
 from localrl.verify import extract
 
 NAMES = sorted(cards.available())
@@ -135,3 +136,9 @@ def test_a_quantisation_never_matches_a_longer_one() -> None:
     choice = choose.parse("owner/name:Q4_K")
     assert choice is not None
     assert choice.select(["a-Q4_K_M.gguf", "a-Q4_K.gguf", "mmproj-Q4_K.gguf"]) == ["a-Q4_K.gguf"]
+
+
+def test_the_starters_card_tells_the_size_of_its_file() -> None:
+    said, _ = cards.load("smollm2-135m").weight_bytes("Q4_1")
+    held = shape.from_header(gguf.preflight(resolve("smollm2-135m").path)).weight_bytes
+    assert abs(said - held) < held / 500
