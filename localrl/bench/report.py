@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -22,15 +23,16 @@ from localrl.verify import registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
-    from localrl.store.runs import Run, Store
+    from localrl.store.runs import Ask, Run, Store
 
 SCHEMA = 1
-REVISION = 3
+REVISION = 4
 """Counts up when the report of the same run comes out otherwise: what was kept before is made again."""
 LEVEL = 0.95
-VOTES, VOTING_PROBLEMS = 100_000, 10_000
-"""Votes are counted over all answers, or over about so many and of so many problems at the least."""
+VOTES, VOTING_PROBLEMS = 50_000, 10_000
+"""Votes are counted over all answers, or over about so many, and those of so many problems at the least."""
 SO_FAR = "unfinished: what ends first is short, and short ones are more often right"
 """To be said beside every accuracy of a run that is partial."""
 UNFINISHED = (Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR)
@@ -50,7 +52,10 @@ def make(store: Store, run: Run) -> dict[str, Any]:
 
 def _make(store: Store, run: Run) -> dict[str, Any]:
     plan = RunPlan.model_validate(run.manifest["plan"])
-    evals = [_eval(store, run, plan, i, part) for i, part in enumerate(plan.evals)]
+    with store.readers() as ask:
+        seconds = ask(sums.rates, run)
+        counted = [_count(ask, run, i, part) for i, part in enumerate(plan.evals)]
+        evals = [_eval(store, run, plan, i, counts) for i, counts in enumerate(counted)]
     sessions = store.sessions(run)
     engine = sessions[-1][0] if sessions else {}
     first = plan.evals[0].sampling
@@ -86,13 +91,37 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
             **({} if plan.loop_guard else {"loop_guard": False}),
         },
         "evals": evals,
-        "speed": _speed(store, run, [counters for _, counters in sessions], evals),
+        "speed": _speed(*seconds.result(), [counters for _, counters in sessions], evals),
     }
 
 
-def _eval(store: Store, run: Run, plan: RunPlan, index: int, part: EvalPlan) -> dict[str, Any]:
-    tally = sums.tally(store, run, index, part.samples)
-    n, c = groups(tally.groups)
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What the store is asked about one eval, all at once."""
+
+    tally: Future[sums.Tally]
+    groups: Future[dict[tuple[int, int], int]] | None
+    ballots: Future[Counter[stats.Ballots]] | None
+    """These two follow from the tally where a problem has one sample."""
+    verifiers: Future[list[str]]
+    rewards: dict[str, Future[float | None]]
+
+
+def _count(ask: Ask, run: Run, index: int, part: EvalPlan) -> _Counts:
+    several = part.samples > 1
+    return _Counts(
+        tally=ask(sums.tally, run, index),
+        groups=ask(sums.groups, run, index) if several else None,
+        ballots=ask(_ballots, run, index, max(VOTES, VOTING_PROBLEMS * part.samples)) if several else None,
+        verifiers=ask(sums.verifiers, run, index),
+        rewards={r.name: ask(sums.mean_reward, run, index, r.name) for r in part.spec.rewards},
+    )
+
+
+def _eval(store: Store, run: Run, plan: RunPlan, index: int, counts: _Counts) -> dict[str, Any]:
+    part = plan.evals[index]
+    tally = counts.tally.result()
+    n, c = groups(counts.groups.result() if counts.groups else tally.groups_of_one)
     outcomes = {str(outcome): tally.outcomes.get(outcome, 0) for outcome in Outcome}
     ended = tally.samples - sum(outcomes[o] for o in UNFINISHED) - tally.outcomes.get("", 0)
     verifier = part.spec.verifier
@@ -102,11 +131,11 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, part: EvalPlan) -> 
         "problems": len(n),
         "samples": part.samples,
         "extractor": verifier.extractor,
-        "verifier": ", ".join(sums.verifiers(store, run, index)) or _today(verifier.name),
+        "verifier": ", ".join(counts.verifiers.result()) or _today(verifier.name),
         "accuracy": stats.generalisation(n, c, LEVEL).as_dict() if len(n) else None,
         "repeatability": stats.repeatability(n, c, LEVEL).as_dict() if len(n) else None,
         "pass_at": {str(j): stats.pass_at(n, c, j) for j in _ks(n)},
-        "majority_at": _majority(store, run, index, n),
+        "majority_at": _majority(counts.ballots.result(), n) if counts.ballots else {},
         "outcomes": outcomes,
         **({"errors": _errors(store, run, index)} if outcomes[Outcome.ENGINE_ERROR] else {}),
         "completed_accuracy": outcomes[Outcome.CORRECT] / ended if ended else None,
@@ -117,8 +146,8 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, part: EvalPlan) -> 
         },
         "sampling": part.sampling.model_dump(),
         **(
-            {"rewards": {r.name: sums.mean_reward(store, run, index, r.name) for r in part.spec.rewards}}
-            if part.spec.rewards
+            {"rewards": {name: mean.result() for name, mean in counts.rewards.items()}}
+            if counts.rewards
             else {}
         ),
         "published": [
@@ -157,29 +186,26 @@ def _ks(n: Any) -> list[int]:
     return sorted({1, k, *(2**i for i in range(1, k.bit_length()) if 2**i < k)})
 
 
-def _majority(store: Store, run: Run, index: int, n: Any) -> dict[str, float]:
-    """majority@j for the j of pass@j from 2 on; with one sample it is the accuracy.
-
-    Reading every answer takes seconds in a large run, so it is estimated there from problems drawn by chance.
-    """
-    votes = [j for j in _ks(n) if j > 1]
-    if not votes:
-        return {}
-    share = min(1.0, max(VOTES / int(n.sum()), VOTING_PROBLEMS / len(n)))
+def _ballots(store: Store, run: Run, index: int, most: int) -> Counter[stats.Ballots]:
+    """How many problems vote in which way; reading every answer of a large run would take seconds."""
     counted: Counter[stats.Ballots] = Counter()
-    for _, samples in groupby(sums.answers(store, run, index, share), key=itemgetter(0)):
+    for _, samples in groupby(sums.answers(store, run, index, most), key=itemgetter(0)):
         _, outcomes, answers = zip(*samples, strict=True)
         counted[stats.ballots(answers, [outcome == Outcome.CORRECT for outcome in outcomes])] += 1
-    return {str(j): stats.majority_at(counted, j) for j in votes}
+    return counted
+
+
+def _majority(ballots: Counter[stats.Ballots], n: Any) -> dict[str, float]:
+    """majority@j for the j of pass@j from 2 on; with one sample it is the accuracy."""
+    return {str(j): stats.majority_at(ballots, j) for j in _ks(n) if j > 1}
 
 
 def _speed(
-    store: Store, run: Run, counters: list[dict[str, Any]], evals: list[dict[str, Any]]
+    ttft: list[float], rates: list[float], counters: list[dict[str, Any]], evals: list[dict[str, Any]]
 ) -> dict[str, Any]:
     def total(key: str) -> float:
         return float(sum(c.get(key, 0) for c in counters))
 
-    ttft, rates = sums.rates(store, run)
     wall = total("wall_s")
     correct = sum(part["outcomes"]["correct"] for part in evals)
     return {

@@ -323,7 +323,7 @@ class Runner:
         """Where earlier sessions left this eval."""
         problems = dataset.count(part.spec, Path(part.path), part.limit) or 0
         progress = EvalProgress(part.spec.name, problems * part.samples)
-        tally = sums.tally(self._store, self._run, index, part.samples)
+        tally = sums.tally(self._store, self._run, index)
         progress.outcomes.update({name: count for name, count in tally.outcomes.items() if name})
         progress.outcomes.pop(Outcome.ENGINE_ERROR, None)  # tried again in this session
         progress.groups.update(sums.finished_groups(self._store, self._run, index, part.samples))

@@ -47,9 +47,10 @@ class Watch:
         cells = [cell for place in list(self._unjudged) for cell in self._read(_AT, place)]
         cells += self._read("s.ended > ?", (self._newest,))
         for i, part in enumerate(self.progress.evals):
-            tally = sums.tally(self._store, self._run, i, self._ks[i])
+            tally = sums.tally(self._store, self._run, i)
+            several = self._ks[i] > 1
             part.outcomes = Counter({name: count for name, count in tally.outcomes.items() if name})
-            part.groups = Counter(tally.groups)
+            part.groups = Counter(sums.groups(self._store, self._run, i) if several else tally.groups_of_one)
         self._take_counters()
         return cells
 

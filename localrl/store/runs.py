@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from localrl.errors import UsageError, nearest
 from localrl.store import db
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from localrl.verdict import Verdict
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Letters of run ids; without those that are easily taken for another."""
@@ -75,11 +81,20 @@ class StoredProblem:
     meta: dict[str, Any]
 
 
+class Ask(Protocol):
+    """Has a question answered over a connection of its own, in a thread of its own."""
+
+    def __call__(
+        self, question: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]: ...
+
+
 class Store:
     """One connection to the store, for one thread. Every method that writes has written when it returns."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._connection = db.connect(path)
+        self._path = path or db.default_path()
+        self._connection = db.connect(self._path)
 
     def __enter__(self) -> Store:
         return self
@@ -93,6 +108,17 @@ class Store:
 
     def close(self) -> None:
         self._connection.close()
+
+    @contextmanager
+    def readers(self) -> Iterator[Ask]:
+        """Ask questions that only read side by side: SQLite counts outside the interpreter's lock."""
+
+        def answer(question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            with Store(self._path) as store:
+                return question(store, *args, **kwargs)
+
+        with ThreadPoolExecutor(thread_name_prefix="store") as pool:
+            yield lambda question, *args, **kwargs: pool.submit(answer, question, *args, **kwargs)
 
     # -- runs
 

@@ -1,4 +1,7 @@
-"""Add up the samples of a run, without reading their texts."""
+"""Add up the samples of a run, without reading their texts.
+
+What needs no figure of every sample is read of problems drawn by a hash of their keys: always the same ones.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,18 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from localrl.verdict import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from localrl.store.runs import Run, Store
+
+_ALL = 1 << 32
+_HASHED = f"* 2654435761 % {_ALL}"
+"""Multiplicative hashing (Knuth, TAOCP 3, 6.4): keys that follow one another are spread evenly."""
+_SAMPLES = "FROM problems p CROSS JOIN samples s ON s.run = p.run AND s.eval = p.eval AND s.problem = p.key"
+_TEXTS = "CROSS JOIN texts t ON t.problem = s.problem AND t.idx = s.idx"
 
 
 @dataclass(slots=True)
@@ -22,39 +33,45 @@ class Tally:
     prompt_tokens: int = 0
     thinking_tokens: int = 0
     answer_tokens: int = 0
-    groups: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(samples, correct ones) of a problem -> how many problems have these counts."""
 
     @property
     def samples(self) -> int:
         return sum(self.outcomes.values())
 
+    @property
+    def groups_of_one(self) -> dict[tuple[int, int], int]:
+        """As `groups` has it, where no problem has two samples."""
+        correct = self.outcomes.get(Outcome.CORRECT, 0)
+        counts = {(1, 1): correct, (1, 0): self.samples - self.outcomes.get("", 0) - correct}
+        return {key: problems for key, problems in counts.items() if problems}
 
-def tally(store: Store, run: Run, eval_index: int, k: int) -> Tally:
-    """The sums of one eval of a run, whose problems have up to k samples."""
-    sums = Tally()
-    for outcome, count, prompt, thinking, answer in store.connection.execute(
-        "SELECT outcome, COUNT(*), SUM(prompt_tokens), SUM(thinking_tokens), SUM(answer_tokens) "
-        "FROM samples WHERE run = ? AND eval = ? GROUP BY outcome",
+
+def tally(store: Store, run: Run, eval_index: int) -> Tally:
+    """The sums of one eval of a run."""
+    judged = ", ".join(f"COUNT(*) FILTER (WHERE outcome = '{outcome}')" for outcome in Outcome)
+    unjudged, prompt, thinking, answer, *counts = store.connection.execute(
+        "SELECT COUNT(*) - COUNT(outcome), "
+        f"TOTAL(prompt_tokens), TOTAL(thinking_tokens), TOTAL(answer_tokens), {judged} "
+        "FROM samples WHERE run = ? AND eval = ?",
         (run.key, eval_index),
-    ):
-        sums.outcomes[outcome or ""] = count
-        sums.prompt_tokens += prompt
-        sums.thinking_tokens += thinking
-        sums.answer_tokens += answer
-    if k == 1:
-        correct = sums.outcomes.get("correct", 0)
-        judged = sums.samples - sums.outcomes.get("", 0)
-        counts = {(1, 1): correct, (1, 0): judged - correct}
-        sums.groups = {key: problems for key, problems in counts.items() if problems}
-        return sums
-    for samples, correct, problems in store.connection.execute(
+    ).fetchone()
+    outcomes = {"": unjudged, **{str(outcome): count for outcome, count in zip(Outcome, counts, strict=True)}}
+    return Tally(
+        {outcome: count for outcome, count in outcomes.items() if count},
+        int(prompt),
+        int(thinking),
+        int(answer),
+    )
+
+
+def groups(store: Store, run: Run, eval_index: int) -> dict[tuple[int, int], int]:
+    """(judged samples, correct ones) of a problem -> how many problems have these counts."""
+    rows = store.connection.execute(
         "SELECT n, c, COUNT(*) FROM (SELECT COUNT(*) n, SUM(outcome = 'correct') c FROM samples "
         "WHERE run = ? AND eval = ? AND outcome NOT NULL GROUP BY problem) GROUP BY n, c",
         (run.key, eval_index),
-    ):
-        sums.groups[samples, correct] = problems
-    return sums
+    )
+    return {(n, c): problems for n, c, problems in rows}
 
 
 def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tuple[int, int], int]:
@@ -68,12 +85,12 @@ def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tup
     return {(n, c): problems for n, c, problems in rows}
 
 
-def rates(store: Store, run: Run, most: int = 100_000) -> tuple[list[float], list[float]]:
-    """TTFT in seconds and stream rates in tokens/s, of at most about `most` samples, evenly spaced."""
-    count = "SELECT COUNT(*) FROM samples WHERE run = ?"
-    every = max(1, store.connection.execute(count, (run.key,)).fetchone()[0] // most)
+def rates(store: Store, run: Run, most: int = 20_000) -> tuple[list[float], list[float]]:
+    """TTFT in seconds and stream rates in tokens/s, of all samples or of drawn problems with about `most`."""
+    count = store.connection.execute("SELECT COUNT(*) FROM samples WHERE run = ?", (run.key,)).fetchone()[0]
     rows = store.connection.execute(
-        "SELECT ttft_s, tokens_per_s FROM samples WHERE run = ? AND (problem + idx) % ? = 0", (run.key, every)
+        f"SELECT ttft_s, tokens_per_s FROM samples WHERE run = ? AND problem {_HASHED} < ?",
+        (run.key, _below(most, count)),
     ).fetchall()
     return [r[0] for r in rows if r[0] is not None], [r[1] for r in rows if r[1] is not None]
 
@@ -88,39 +105,41 @@ def errors(store: Store, run: Run, eval_index: int) -> list[tuple[str, int]]:
     ).fetchall()
 
 
-def answers(
-    store: Store, run: Run, eval_index: int, share: float = 1.0
-) -> Iterator[tuple[int, str, str | None]]:
-    """(problem, outcome, extracted answer) of every judged sample, in order of problem and index.
+def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[tuple[int, str, str | None]]:
+    """(problem, outcome, extracted answer) of judged samples, one problem after another.
 
     Args:
-        share: of the problems, drawn by a hash of their key: always the same ones.
+        most: all samples if there are no more of them; else those of drawn problems that have about so many.
     """
     return store.connection.execute(
-        "SELECT s.problem, s.outcome, t.extracted FROM samples s "
-        "JOIN texts t ON t.problem = s.problem AND t.idx = s.idx "
-        "WHERE s.run = ? AND s.eval = ? AND s.problem * 2654435761 % 4294967296 < ? AND s.outcome NOT NULL "
-        "ORDER BY s.problem, s.idx",
-        (run.key, eval_index, math.ceil(share * 4294967296)),
+        f"SELECT s.problem, s.outcome, t.extracted {_SAMPLES} {_TEXTS} "
+        f"WHERE p.run = ? AND p.eval = ? AND s.outcome NOT NULL AND p.key {_HASHED} < ?",
+        (run.key, eval_index, _below(most, _count(store, run, eval_index))),
     )
 
 
-def verifiers(store: Store, run: Run, eval_index: int) -> list[str]:
-    """Who judged, as `name/version`: the first and last problem, and the samples that ended first and last.
+def verifiers(store: Store, run: Run, eval_index: int, most: int = 2_000) -> list[str]:
+    """Who judged, as `name/version`; in a large run, the first and last problem and drawn ones.
 
     A run that went on with another version of a verifier, or was partly judged again by one, has two."""
-    where = "FROM samples WHERE run = ? AND eval = ? AND outcome NOT NULL AND finish = 'stop'"
-    ends = [
-        f"SELECT * FROM (SELECT problem, idx {where} ORDER BY {column} {way} LIMIT 1)"
-        for column in ("problem", "ended")
-        for way in ("ASC", "DESC")
-    ]
+    ours = "FROM samples WHERE run = ?1 AND eval = ?2"
     rows = store.connection.execute(
-        f"SELECT DISTINCT t.verifier FROM ({' UNION '.join(ends)}) e "
-        "JOIN texts t ON t.problem = e.problem AND t.idx = e.idx WHERE t.verifier NOT NULL ORDER BY 1",
-        (run.key, eval_index) * len(ends),
+        f"SELECT DISTINCT t.verifier {_SAMPLES} {_TEXTS} "
+        "WHERE p.run = ?1 AND p.eval = ?2 AND s.finish = 'stop' AND t.verifier NOT NULL AND "
+        f"(p.key {_HASHED} < ?3 OR p.key IN ((SELECT MIN(problem) {ours}), (SELECT MAX(problem) {ours})))",
+        (run.key, eval_index, _below(most, _count(store, run, eval_index))),
     )
-    return [row[0] for row in rows]
+    return sorted(row[0] for row in rows)
+
+
+def _count(store: Store, run: Run, eval_index: int) -> int:
+    where = "FROM samples WHERE run = ? AND eval = ?"
+    return int(store.connection.execute(f"SELECT COUNT(*) {where}", (run.key, eval_index)).fetchone()[0])
+
+
+def _below(most: int, count: int) -> int:
+    """What the hashes of problems are below that have about `most` of `count` samples."""
+    return _ALL if count <= most else math.ceil(most / count * _ALL)
 
 
 def mean_reward(store: Store, run: Run, eval_index: int, name: str) -> float | None:

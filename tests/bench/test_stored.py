@@ -17,7 +17,6 @@ from localrl.cli.runs import command
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
-from localrl.store import sums
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
@@ -138,17 +137,15 @@ def test_every_vote_of_a_report_is_over_all_problems(home: Path, make_storable: 
 
 
 def test_the_votes_of_a_large_run_are_those_of_problems_drawn_by_chance(
-    home: Path, make_storable: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    home: Path, make_storable: Callable[..., Any]
 ) -> None:
     run = make_storable("a", problems=400)
     with Store() as store:
         kept = stored.put(store, run)
-        exact = report._majority(store, kept, 0, np.full(400, 4))
-        monkeypatch.setattr(report, "VOTES", 400)
-        monkeypatch.setattr(report, "VOTING_PROBLEMS", 100)
-        drawn = {problem for problem, _, _ in sums.answers(store, kept, 0, share=0.25)}
-        estimated = report._majority(store, kept, 0, np.full(400, 4))
-    assert 60 < len(drawn) < 140
+        exact = report._majority(report._ballots(store, kept, 0, 1600), np.full(400, 4))
+        drawn = report._ballots(store, kept, 0, 400)
+        estimated = report._majority(drawn, np.full(400, 4))
+    assert 60 < drawn.total() < 140
     assert estimated != exact
     assert estimated == pytest.approx(exact, abs=0.15)
 
