@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -88,3 +89,16 @@ def test_help_imports_neither_llama_cpp_nor_textual_nor_pydantic() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_without_a_settings_file_the_interface_begins_without_pydantic(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from localrl.tui.app import LocalrlApp\n"
+        "import localrl.tui.screens.models\n"
+        "assert LocalrlApp().settings.model\n"
+        "heavy = {'llama_cpp', 'pydantic', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    home = {**os.environ, "LOCALRL_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=home)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from localrl import paths, settings
@@ -18,7 +20,7 @@ def command() -> None:
 def show(as_json: bool) -> None:
     """Show every setting with its value and its origin."""
     loaded = settings.load()
-    values = loaded.settings.model_dump()
+    values = asdict(loaded.settings)
     if as_json:
         document({key: {"value": value, "origin": loaded.origin[key]} for key, value in values.items()})
         return
