@@ -2,53 +2,30 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from textual.widgets import Input, Markdown, OptionList, Static
+from textual.widgets import Input, Markdown, Static
 
 from localrl.errors import StoreError
-from localrl.sampling import Sampling
-from localrl.store.chats import Chats, Said
+from localrl.store.chats import Chats
 from localrl.store.runs import Store
-from localrl.tui.screens.chat import ChatScreen
-from localrl.tui.widgets.chat.conversation import FEW, MOST, Conversation, Earlier
+from localrl.tui.widgets.chat.conversation import Conversation
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage, settled
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import Prompt
 from localrl.tui.widgets.chat.thinking import Thinking
 from tests.tui.pressing import press
+from tests.tui.talking import answered, ask, opened
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import pytest
-    from textual.pilot import Pilot
 
     from localrl.tui.app import LocalrlApp
 
 ANSWER = "<think>let me see\nagain</think>It is **7**.\n\n```python\nprint(7)\n```\n\nDone."
-
-
-async def opened(app: LocalrlApp, pilot: Pilot[None]) -> ChatScreen:
-    await pilot.press("f3")
-    await wait_until(pilot, lambda: isinstance(app.screen, ChatScreen) and isinstance(app.focused, Prompt))
-    return cast("ChatScreen", app.screen)
-
-
-async def ask(pilot: Pilot[None], screen: ChatScreen, text: str) -> ReplyView:
-    screen.query_one(Prompt).text = text
-    before = screen._view
-    await pilot.press("enter")
-    await wait_until(pilot, lambda: screen._view is not None and screen._view is not before)
-    assert screen._view
-    return screen._view
-
-
-async def answered(pilot: Pilot[None], screen: ChatScreen, text: str) -> ReplyView:
-    view = await ask(pilot, screen, text)
-    await wait_until(pilot, lambda: view.said is not None and screen._reply is None, "an answer")
-    return view
 
 
 def test_a_reply_streams_as_markdown_with_its_thinking_folded(scripted: Callable[..., LocalrlApp]) -> None:
@@ -275,99 +252,6 @@ def test_another_conversation_is_not_begun_over_a_reply_that_is_not_yet_shown_wh
     asyncio.run(scenario())
 
 
-def test_a_conversation_that_is_left_while_it_is_put_up_leaves_nothing_behind(
-    scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    composed = ReplyView._compose
-
-    async def late(self: ReplyView) -> None:
-        await asyncio.sleep(0.2)
-        await composed(self)
-
-    monkeypatch.setattr(ReplyView, "_compose", late)
-    said = [Said(i, "assistant" if i % 2 else "user", f"message {i}") for i in range(40)]
-
-    async def scenario() -> None:
-        app = scripted()
-        async with app.run_test(size=(80, 24)) as pilot:
-            screen = await opened(app, pilot)
-            shown = screen.query_one(Conversation)
-            opening = asyncio.create_task(screen._open(None, said))
-            await wait_until(pilot, lambda: len(shown.query(UserMessage)) > 1)
-            await screen.action_new()
-            await opening
-            assert [type(child) for child in shown.children] == [Static]
-            await screen._open(None, said)
-            shown.show_earlier()
-            await wait_until(pilot, lambda: len(shown.query(ReplyView)) > FEW // 2)
-            await screen.action_new()
-            await app.workers.wait_for_complete()
-            assert [type(child) for child in shown.children] == [Static]
-
-    asyncio.run(scenario())
-
-
-def test_scrolling_up_twice_leaves_no_message_out(scripted: Callable[..., LocalrlApp]) -> None:
-    said = [Said(i, "user", f"message {i}") for i in range(40)]
-
-    async def scenario() -> None:
-        app = scripted()
-        async with app.run_test(size=(80, 24)) as pilot:
-            screen = await opened(app, pilot)
-            shown = screen.query_one(Conversation)
-            await screen._open(None, said)
-            shown.show_earlier()
-            await wait_until(pilot, lambda: len(shown.query(UserMessage)) > FEW + 1)
-            shown.show_earlier()
-            await app.workers.wait_for_complete()
-            texts = [view.text for view in shown.query(UserMessage)]
-            assert texts == [one.text for one in said[-len(texts) :]]
-
-    asyncio.run(scenario())
-
-
-def test_far_up_in_a_long_conversation_few_messages_are_laid_out_and_the_end_is_reached_again(
-    scripted: Callable[..., LocalrlApp],
-) -> None:
-    said = [Said(i, "assistant" if i % 2 else "user", f"message {i}") for i in range(100)]
-
-    async def scenario() -> None:
-        app = scripted("It is 7.")
-        async with app.run_test(size=(80, 24)) as pilot:
-            screen = await opened(app, pilot)
-            shown = screen.query_one(Conversation)
-
-            async def go_up() -> None:
-                while shown._earlier:
-                    shown.show_earlier()
-                    await app.workers.wait_for_complete()
-
-            def laid_out() -> list[str]:
-                views = [view for view in shown.children if isinstance(view, (UserMessage, ReplyView))]
-                return [view.text for view in views if view.display]
-
-            await screen._open(None, said)
-            await go_up()
-            assert laid_out() == [f"message {i}" for i in range(MOST)]
-            shown.focus()
-            for _ in range(200):
-                await pilot.press("pagedown")
-                assert len(laid_out()) <= MOST + FEW
-            await wait_until(pilot, lambda: laid_out()[-1] == "message 99")
-            assert laid_out() == [f"message {i}" for i in range(100 - len(laid_out()), 100)]
-            await go_up()
-            await pilot.press("end")
-            await wait_until(pilot, lambda: laid_out()[-1] == "message 99" and shown.is_vertical_scroll_end)
-            assert len(laid_out()) == FEW
-            await go_up()
-            screen.query_one(Prompt).focus()
-            view = await answered(pilot, screen, "How much?")
-            assert laid_out()[-1] == view.text == "It is 7."
-            assert len(laid_out()) <= MOST
-
-    asyncio.run(scenario())
-
-
 def test_a_message_that_cannot_be_kept_is_given_back(
     scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,86 +272,6 @@ def test_a_message_that_cannot_be_kept_is_given_back(
             await wait_until(pilot, lambda: failed)
             await wait_until(pilot, lambda: screen.query_one(Prompt).text == "A long question")
             await wait_until(pilot, lambda: not screen.query(UserMessage) and not screen.query(ReplyView))
-
-    asyncio.run(scenario())
-
-
-def test_conversations_are_listed_opened_exported_and_deleted(
-    scripted: Callable[..., LocalrlApp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    async def scenario() -> None:
-        app = scripted("fine")
-        async with app.run_test(size=(120, 40)) as pilot:
-            screen = await opened(app, pilot)
-            await answered(pilot, screen, "First talk")
-            await press(pilot, "app.leave")
-            await press(pilot, "chat.new")
-            await wait_until(pilot, lambda: screen._chat is None and isinstance(app.focused, Prompt))
-            await answered(pilot, screen, "Second talk")
-            listed = screen.query_one("#chats", OptionList)
-            await wait_until(pilot, lambda: listed.option_count == 2)
-            await press(pilot, "app.leave")
-            await press(pilot, "chat.list")
-            await pilot.press("end", "enter")
-            await wait_until(pilot, lambda: screen._chat is not None and screen._chat.title == "First talk")
-            await press(pilot, "app.leave")
-            await press(pilot, "chat.list")
-            await wait_until(pilot, lambda: not listed.region, "the list is closed again")
-            await press(pilot, "chat.export")
-            await press(pilot, "chat.remove")
-            await wait_until(pilot, lambda: screen._sure is not None)
-            assert listed.option_count == 2, "one press only asks"
-            await press(pilot, "chat.remove")
-            await wait_until(pilot, lambda: listed.option_count == 1)
-
-    asyncio.run(scenario())
-    assert "First talk" in next(Path.cwd().glob("localrl-chat-*.md")).read_text()
-
-
-def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person_scrolls(
-    scripted: Callable[..., LocalrlApp],
-) -> None:
-    with Store() as store:
-        chats = Chats(store.connection)
-        chat = chats.create("m", "", Sampling(), "long")
-        for i in range(40):
-            chats.say(chat, "user", f"Question {i}")
-            chats.write(Said(chats.say(chat, "assistant"), "assistant", f"Answer {i}", finish="stop"))
-
-    async def scenario() -> None:
-        app = scripted("fine")
-        async with app.run_test(size=(120, 40)) as pilot:
-            screen = await opened(app, pilot)
-
-            def asked() -> list[str]:
-                return [view.text for view in screen.query(UserMessage)]
-
-            def shown(count: int) -> Callable[[], bool]:
-                return lambda: len(asked()) == count
-
-            await press(pilot, "app.leave")
-            await press(pilot, "chat.list")
-            await wait_until(pilot, lambda: screen.query_one("#chats", OptionList).option_count)
-            await pilot.press("down", "enter")
-            await wait_until(pilot, lambda: len(asked()) == FEW // 2 and isinstance(app.focused, Prompt))
-            assert asked()[-1] == "Question 39"
-            assert screen.query_one(ReplyView).parent
-            assert str(screen.query_one(Earlier).render()).startswith(f"▴ {80 - FEW} earlier")
-            screen.query_one("#said").focus()
-            for n in range(2, 8):
-                await pilot.press("home")
-                await wait_until(pilot, lambda: screen.query_one("#said").scroll_y == 0)
-                await pilot.press("pageup")
-                await wait_until(pilot, shown(min(40, n * FEW // 2)))
-            assert asked() == [f"Question {i}" for i in range(40)]
-            assert not screen.query(Earlier)
-            screen.query_one("#said").scroll_end(animate=False)
-            screen.query_one(Prompt).focus()
-            await answered(pilot, screen, "Last")
-            await wait_until(pilot, lambda: len(asked()) <= MOST // 2)
-            assert asked()[-1] == "Last"
 
     asyncio.run(scenario())
 

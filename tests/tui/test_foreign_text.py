@@ -17,7 +17,7 @@ from localrl.tui.widgets.table import Column, Table
 from tests.tui.made import stored_run
 from tests.tui.picture import picture
 from tests.tui.pressing import press
-from tests.tui.test_chat_screen import answered, opened
+from tests.tui.talking import answered, opened
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from localrl.store.chats import Chat, Said
     from localrl.tui.work.chat import Reply
 
-TICK_S = 1 / 12
+TICK_S = 1 / 10
 
 
 class ChatScreen(Page):
@@ -103,7 +103,7 @@ class ChatScreen(Page):
     # -- what goes on
 
     async def _tick(self) -> None:
-        """Twelve times a second: take over what has arrived of the reply."""
+        """Ten times a second: take over what has arrived of the reply."""
         reply, view = self._reply, self._view
         if reply is None or view is None or self._updating:
             return
@@ -115,8 +115,9 @@ class ChatScreen(Page):
         try:
             over, said = reply.over, self.query_one(Conversation)
             follow = said.is_vertical_scroll_end
+            anchored = said.anchored(follow and not over)
             await view.update_reply(reply)
-            if follow:
+            if follow and not anchored:
                 said.scroll_end(animate=False)
             if over:
                 self._reply_ended(reply)

@@ -78,6 +78,16 @@ class Conversation(VerticalScroll):
             await self.remove_children(list(self.children)[: before + 1])
             await self._mount_earlier()
 
+    def anchored(self, wanted: bool) -> bool:
+        """Stay at the end while a reply grows, in the picture in which it grows and not in one after it.
+
+        Textual's anchor draws what is shorter than the screen at its bottom; so only if there is far more.
+        """
+        wanted = wanted and self.max_scroll_y > 2 * self.size.height
+        if wanted != self.is_anchored:
+            self.anchor(wanted)
+        return wanted
+
     def to_end(self) -> None:
         """Show the end, whatever is shown now."""
         if self._later:

@@ -157,8 +157,11 @@ class ReplyView(Vertical):
         if cut:
             ready, self._tail = self._tail[:cut], self._tail[cut:]
             self._settled += ready
-            await self._settle(ready)
-        self.query_one(Tail).show(self._tail.strip("\n"))
+            with self.app.batch_update():  # what is Markdown now leaves the tail in the same picture
+                await self._settle(ready)
+                self.query_one(Tail).show(self._tail.strip("\n"))
+        else:
+            self.query_one(Tail).show(self._tail.strip("\n"))
 
     async def _settle(self, ready: str) -> None:
         """Make whole blocks Markdown; a long answer is several widgets, of which only the last changes."""

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -36,6 +37,8 @@ class Tail(Widget):
         self._lines = 0
         """Those there were when it last grew."""
         self._grew = time.monotonic()
+        self._rate = 0.0
+        """Lines a second."""
 
     def show(self, text: str) -> None:
         """Show a text, which mostly begins with the one shown before."""
@@ -44,21 +47,27 @@ class Tail(Widget):
         if not text.startswith(self._whole):
             self._wrapped.clear()
             self._whole = ""
+        changed = len(self._wrapped.lines) - 1 if self._whole else 0
         self._wrapped.append([(False, text[len(self._whole) :])])
         self._whole = text
-        self._fit()
+        self._fit(changed)
 
-    def _fit(self) -> None:
+    def _fit(self, changed: int = 0) -> None:
+        """Take the room that the text needs, and draw its lines from the first that changed."""
         lines = len(self._wrapped.lines) if self._whole else 0
         if not self._height - MOST < lines <= self._height or not lines:
             self._grow(lines)
-        self.refresh()
+        if changed:
+            self.refresh(Region(0, changed, self.size.width, lines - changed))
+        else:
+            self.refresh()
 
     def _grow(self, lines: int) -> None:
         now = time.monotonic()
-        rate = max(0, lines - self._lines) / max(now - self._grew, GROWS_EVERY_S / MOST)
+        if lines > self._lines:  # what has become Markdown says nothing of the speed
+            self._rate = (lines - self._lines) / max(now - self._grew, GROWS_EVERY_S / MOST)
         self._lines, self._grew = lines, now
-        height = lines + min(MOST, max(LEAST, math.ceil(GROWS_EVERY_S * rate))) - 1 if lines else 0
+        height = lines + min(MOST, max(LEAST, math.ceil(GROWS_EVERY_S * self._rate))) - 1 if lines else 0
         if height != self._height:
             self._height = height
             self.styles.height = height
