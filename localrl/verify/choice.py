@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
-VERSION = "3"
+VERSION = "4"
 RUNS: Runs = "inline"
 
 

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from localrl.errors import UsageError, nearest
+from localrl.verify import letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,41 +39,6 @@ _CONCLUDED = re.compile(
 )
 _DISPLAYED = re.compile(r"\$\$[^$]{1,300}\$\$|\\\[.{1,300}?\\\]", re.DOTALL)
 _LAST_LINE = re.compile(r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)[ \t]{0,8}$", re.MULTILINE)  # as GSM8K's
-# Repeats are bounded, so that no text takes more than linear time.
-_LETTER = (
-    r"[\s*:：$(\"'`\\\[<–-]{0,12}(?:\\(?:text|mathrm|mathbf|textbf)\s?\{)?\(?"
-    r"(?:([A-HJ]|I(?!\s+\w))(?![A-Za-z]|['’][A-Za-z])|(?<=\()([a-j])(?=\))|([a-j])(?=[\s*$.)}]{0,8}$))"
-)
-_CHOOSING = re.compile(
-    r"(?i:\banswer\b(?:\sto\s(?:the|this)\s(?:question|problem))?(?:[\s*:：=<–-]|is|definitely|clearly"
-    r"|most likely|must be|should be|would be|option|choice|letter|the|therefore|thus|either){0,12})"
-    rf"{_LETTER}"
-    rf"|(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?{_LETTER}"
-    rf"|(?i:\b(?:option|choice|choose|chose|select|pick|go with)\b[\s*:]{{0,8}}(?:(?:option|choice|is)\b)?"
-    r"|\b(?:letter|solution|(?:correct|right|best|true)\s\w{1,20})\sis(?:\s(?:therefore|thus|then))?\b)"
-    rf"{_LETTER}"
-    rf"|(?:^|(?<=[\s(*]))([A-J])[\s*)}}]{{0,8}}(?i:remains|(?:is|seems)\s(?:the\s)?(?:correct|right|best|better|answer))"
-    rf"|(?i:\b(?:choice|option|one|answer|statement)\s(?:that|which)\s[^.\n]{{1,60}}?\sis){_LETTER}"
-    r"|\b(?i:therefore|thus|hence|so|it is|it's|leav(?:ing|es)(?: only)?"
-    r"|agrees with|matches|corresponds to|(?:it|this) (?:must|has to|should) be)[\s,:]{1,4}"
-    r"\(?([A-J])\)?\.?[ \t]{0,4}$",
-    re.MULTILINE,
-)
-_FONT = re.compile(r"\\(?:text|math)(?:bf|rm|it|sf|tt)?\s?\{([^{}]{0,80})\}")
-_LONE_LETTER = re.compile(r"^[ \t(*$]{0,8}([A-J])[ \t).:*$]{0,8}$", re.MULTILINE)
-_LEADING_LETTER = re.compile(r"^[ \t(*]{0,8}([A-J])[).:](?=\s)", re.MULTILINE)
-_HEDGED = re.compile(
-    r"[\s*)}\]$?]{0,8}(?:[,;(]?\s?or\b(?:\s(?:maybe|perhaps|possibly))?|[,;/|+&–-]|and\b|to\b|\s)[\s*($]{0,8}"
-    r"(?:option\s)?(?:[A-HJ]|I(?!\s+\w))(?![A-Za-z'’]|\s+(?:(?:and\s[A-J]\s)?(?:is|was|are|were|would|can|fails?)\b))"
-    r"|[^.\n]{0,20}\b[A-J]\b[^.\n]{0,20}\b(?:also|as well)\b"
-)
-_DISCUSSED = re.compile(r"(?:option|choice)\b", re.IGNORECASE)
-_LISTED = re.compile(r"^\W{0,8}(?:option|choice)\s([A-J])\W{0,4}:", re.IGNORECASE | re.MULTILINE)
-_GOES_ON = re.compile(  # `option A ignores friction`, `choice B is wrong`: talk of an option, and no choice
-    r"[\s*)]{1,4}(?!(?:is|was|seems|(?:w|sh)ould be|must be)(?: (?:therefore|thus|clearly|indeed))?"
-    r"(?: the| an?| my| our)?(?: most| only)?"
-    r" (?:correct|right|best|true|answer|one|likely|choice|appropriate|accurate))[a-zA-Z][a-z]"
-)
 _DAPO_TAIL = 300  # characters; github.com/BytedTsinghua-SIA/DAPO scores only the end of a response
 
 
@@ -170,43 +136,16 @@ def _concluded(answer: str) -> str | None:
 
 
 def letter(answer: str) -> str | None:
-    """The chosen option, A to J: in the last box, or as `answer is C`, `option C`, or a line of its own.
+    """The chosen option, A to J: in the last box or, in a text without any, as `letters` reads it.
 
-    Two letters side by side (`A or B`) are returned as they stand, for they are no choice. Options that the
-    model merely repeats are not taken for its choice.
+    Two letters side by side (`A or B`) are returned as they stand, for they are no choice.
     """
     if (box := boxed(answer)) is not None:
-        return _boxed_letter(box)
-    answer = _FONT.sub(r"\1", answer_tag(answer) or answer)
+        return letters.boxed(box)
+    answer = answer_tag(answer) or answer
     if re.fullmatch(r"[\s(\[*]*[A-Ja-j][\s).:\]*]*", answer):
         return re.sub(r"[\W_]", "", answer).upper()
-    several = len(set(_LISTED.findall(answer))) > 1
-    for found in reversed(list(_CHOOSING.finditer(answer))):
-        chosen = next(group for group in found.groups() if group)
-        rest = answer[found.end() : found.end() + 200].partition("\n")[0]
-        if _DISCUSSED.match(found[0]):
-            before = answer[max(found.start() - 8, 0) : found.start()]
-            only = re.search(r"\bonly\s$", before, re.IGNORECASE)
-            if (_GOES_ON.match(rest) and not only) or (several and re.match(r"[\s*)]{0,4}:", rest)):
-                continue
-        return found[0].strip() + rest[:40] if _HEDGED.match(rest) else chosen.upper()
-    if lone := _LONE_LETTER.findall(answer):
-        return str(lone[-1])
-    leading = set(_LEADING_LETTER.findall(answer))
-    return leading.pop() if len(leading) == 1 else None
-
-
-def _boxed_letter(box: str) -> str | None:
-    bare = re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{|[{}$*]|\\[ ,;]", " ", box).strip()
-    found = re.match(
-        r"(?:(?:the )?(?:(?:correct|right|final) )?(?:option|choice|answer)(?: is|:)?)?"
-        r"\s*[(\[]?\s*([A-Ja-j])\s*(?:[)\].:,/]|$|(?:or|and)\b)",
-        bare,
-        re.IGNORECASE,
-    )
-    if found is None:
-        return None
-    return bare if _HEDGED.match(bare[found.end(1) :]) else found[1].upper()
+    return letters.chosen(answer)
 
 
 def code(answer: str) -> str | None:

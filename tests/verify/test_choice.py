@@ -93,6 +93,11 @@ NOT_SAID = [
     "A) x\nB) y\nC) z\nD) w",
     "ANSWER: $LETTER",
     "none of these",
+    "Neither A nor B fits the data.",
+    "None of A, B, C or D matches.",
+    "Could the answer be A?",
+    "Let me check whether option A is correct.",
+    "Compound A reacts with HBr to give B.",
     r"\boxed{42}",
     "",
 ]
@@ -113,8 +118,62 @@ HEDGES = [
     "ANSWER: C-D",
     "ANSWER: C to D",
     "ANSWER: C (or A)",
+    "Both A and C are correct.",
+    "A, B, and C are all correct.",
     "ANSWER: C, but A is also possible",
 ]
+
+
+DENIED_OR_SUPPOSED = [
+    ("Neither A nor B is correct, and D contradicts charge conservation. That leaves C as the answer.", "C"),
+    ("Option A is not correct. Option B is not correct. So D must be correct.", "D"),
+    ("I would rule out A, B and C, which leaves D.", "D"),
+    ("The answer isn't B because of the Pauli principle; it's A.", "A"),
+    ("If the answer were A, the energy would be negative. So the answer is B.", "B"),
+    ("I initially thought the answer was B, but D is the right answer.", "D"),
+    ("One might think that the answer is C, but the actual answer is A.", "A"),
+    ("Although D looks attractive, A is the answer.", "A"),
+]
+ANSWER_THEN_COMMENT = [
+    ("Correct answer: **C**\n\n*Note: option B would be right if the gas were monatomic.*", "C"),
+    ("Answer: **B**\n\nNote that answer (C) would only be obtained with excess base.", "B"),
+    ("**Answer: B**\n\nOption A is correct in the classical case.", "B"),
+    ("The answer is C.\n\nMany students choose B.", "C"),
+    ("**A. Gravity**\n\nOption B is the right choice for charged bodies.", "A"),
+]
+CHANGED_MIND = [
+    ("The answer is B.\n\nWait, let me reconsider. The correct option is A.", "A"),
+    ("Answer: A\n\nActually, the sign is wrong, so C is correct.", "C"),
+    ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
+]
+ARRIVED_AT = [
+    ("By elimination, D is the only possible option.", "D"),
+    ("The right choice is d) 12 mV.", "D"),
+    ("Hmm, the right option seems to be (a).", "A"),
+    ("I'm going with B.", "B"),
+    ("With $B = 2$ T the speed is 3 m/s, which corresponds to choice (C).", "C"),
+    ("Comparing with the options, the closest value is (B) 1.6 eV.", "B"),
+]
+
+
+@pytest.mark.parametrize(("text", "letter"), DENIED_OR_SUPPOSED)
+def test_a_letter_that_is_denied_or_supposed_is_not_chosen(text: str, letter: str) -> None:
+    assert extract("letter", text) == letter
+
+
+@pytest.mark.parametrize(("text", "letter"), ANSWER_THEN_COMMENT)
+def test_comment_after_the_answer_does_not_change_it(text: str, letter: str) -> None:
+    assert extract("letter", text) == letter
+
+
+@pytest.mark.parametrize(("text", "letter"), CHANGED_MIND)
+def test_the_last_answer_of_a_changed_mind_counts(text: str, letter: str) -> None:
+    assert extract("letter", text) == letter
+
+
+@pytest.mark.parametrize(("text", "letter"), ARRIVED_AT)
+def test_a_letter_may_be_arrived_at_without_being_called_the_answer(text: str, letter: str) -> None:
+    assert extract("letter", text) == letter
 
 
 @pytest.mark.parametrize(("text", "letter"), SAID)

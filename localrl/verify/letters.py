@@ -1,0 +1,267 @@
+"""Which option a text chooses, read clause by clause, as a person reads it.
+
+A clause declares an option when it names one as the answer (`the answer is C`, `C is correct`, `I go with C`,
+`which leaves C`) and neither denies nor supposes it. The last declaration counts; but what is called the
+answer outright (`Answer: C`) is overruled only by another such, or once the text takes it back (`Wait, ...`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Repeats are bounded, so that no text takes more than linear time.
+_FONT = re.compile(r"\\(?:(?:text|math)(?:bf|rm|it|sf|tt)?|boldsymbol|bm)\s?\{([^{}]{0,80})\}")
+_OPENS, _CLOSES = r"(?:[*`_<\"'“‘\[({]|\$\s?)", r"(?:[*`_>\"'”’\])}]|\s?\$)"
+_MARKED = re.compile(rf"(?<![\w\\]){_OPENS}{{1,6}}([A-Ja-j])[).:]?{_CLOSES}{{1,6}}(?!\w)")
+_NOUN = r"(?i:answer|option|choice|alternative|selection|letter|solution|statement|response)"
+_HEADING = re.compile(  # of what stands on the next line
+    rf"(\b{_NOUN}\b[^\n.]{{0,60}}(?::|\bis)|^\W{{0,8}}(?i:(?:final |correct )?answer))\W{{0,4}}\n\s{{0,4}}"
+    r"(?=\(?[A-J]\b)",
+    re.MULTILINE,
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?。])(?<!\b[a-z]\.[a-z]\.)(?<!\bvs\.)\s{1,8}(?=\W{0,3}[A-Z\d])")
+_CLAUSE_END = re.compile(
+    r"(?i:;|\s[—–]\s|\b(?:but|yet|so|hence|thus|therefore|because|since|whereas|while|although|though)\b"
+    r"|,\s(?:it|that|this|which|leaving|not)\b)"
+)
+
+# An option's letter: in brackets (as `_plain` leaves the marked), a capital, or small before `)` or the end.
+_LETTER = r"(?:\((?P<marked>[A-Ja-j])\)|(?P<bare>[A-J]|[a-j](?=\)|[\s.!]{0,4}$)))(?![\w’'=]|\s=)\)?"
+_LINKING = (  # goes on after an option; before any other word an `A` is the article, an `I` the pronoun
+    r"(?:because|since|as|for|which|and|or|but|due|given|so|with|when|by|from|in|not|rather|based|if|at|over"
+    r"|where)\b"
+)
+_MENTION = re.compile(rf"\([A-Ja-j]\)|(?<![\w\\(’'])[A-J](?![\w’'=]|\s=|\s(?!{_LINKING}|alone\b)[a-z])")
+_GOES_ON = re.compile(r"\s(?:is|are|was|has|does|do|cannot|can|could|would|will|might|may|must|isn)\b")
+_IS = (
+    r"(?i:\b(?:is|are|was)\b|(?<=[a-z])['’]s\b|\b(?:must|should|has to|have to|ought to|would|will) be\b"
+    r"|\b(?:seems?|appears?|turns? out|proves?)(?: to be)?\b)"
+)
+_ADVERB = (
+    r"(?i:(?:clearly|definitely|most likely|likely|probably|therefore|thus|then|hence|indeed|simply|actually"
+    r"|still|again|obviously|certainly|now|in fact|just|only|given by|described by|represented by)[\s,]{1,3})"
+)
+_AN_OPTION = rf"(?:(?i:the\s)?{_NOUN}s?[\s:]{{1,4}})?"
+_IS_LETTER = re.compile(
+    rf"(?:{_IS}|[:：=]|\s[-–—](?=\s)|\b(?i:answer)(?=\s?[(<]|\s[A-J]\b))"
+    rf"[\s:<–-]{{0,6}}{_ADVERB}{{0,3}}(?i:either\s|both\s)?{_AN_OPTION}{_LETTER}"
+)
+_CHOOSES = re.compile(
+    r"\b(?i:choose|chose|select(?:ed)?|pick|go(?:ing)? (?:with|for)|opt(?:ing)? for|settle (?:on|for)|say"
+    r"|answer|lea(?:ves?|ving)|left with|down to)\s{1,3}(?i:(?:us|me|you|only|just|with|that|for)\s){0,3}"
+    rf"{_AN_OPTION}{_LETTER}"
+)
+_MATCHES = re.compile(
+    r"(?:\b(?i:match(?:es)?|corresponds? to|agrees? with|points? to|consistent with)\s"
+    rf"(?:(?i:option|choice|answer)\s)?|\b(?i:option|choice|alternative)\s){_LETTER}(?=\W{{0,8}}$|[.,]\s|\s\()"
+)
+_GOOD = (
+    r"(?i:(?:(?:the|an?|our|my)\s)?(?:(?:most|only|single|one|also)\s)?(?:correct|right|true|best|better|likely|appropriate"
+    rf"|accurate|suitable|plausible|reasonable|closest)(?:\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one|candidate|fit|match))?"
+    rf"|(?:the|our|my)\s(?:final\s)?(?:answer|choice|selection)|the one(?=\s(?:that|which)\b)"
+    rf"|the only\s(?:[\w-]{{1,20}}\s){{0,3}}?(?:{_NOUN}|one|possibility|candidate))"
+)
+_IS_GOOD = re.compile(
+    rf"(?:{_IS}\s(?:all\s|both\s)?{_ADVERB}{{0,2}}{_GOOD}|\b(?i:fits?|matches|agrees|works|remains)\b)"
+    r"(?!\s(?:only|if|when|unless|under|at|for (?!this|the (?:question|given|problem)|our|these))\b)"
+    rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|left|consistent|better|best|all|both|the)\b))"
+)
+_ONLY = re.compile(rf"\b(?i:only)\s(?:{_NOUN}\s{_LETTER}|\((?P<alone>[A-J])\))\s(?=[a-z]{{2}})")
+_CONCLUDES = re.compile(
+    r"^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|i\.e\.)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
+    rf"{_LETTER}\W{{0,8}}$"
+)
+_TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
+_CHINESE = re.compile(
+    rf"(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?[\s:：]{{0,4}}{_LETTER}"
+)
+_ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).:]{0,8}$")
+_LABELLED = re.compile(rf"[ \t(]{{0,8}}([A-J])\s?[).:–-](?!{_GOES_ON.pattern})\s")
+
+_THE_ANSWER = re.compile(
+    r"(?i:\banswer\b|\b(?:correct|right|best|final|selected|chosen|closest|likely|accurate|appropriate|suitable|my)\s"
+    rf"(?:\w{{1,20}}\s){{0,2}}{_NOUN}\b|^\W*(?:correct|final)\W*$)"
+)
+_OPTION = re.compile(rf"\b(?:{_NOUN}|(?i:one|pick))\b")
+_MAY_BE = re.compile(
+    rf"\b(?i:correct|right|best|closest|nearest)\s|{_OPTION.pattern}|\b(?i:it|this|that|which)\s?$"
+)
+_LIST = re.compile(r"(?i:\b(?:options|choices|statements|explanation|analysis)\W*$)")
+_DENIED = re.compile(
+    r"(?i:\b(?:not?|never|neither|nor|none|cannot|without|wrong|incorrect|false|rule[sd]? out|ruling out"
+    r"|eliminat\w+|exclud\w+|discard\w*|reject\w*|unlike|than|instead of|except|contradict\w*|inconsistent"
+    r"|between|avoid)\b|n['’]t\b)"
+)
+_ASKED_FALSE = re.compile(r"(?i:\b(?:statement|one|option|answer|choice)\b(?:\s(?:that|which)\b.{0,80})?$)")
+_SUPPOSED = re.compile(
+    r"(?i:\b(?:if|unless|whether|suppos\w+|assum\w+|were|might|may|could|thought|initially|originally"
+    r"|at first|previous(?:ly)?|earlier|first (?:thought|guess|choice)|tempt\w+"
+    r"|students|people|one would)\b)"
+)
+_CONDITION = re.compile(r"(?i:\b(?:if|unless|only|when|had|were|provided|under|in case)\b)")
+_TAKEN_BACK = re.compile(
+    r"(?i:\b(?:wait|hold on|actually|on second thought|correction|scratch that|mistaken?|i was wrong"
+    r"|i misread|re-?(?:check|consider|evaluat|examin)\w*)\b)"
+)
+_OTHER = r"(?:\([A-J]\)|(?:[A-HJ]|I(?!\s+\w))(?![A-Za-z’']))"
+_HEDGED = re.compile(
+    rf"[\s)?:]{{0,4}}(?:[,(]?\s?or\s(?:maybe\s|perhaps\s|possibly\s)?|[,;/|+&–-]\s?|and\s|to\s|\s)\s?(?:option\s)?\(?{_OTHER}"
+    rf"(?!(?:[\s,()]|and\b|or\b|{_OTHER}){{0,12}}\s(?!{_LINKING})[a-z])"
+    r"|[^.\n]{0,20}\b[A-J]\b[^.\n]{0,20}\b(?:also|as well)\b"
+)
+_JOINED = re.compile(
+    r"(?:\([A-J]\)|\b[A-J])\s?(?:,|,?\s?\band\b|\bor\b|/|&|vs\.?)\s{0,3}(?:(?:option|choice)\s)?$"
+)
+_CONTEXT = 200  # characters read on either side of a letter
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    at: int
+    letter: str
+    outright: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    text: str
+    after: str
+    """What follows it in its sentence."""
+    conditional: bool
+    """The sentence names a condition, on which `would be` depends."""
+    asked: bool
+
+    def subject(self, end: int) -> str:
+        """What stands before a verb, from the last comma that leaves anything."""
+        before = self.text[max(end - _CONTEXT, 0) : end]
+        last = before.rpartition(",")[2]
+        return last if last.strip() else before
+
+    def rest(self, start: int) -> str:
+        return (self.text[start : start + _CONTEXT] + self.after)[:_CONTEXT]
+
+    def supposes(self, subject: str, verb: str) -> bool:
+        return bool(_SUPPOSED.search(subject)) or (self.conditional and verb.lower().startswith("would"))
+
+
+def chosen(text: str) -> str | None:
+    """The option that the text declares, A to J; two side by side (`A or B`) as they stand; None for none."""
+    lines = _plain(text).splitlines()
+    alone = [found for line in lines if (found := _ALONE.match(line))]
+    labels = [found for line in lines if (found := _LABELLED.match(line))]
+    titled = len({_letter(found) for line in lines if (found := _TITLE.match(line))}) == 1
+    one_alone, one_label = (len({found[1] for found in some}) == 1 for some in (alone, labels))
+    choice: _Declared | None = None
+    for number, line in enumerate(lines):
+        said = (
+            _ALONE.match(line) if one_alone else _LABELLED.match(line) if one_label and not number else None
+        )
+        if said and not _HEDGED.match(line[said.end(1) :]):
+            choice = _Declared(0, said[1], outright=True)
+        for sentence in _SENTENCE_END.split(line):
+            if choice and _TAKEN_BACK.search(sentence, 0, _CONTEXT):
+                choice = _Declared(choice.at, choice.letter)
+            for one in _declarations(sentence, titled):
+                if choice is None or one.outright or not choice.outright or len(choice.letter) > 1:
+                    choice = one
+    if choice:
+        return choice.letter
+    return alone[-1][1] if alone else labels[0][1] if one_label else None
+
+
+def boxed(box: str) -> str | None:
+    """The option that a box holds, alone or before its own text; two as they stand."""
+    bare = re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{|[{}$*]|\\[ ,;]", " ", box).strip()
+    found = re.match(
+        r"(?:(?:the )?(?:(?:correct|right|final) )?(?:option|choice|answer)(?: is|:)?)?"
+        r"\s*[(\[]?\s*([A-Ja-j])\s*(?:[)\].:,/]|$|(?:or|and)\b)",
+        bare,
+        re.IGNORECASE,
+    )
+    if found is None:
+        return None
+    return bare if _HEDGED.match(bare[found.end(1) :]) else found[1].upper()
+
+
+def _plain(text: str) -> str:
+    """Without the marks of fonts and headings; a letter that stood in marks stands in brackets."""
+    text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text))
+    text = re.sub(r"[*`$_#>~]|\\[,;! ]", "", _MARKED.sub(r"(\1)", text))
+    return _HEADING.sub(r"\1: ", text)
+
+
+def _declarations(sentence: str, titled: bool) -> Iterator[_Declared]:
+    """What each clause declares, in order."""
+    conditional, asked = bool(_CONDITION.search(sentence)), sentence.rstrip().endswith("?")
+    starts = [0, *(found.start() for found in _CLAUSE_END.finditer(sentence)), len(sentence)]
+    for start, end in pairwise(starts):
+        clause = _Clause(sentence[start:end], sentence[end : end + _CONTEXT], conditional, asked)
+        found = [*_named(clause), *_praised(clause)]
+        if titled and start == 0 and (title := _TITLE.match(sentence)):
+            found.append(_Declared(0, _letter(title)))
+        yield from sorted(found, key=lambda one: one.at)
+
+
+def _named(clause: _Clause) -> Iterator[_Declared]:
+    """`the answer is C`, `I choose C`, `matches option C`, `so C`: the letter after words that choose it."""
+    for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _CHINESE):
+        for found in rule.finditer(clause.text):
+            subject = clause.subject(found.start())
+            outright = _calls_it_the_answer(subject, found[0]) if rule is _IS_LETTER else rule is _CHINESE
+            if outright is None or (clause.asked and not outright) or clause.supposes(subject, found[0]):
+                continue
+            if _DENIED.search(subject) and not (rule is _IS_LETTER and _ASKED_FALSE.search(subject)):
+                continue
+            rest = clause.rest(found.end())
+            if _DENIED.search(rest, 0, 40) if rule is _ONLY else _is_a_subject(found, rest):
+                continue
+            if rule is _MATCHES and _JOINED.search(subject):
+                continue
+            hedged = _HEDGED.match(rest)
+            yield _Declared(
+                found.start(), found[0].strip() + rest[:40] if hedged else _letter(found), outright
+            )
+
+
+def _praised(clause: _Clause) -> Iterator[_Declared]:
+    """`C is correct`, `D must be the answer`, `B remains`: the letter in the subject of such words."""
+    for found in _IS_GOOD.finditer(clause.text):
+        subject = clause.subject(found.start())
+        if found[0].startswith("are") or len(_mentioned(subject)) > 1:
+            subject = clause.text[max(found.start() - _CONTEXT, 0) : found.start()]  # with all of its list
+        letters = _mentioned(subject)
+        if letters and not clause.supposes(subject, found[0]) and not _DENIED.search(subject):
+            yield _Declared(found.start(), letters.pop() if len(letters) == 1 else subject.strip())
+
+
+def _mentioned(text: str) -> set[str]:
+    return {mention.strip("()").upper() for mention in _MENTION.findall(text)}
+
+
+def _calls_it_the_answer(subject: str, verb: str) -> bool | None:
+    """Whether what `is C` is said of is outright the answer; None when it is not even an option."""
+    if verb.lower().startswith("answer"):
+        return True
+    if _LIST.search(subject):
+        return None
+    labels = verb[0] in ":：="
+    if _THE_ANSWER.search(subject) or (labels and _OPTION.search(subject)):
+        return True
+    return False if not labels and _MAY_BE.search(subject) else None
+
+
+def _is_a_subject(found: re.Match[str], rest: str) -> bool:
+    """Whether the letter is what another clause is about (`A is wrong`), or the article or pronoun."""
+    if found.groupdict().get("bare") in ("A", "I") and re.match(rf"\s(?!{_LINKING})[a-z]", rest):
+        return True
+    return bool(_GOES_ON.match(rest))
+
+
+def _letter(found: re.Match[str]) -> str:
+    return next(group for group in found.groups() if group).upper()
