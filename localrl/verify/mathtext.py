@@ -358,7 +358,7 @@ def without_unit(text: str) -> tuple[str, str]:
     """
     value, unit = text, ""
     after = re.fullmatch(rf"(.*[^\s_])\s*{_TEXT}\s*(?:\^\s*\{{?[23]\}}?)?", text) or re.fullmatch(
-        rf"({_VALUE})\s*({_UNIT}[a-zA-Z .]*)(?:\^\{{?[23]\}}?)?", text
+        rf"({_VALUE})\s*({_UNIT}[a-zA-Z ./]*)(?:\^\{{?[23]\}}?)?", text
     )
     if after:
         value, unit = after[1], after[2]

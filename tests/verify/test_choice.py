@@ -105,6 +105,7 @@ HEDGES = [
     "answer is A or B",
     "The answer is either A or C.",
     r"\boxed{A or B}",
+    r"$\boxed{A}$ and $\boxed{B}$",
     "ANSWER: A, B",
     "Answer: (A) and (C)",
     "Answer: C/D",

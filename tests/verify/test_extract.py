@@ -135,6 +135,9 @@ def test_an_unknown_extractor_is_refused(name: str) -> None:
         "A is correct ",
         "the answer is A. ",
         "option A: ",
+        "\\boxed{1}, ",
+        "**1** ",
+        "the answer is 1 ",
     ],
 )
 def test_long_texts_take_linear_time(name: str, piece: str) -> None:
