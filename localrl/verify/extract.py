@@ -58,9 +58,12 @@ _HEADS = re.compile(
 )
 _BOUND = re.compile(r"(?i:\b(?:not|than|least|most|if|over|under)\s*\$?$|n['’]t\s*$)")
 _BOUNDS = re.compile(r"(?i:\b(?:not?|than|least|most|if|over|under|or|more|less|cannot)\b|n['’]t\b)")
-_CLOSING = re.compile(r"(?i:\W{0,8}(?:let me know|i hope|hope (?:this|that)|feel free|would you like)\b)")
+_CLOSING = re.compile(
+    r"(?i:\W{0,8}(?:let me know|i hope|hope (?:this|that)|feel free|would you like|note)\b)"
+)
 _STATED = re.compile(
-    r"(?:^|[.!]\s|\n)The\s[^\d.!?\n]{1,120}\s(?:is|are|equals)\s(\$?-?\d[\d,]{0,20}(?:\.\d{1,20})?%?)[.!]?$"
+    r"(?:^|[.!]\s|\n)The\s[^\d.!?\n]{1,120}\s(?:is|are|equals)\s(?:(?:therefore|thus|then)\s)?"
+    r"(\$?-?\d[\d,]{0,20}(?:\.\d{1,20})?%?|\$[^$\n]{1,100}\$)[.!]?$"
 )
 _DAPO_TAIL = 300  # characters; github.com/BytedTsinghua-SIA/DAPO scores only the end of a response
 
@@ -181,14 +184,14 @@ def final(answer: str) -> str | None:
         return tagged
     if (said := _said(answer)) is not None:
         return said or None
-    bare = answer.strip()
+    bare = _without_closing(answer.strip())
     if (concluded := _concluded(bare) or _bold(bare)) is not None:
         return concluded
     last = bare.splitlines()[-1].strip("*$ .") if bare else ""
     if re.fullmatch(r"-?\d[\d,]{0,20}(?:\.\d{1,20})?", last):
         return last
     if (stated := _STATED.search(bare[-_DAPO_TAIL:])) is not None:
-        return stated[1]
+        return stated[1].strip("$")
     words = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}", bare)
     alone = not words or (len(words) == 1 and bare[0] in "-$(\\0123456789")
     return bare if bare and "\n" not in bare and alone else None
@@ -215,12 +218,15 @@ def _corrected(answer: str) -> str | None:
     return said if said and len(said) <= 60 and re.search(r"[\d\\]", said) else None
 
 
+def _without_closing(answer: str) -> str:
+    """Without a last paragraph that holds no number and only takes leave (`Let me know ...`)."""
+    kept, _, last = answer.rpartition("\n\n")
+    return kept.rstrip() if kept and _CLOSING.match(last) and not re.search(r"\d", last) else answer
+
+
 def _bold(answer: str) -> str | None:
     """The one bold value of the last paragraph."""
-    paragraphs = [part for part in re.split(r"\n\s*\n", answer[-2000:]) if not _CLOSING.match(part)]
-    if not paragraphs:
-        return None
-    values = _valued(paragraphs[-1])
+    values = _valued(re.split(r"\n\s{0,8}\n", answer[-2000:])[-1])
     if len(values) != 1:
         return None
     return _value(values[0].strip("$ .")) or None
@@ -229,7 +235,7 @@ def _bold(answer: str) -> str | None:
 def _value(said: str) -> str:
     """The one number of a sentence (`John is 45 miles from home`); all else as it is."""
     numbers = _NUMBER.findall(said)
-    sentence = len(said.split()) > 4 and len(numbers) == 1 and not re.search(r"[=\\]|\$(?!\d)", said)
+    sentence = len(said.split()) > 3 and len(numbers) == 1 and not re.search(r"[=\\]|\$(?!\d)", said)
     return numbers[0].replace(",", "") if sentence and not _BOUNDS.search(said) else said
 
 

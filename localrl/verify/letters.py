@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Repeats are bounded, so that no text takes more than linear time.
 _FONT = re.compile(r"\\(?:(?:text|math)(?:bf|rm|it|sf|tt)?|boldsymbol|bm)\s?\{([^{}]{0,80})\}")
+_WIDE = str.maketrans("（）", "()")
 _OPENS, _CLOSES = r"(?:[*`_<\"'“‘\[({]|\$\s?)", r"(?:[*`_>\"'”’\])}]|\s?\$)"
 _MARKED = re.compile(rf"(?<![\w\\]){_OPENS}{{1,6}}([A-Ja-j])[).:]?{_CLOSES}{{1,6}}(?!\w)")
 _NOUN = r"(?i:answer|option|choice|alternative|selection|letter|solution|statement|response)"
@@ -27,7 +28,8 @@ _HEADING = re.compile(  # of what stands on the next line
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?。])(?<!\b[a-z]\.[a-z]\.)(?<!\bvs\.)\s{1,8}(?=\W{0,3}[A-Z\d])")
 _CLAUSE_END = re.compile(
-    r"(?i:;|\s[—–]\s|\b(?:but|yet|so|hence|thus|therefore|because|since|whereas|while|although|though)\b"
+    r"(?i:;|\s[—–]\s|(?<!\bis )(?<!\bbe )\b(?:hence|thus|therefore)\b"
+    r"|\b(?:but|yet|so|because|since|whereas|while|although|though)\b"
     r"|,\s(?:it|that|this|which|leaving|not)\b)"
 )
 
@@ -40,7 +42,8 @@ _LINKING = (  # goes on after an option; before any other word an `A` is the art
 _MENTION = re.compile(rf"\([A-Ja-j]\)|(?<![\w\\(’'])[A-J](?![\w’'=]|\s=|\s(?!{_LINKING}|alone\b)[a-z])")
 _GOES_ON = re.compile(r"\s(?:is|are|was|has|does|do|cannot|can|could|would|will|might|may|must|isn)\b")
 _IS = (
-    r"(?i:\b(?:is|are|was)\b|(?<=[a-z])['’]s\b|\b(?:must|should|has to|have to|ought to|would|will) be\b"
+    r"(?i:\b(?:is|are|was)\b|(?<=[a-z])['’]s\b|\b(?:must|should|has to|have to|ought to|would|will)"
+    r"(?: therefore| then| thus)? be\b"
     r"|\b(?:seems?|appears?|turns? out|proves?)(?: to be)?\b)"
 )
 _ADVERB = (
@@ -49,21 +52,22 @@ _ADVERB = (
 )
 _AN_OPTION = rf"(?:(?i:the\s)?{_NOUN}s?[\s:]{{1,4}})?"
 _IS_LETTER = re.compile(
-    rf"(?:{_IS}|[:：=]|\s[-–—](?=\s)|\b(?i:answer)(?=\s?[(<]|\s[A-J]\b))"
+    rf"(?:{_IS}|[:：=→]|\s[-–—](?=\s)|\b(?i:answer)(?=\s?[(<]|\s[A-J]\b))"
     rf"[\s:<–-]{{0,6}}{_ADVERB}{{0,3}}(?i:either\s|both\s)?{_AN_OPTION}{_LETTER}"
 )
 _CHOOSES = re.compile(
     r"\b(?i:choose|chose|select(?:ed)?|pick|go(?:ing)? (?:with|for)|opt(?:ing)? for|settle (?:on|for)|say"
-    r"|answer|lea(?:ves?|ving)|left with|down to)\s{1,3}(?i:(?:us|me|you|only|just|with|that|for)\s){0,3}"
+    r"|answer|lea(?:ves?|ving)|mak(?:es|ing)|left with|down to|lean(?:ing)? towards?)\s{1,3}"
+    r"(?i:(?:us|me|you|only|just|with|that|for)\s){0,3}"
     rf"{_AN_OPTION}{_LETTER}"
 )
 _MATCHES = re.compile(
     r"(?:\b(?i:match(?:es)?|corresponds? to|agrees? with|points? to|consistent with)\s"
-    rf"(?:(?i:option|choice|answer)\s)?|\b(?i:option|choice|alternative)\s){_LETTER}(?=\W{{0,8}}$|[.,]\s|\s\()"
+    rf"(?:(?i:option|choice|answer)\s)?|(?P<noun>\b(?i:option|choice|alternative)\s)){_LETTER}(?=\W{{0,8}}$|[.,]\s|\s\(|(?(noun)$|:\s))"
 )
 _GOOD = (
     r"(?i:(?:(?:the|an?|our|my)\s)?(?:(?:most|only|single|one|also)\s)?(?:correct|right|true|best|better|likely|appropriate"
-    rf"|accurate|suitable|plausible|reasonable|closest)(?:\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one|candidate|fit|match))?"
+    rf"|accurate|suitable|plausible|reasonable|closest)(?:(?<!right)(?<!true)(?<!better)\s[a-z]{{3,16}}|\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one))?"
     rf"|(?:the|our|my)\s(?:final\s)?(?:answer|choice|selection)|the one(?=\s(?:that|which)\b)"
     rf"|the only\s(?:[\w-]{{1,20}}\s){{0,3}}?(?:{_NOUN}|one|possibility|candidate))"
 )
@@ -71,10 +75,11 @@ _IS_GOOD = re.compile(
     rf"(?:{_IS}\s(?:all\s|both\s)?{_ADVERB}{{0,2}}{_GOOD}|\b(?i:fits?|matches|agrees|works|remains)\b)"
     r"(?!\s(?:only|if|when|unless|under|at|for (?!this|the (?:question|given|problem)|our|these))\b)"
     rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|left|consistent|better|best|all|both|the)\b))"
+    r"|\b(?i:best)\s[a-z]{3,15}s\b"
 )
 _ONLY = re.compile(rf"\b(?i:only)\s(?:{_NOUN}\s{_LETTER}|\((?P<alone>[A-J])\))\s(?=[a-z]{{2}})")
 _CONCLUDES = re.compile(
-    r"^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|i\.e\.)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
+    r"^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|but|i\.e\.)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
     rf"{_LETTER}\W{{0,8}}$"
 )
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
@@ -82,7 +87,9 @@ _CHINESE = re.compile(
     rf"(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?[\s:：]{{0,4}}{_LETTER}"
 )
 _ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).:]{0,8}$")
-_LABELLED = re.compile(rf"[ \t(]{{0,8}}([A-J])\s?[).:–-](?!{_GOES_ON.pattern})\s")
+_LABELLED = re.compile(
+    rf"[ \t(]{{0,8}}([A-J])\s?(?:[).:–-]|,(?=\s(?:because|since|as)\b))(?!{_GOES_ON.pattern})\s"
+)
 
 _THE_ANSWER = re.compile(
     r"(?i:\banswer\b|\b(?:correct|right|best|final|selected|chosen|closest|likely|accurate|appropriate|suitable|my)\s"
@@ -90,7 +97,9 @@ _THE_ANSWER = re.compile(
 )
 _OPTION = re.compile(rf"\b(?:{_NOUN}|(?i:one|pick))\b")
 _MAY_BE = re.compile(
-    rf"\b(?i:correct|right|best|closest|nearest)\s|{_OPTION.pattern}|\b(?i:it|this|that|which)\s?$"
+    rf"\b(?i:correct|right|best|closest|nearest"
+    rf"|most (?:likely|appropriate|probable|accurate|plausible))\s"
+    rf"|{_OPTION.pattern}|\b(?i:it|this|that|which)\s?$"
 )
 _LIST = re.compile(r"(?i:\b(?:options|choices|statements|explanation|analysis)\W*$)")
 _DENIED = re.compile(
@@ -98,7 +107,9 @@ _DENIED = re.compile(
     r"|eliminat\w+|exclud\w+|discard\w*|reject\w*|unlike|than|instead of|except|contradict\w*|inconsistent"
     r"|between|avoid)\b|n['’]t\b)"
 )
-_ASKED_FALSE = re.compile(r"(?i:\b(?:statement|one|option|answer|choice)\b(?:\s(?:that|which)\b.{0,80})?$)")
+_ASKED_FALSE = re.compile(
+    rf"(?i:(?:statement|one)|{_NOUN}\s(?:that|which)\b.{{0,80}})\s?$"
+)  # what is asked for
 _SUPPOSED = re.compile(
     r"(?i:\b(?:if|unless|whether|suppos\w+|assum\w+|were|might|may|could|thought|initially|originally"
     r"|at first|previous(?:ly)?|earlier|first (?:thought|guess|choice)|tempt\w+"
@@ -191,7 +202,7 @@ def boxed(box: str) -> str | None:
 
 def _plain(text: str) -> str:
     """Without the marks of fonts and headings; a letter that stood in marks stands in brackets."""
-    text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text))
+    text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text.translate(_WIDE)))
     text = re.sub(r"[*`$_#>~]|\\[,;! ]", "", _MARKED.sub(r"(\1)", text))
     return _HEADING.sub(r"\1: ", text)
 
@@ -250,7 +261,7 @@ def _calls_it_the_answer(subject: str, verb: str) -> bool | None:
         return True
     if _LIST.search(subject):
         return None
-    labels = verb[0] in ":：="
+    labels = verb[0] in ":：=→"
     if _THE_ANSWER.search(subject) or (labels and _OPTION.search(subject)):
         return True
     return False if not labels and _MAY_BE.search(subject) else None
@@ -264,4 +275,5 @@ def _is_a_subject(found: re.Match[str], rest: str) -> bool:
 
 
 def _letter(found: re.Match[str]) -> str:
-    return next(group for group in found.groups() if group).upper()
+    named = found.groupdict()
+    return (named.get("marked") or named.get("bare") or named["alone"]).upper()

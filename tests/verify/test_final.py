@@ -50,6 +50,8 @@ BOLD = [
     ("The farmer has **13 pigs** left.\n\nLet me know if you have questions.", "13"),
     ("In total, 2 + 1 = **3** bolts are needed.", "3"),
     ("The solutions are **x = 3 and x = -3**.", "3, -3"),
+    ("The distance is **250 km**.\n\n*(Note that the speed is constant.)*", "250"),
+    ("The number of orders is $4! = \\mathbf{24}$.", "24"),
     ("The cost per bag is $15.00.", "15"),
 ]
 NO_ANSWER = [
