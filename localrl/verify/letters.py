@@ -28,7 +28,7 @@ _HEADING = re.compile(  # of what stands on the next line
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?。])(?<!\b[a-z]\.[a-z]\.)(?<!\bvs\.)\s{1,8}(?=\W{0,3}[A-Z\d])")
 _CLAUSE_END = re.compile(
-    r"(?i:;|\s[—–]\s|(?<!\bis )(?<!\bbe )\b(?:hence|thus|therefore)\b"
+    r"(?i:;|\s[—–]\s|(?:(?<=[,;] )|(?<=\band ))(?:hence|thus|therefore)\b"
     r"|\b(?:but|yet|so|because|since|whereas|while|although|though)\b"
     r"|,\s(?:it|that|this|which|leaving|not)\b)"
 )
@@ -51,15 +51,18 @@ _ADVERB = (
     r"|still|again|obviously|certainly|now|in fact|just|only|given by|described by|represented by)[\s,]{1,3})"
 )
 _AN_OPTION = rf"(?:(?i:the\s)?{_NOUN}s?[\s:]{{1,4}})?"
+_RESTRICTED = (
+    r"\s(?:only|if|when|unless|under|at|for (?!this|the (?:question|given|problem)|our|these|all|both))\b"
+)
 _IS_LETTER = re.compile(
     rf"(?:{_IS}|[:：=→]|\s[-–—](?=\s)|\b(?i:answer)(?=\s?[(<]|\s[A-J]\b))"
-    rf"[\s:<–-]{{0,6}}{_ADVERB}{{0,3}}(?i:either\s|both\s)?{_AN_OPTION}{_LETTER}"
+    rf"[\s:<–-]{{0,6}}{_ADVERB}{{0,3}}(?i:either\s|both\s)?{_AN_OPTION}{_LETTER}(?!{_RESTRICTED})"
 )
 _CHOOSES = re.compile(
     r"\b(?i:choose|chose|select(?:ed)?|pick|go(?:ing)? (?:with|for)|opt(?:ing)? for|settle (?:on|for)|say"
     r"|answer|lea(?:ves?|ving)|mak(?:es|ing)|left with|down to|lean(?:ing)? towards?)\s{1,3}"
     r"(?i:(?:us|me|you|only|just|with|that|for)\s){0,3}"
-    rf"{_AN_OPTION}{_LETTER}"
+    rf"{_AN_OPTION}{_LETTER}(?!{_RESTRICTED})"
 )
 _MATCHES = re.compile(
     r"(?:\b(?i:match(?:es)?|corresponds? to|agrees? with|points? to|consistent with)\s"
@@ -73,7 +76,7 @@ _GOOD = (
 )
 _IS_GOOD = re.compile(
     rf"(?:{_IS}\s(?:all\s|both\s)?{_ADVERB}{{0,2}}{_GOOD}|\b(?i:fits?|matches|agrees|works|remains)\b)"
-    r"(?!\s(?:only|if|when|unless|under|at|for (?!this|the (?:question|given|problem)|our|these))\b)"
+    rf"(?!{_RESTRICTED})"
     rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|left|consistent|better|best|all|both|the)\b))"
     r"|\b(?i:best)\s[a-z]{3,15}s\b"
 )
@@ -113,8 +116,10 @@ _ASKED_FALSE = re.compile(
 _SUPPOSED = re.compile(
     r"(?i:\b(?:if|unless|whether|suppos\w+|assum\w+|were|might|may|could|thought|initially|originally"
     r"|at first|previous(?:ly)?|earlier|first (?:thought|guess|choice)|tempt\w+"
-    r"|students|people|one would)\b)"
+    r"|students|people|one would|otherwise|to (?:say|think|claim)"
+    r"|common (?:error|mistake|guess|misconception))\b)"
 )
+_QUESTION = re.compile(r"(?i:\W{0,8}(?:is|are|could|would|might|does|do|why|what|which|how)\b)")
 _CONDITION = re.compile(r"(?i:\b(?:if|unless|only|when|had|were|provided|under|in case)\b)")
 _TAKEN_BACK = re.compile(
     r"(?i:\b(?:wait|hold on|actually|on second thought|correction|scratch that|mistaken?|i was wrong"
@@ -209,6 +214,8 @@ def _plain(text: str) -> str:
 
 def _declarations(sentence: str, titled: bool) -> Iterator[_Declared]:
     """What each clause declares, in order."""
+    if _QUESTION.match(sentence) and sentence.rstrip().endswith("?"):
+        return
     conditional, asked = bool(_CONDITION.search(sentence)), sentence.rstrip().endswith("?")
     starts = [0, *(found.start() for found in _CLAUSE_END.finditer(sentence)), len(sentence)]
     for start, end in pairwise(starts):

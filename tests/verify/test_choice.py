@@ -96,6 +96,7 @@ NOT_SAID = [
     "Neither A nor B fits the data.",
     "None of A, B, C or D matches.",
     "Could the answer be A?",
+    "Is the correct answer A?",
     "Let me check whether option A is correct.",
     "Compound A reacts with HBr to give B.",
     r"\boxed{42}",
@@ -140,6 +141,8 @@ ANSWER_THEN_COMMENT = [
     ("Answer: **B**\n\nNote that answer (C) would only be obtained with excess base.", "B"),
     ("**Answer: B**\n\nOption A is correct in the classical case.", "B"),
     ("The answer is C.\n\nMany students choose B.", "C"),
+    ("The answer is D.\n\nA common error is to say the answer is B.", "D"),
+    ("Answer: B\n\nIn contrast, the answer is A for diatomic gases.", "B"),
     ("**A. Gravity**\n\nOption B is the right choice for charged bodies.", "A"),
 ]
 CHANGED_MIND = [
@@ -152,6 +155,7 @@ ARRIVED_AT = [
     ("The right choice is d) 12 mV.", "D"),
     ("Hmm, the right option seems to be (a).", "A"),
     ("I'm going with B.", "B"),
+    ("The answer must therefore be A.", "A"),
     ("That makes D the correct answer.", "D"),
     ("The most likely diagnosis is (A) acute appendicitis.", "A"),
     ("Option C is therefore the correct structure.", "C"),
