@@ -135,6 +135,7 @@ _JOINED = re.compile(
     r"(?:\([A-J]\)|\b[A-J])\s?(?:,|,?\s?\band\b|\bor\b|/|&|vs\.?)\s{0,3}(?:(?:option|choice)\s)?$"
 )
 _CONTEXT = 200  # characters read on either side of a letter
+_END = 20_000  # characters of a text that are read: its end, where a choice is made
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ class _Clause:
 
 def chosen(text: str) -> str | None:
     """The option that the text declares, A to J; two side by side (`A or B`) as they stand; None for none."""
-    lines = _plain(text).splitlines()
+    lines = _plain(text[-_END:]).splitlines()
     alone = [found for line in lines if (found := _ALONE.match(line))]
     labels = [found for line in lines if (found := _LABELLED.match(line))]
     titled = len({_letter(found) for line in lines if (found := _TITLE.match(line))}) == 1
