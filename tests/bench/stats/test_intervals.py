@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 from scipy.stats import binomtest
 
 from localrl.bench.stats import Interval, generalisation, mean_interval, repeatability, wilson
+from localrl.bench.stats.intervals import student_quantile
 from localrl.errors import UsageError
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -116,6 +118,12 @@ def test_wilson_is_scipys(n: int, data: st.DataObject, level: float) -> None:
     theirs = binomtest(correct, n).proportion_ci(level, method="wilson")
     ours = wilson(correct, n, level)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.99, 0.999])
+@pytest.mark.parametrize("df", [1, 30, 199, 200, 500, 10_000, 10**6])
+def test_students_quantile_is_scipys(level: float, df: int) -> None:
+    assert student_quantile(level, df) == pytest.approx(stdtrit(df, (1 + level) / 2), rel=2e-8)
 
 
 def test_wilson_by_hand() -> None:
