@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localrl.errors import UsageError, nearest
-from localrl.verify import letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,6 +269,8 @@ def letter(answer: str) -> str | None:
 
     Two letters side by side (`A or B`) are returned as they stand, for they are no choice.
     """
+    from localrl.verify import letters  # its expressions take 20 ms to compile
+
     if len(joined := _joined(answer)) > 1:
         return ", ".join(joined)
     if joined:

@@ -209,7 +209,7 @@ def student_quantile(level: float, df: int) -> float:
             (5 * z**5 + 16 * z**3 + 3 * z) / 96,
             (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         )
-        return sum(term / df**power for power, term in enumerate(terms))
+        return sum((term / df**power for power, term in enumerate(terms)), 0.0)
     from scipy.special import stdtrit
 
     return float(stdtrit(df, (1 + level) / 2))
