@@ -38,7 +38,9 @@ _CONCLUDED = re.compile(
     r"|(?:\$|\\\()([^$=]{1,80}=[^$]+?)(?:\$|\\\))[\s.!]{0,8}$"
 )
 _DISPLAYED = re.compile(r"\$\$[^$]{1,300}\$\$|\\\[.{1,300}?\\\]", re.DOTALL)
-_LAST_LINE = re.compile(r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)[ \t]{0,8}$", re.MULTILINE)  # as GSM8K's
+_LAST_LINE = re.compile(
+    r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)(?:[ \t][a-z]{1,20})?[ \t]{0,8}$", re.MULTILINE
+)  # as GSM8K's
 _GAP = re.compile(
     r"(?:[\s$,;&]|\\[()\[\]]|\\q?quad\b|\\text\s?\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b|(?P<name>[a-zA-Z])\s?=)*"
 )
@@ -232,10 +234,14 @@ def _bold(answer: str) -> str | None:
 
 
 def _value(said: str) -> str:
-    """The one number of a sentence (`John is 45 miles from home`); all else as it is."""
+    """The one number of a sentence (`John is 45 miles from home`), or what it says that something is."""
+    if len(said.split()) <= 3 or _BOUNDS.search(said):
+        return said
     numbers = _NUMBER.findall(said)
-    sentence = len(said.split()) > 3 and len(numbers) == 1 and not re.search(r"[=\\]|\$(?!\d)", said)
-    return numbers[0].replace(",", "") if sentence and not _BOUNDS.search(said) else said
+    if len(numbers) == 1 and not re.search(r"[=\\]|\$(?!\d)", said):
+        return str(numbers[0]).replace(",", "")
+    last = re.search(r"\s(?:is|are|equals)\s(\S*[\d\\]\S*)$", said)
+    return last[1] if last else said
 
 
 def _valued(text: str) -> list[str]:

@@ -82,14 +82,17 @@ _IS_GOOD = re.compile(
 )
 _ONLY = re.compile(rf"\b(?i:only)\s(?:{_NOUN}\s{_LETTER}|\((?P<alone>[A-J])\))\s(?=[a-z]{{2}})")
 _CONCLUDES = re.compile(
-    r"^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|but|i\.e\.)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
-    rf"{_LETTER}\W{{0,8}}$"
+    r"(?:^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|but)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
+    r"|\bi\.e\.[\s,]{1,3}(?:(?i:option|choice)\s)?)"
+    rf"{_LETTER}(?:\sit is)?(?:\W{{0,8}}$|(?<=^but .):\s)"
 )
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
 _CHINESE = re.compile(
     rf"(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?[\s:：]{{0,4}}{_LETTER}"
 )
+_QUOTED = re.compile(r"\"[^\"]{0,200}\"|“[^”]{0,200}”")
 _ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).:]{0,8}$")
+_JUDGED = re.compile(r"[ \t(]{0,8}([A-J])[).:]{1,2}\s{1,4}(?i:correct|right|true)\b")
 _LABELLED = re.compile(
     rf"[ \t(]{{0,8}}([A-J])\s?(?:[).:–-]|,(?=\s(?:because|since|as)\b))(?!{_GOES_ON.pattern})\s"
 )
@@ -189,6 +192,9 @@ def chosen(text: str) -> str | None:
                     choice = one
     if choice:
         return choice.letter
+    judged = {found[1] for line in lines if (found := _JUDGED.match(line))}
+    if len(judged) == 1:
+        return judged.pop()
     return alone[-1][1] if alone else labels[0][1] if one_label else None
 
 
@@ -232,7 +238,7 @@ def _named(clause: _Clause) -> Iterator[_Declared]:
     for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _CHINESE):
         for found in rule.finditer(clause.text):
             subject = clause.subject(found.start())
-            outright = _calls_it_the_answer(subject, found[0]) if rule is _IS_LETTER else rule is _CHINESE
+            outright = _calls_it_the_answer(subject, found) if rule is _IS_LETTER else rule is _CHINESE
             if outright is None or (clause.asked and not outright) or clause.supposes(subject, found[0]):
                 continue
             if _DENIED.search(subject) and not (rule is _IS_LETTER and _ASKED_FALSE.search(subject)):
@@ -260,11 +266,13 @@ def _praised(clause: _Clause) -> Iterator[_Declared]:
 
 
 def _mentioned(text: str) -> set[str]:
-    return {mention.strip("()").upper() for mention in _MENTION.findall(text)}
+    said = _QUOTED.sub("", text)  # an option's own words may name other letters: `I and III only`
+    return {mention.strip("()").upper() for mention in _MENTION.findall(said)}
 
 
-def _calls_it_the_answer(subject: str, verb: str) -> bool | None:
+def _calls_it_the_answer(subject: str, found: re.Match[str]) -> bool | None:
     """Whether what `is C` is said of is outright the answer; None when it is not even an option."""
+    verb = found[0]
     if verb.lower().startswith("answer"):
         return True
     if _LIST.search(subject):
@@ -272,7 +280,8 @@ def _calls_it_the_answer(subject: str, verb: str) -> bool | None:
     labels = verb[0] in ":：=→"
     if _THE_ANSWER.search(subject) or (labels and _OPTION.search(subject)):
         return True
-    return False if not labels and _MAY_BE.search(subject) else None
+    marked = found.groupdict().get("marked")  # `the first step should be **B)**`
+    return False if not labels and (marked or _MAY_BE.search(subject)) else None
 
 
 def _is_a_subject(found: re.Match[str], rest: str) -> bool:

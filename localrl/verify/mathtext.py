@@ -86,7 +86,7 @@ _EVERYTHING = re.compile(r"(?i:(?:\\text\{ ?)?all real (?:numbers|values)(?: of 
 _NOTHING = re.compile(
     r"(?i:(?:\\text\{ ?)?(?:(?:there (?:is|are) )?no (?:real )?(?:solution|root)s?|(?:the )?empty set) ?\}?)"
 )
-_OR = re.compile(r"\\text\{\s*,?\s*(?:or|and)\s*\}|(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])|;")
+_OR = re.compile(r"\\text\{\s*(?:,|,?\s*(?:or|and))\s*\}|(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])|;")
 _NAME = (
     r"(?:[a-zA-Z](?:_\{?\w+\}?|\^\{-1\}|'+)?(?:\([^()=]*\))?|\[?[A-Z]{2,6}\]?|\\text\{[^{}]*\}"
     r"|(?:m ?)?\\angle ?\{?[A-Z]{1,3}\}?"
@@ -326,8 +326,9 @@ def words(text: str) -> str | None:
 
 
 def bare_words(text: str) -> str:
-    """Without the marks of text, blanks and capitals."""
-    return squeezed(re.sub(_TEXT, r"\1", text)).casefold()
+    """Without the marks of text, blanks, capitals, and the ending of `20th`."""
+    bare = squeezed(re.sub(_TEXT, r"\1", text)).casefold()
+    return re.sub(r"(?<=\d)(?:st|nd|rd|th)(?![a-z])", "", bare)
 
 
 def option(text: str) -> str | None:

@@ -151,6 +151,12 @@ CHANGED_MIND = [
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
 ]
 ARRIVED_AT = [
+    ("So it is not A, but **B: the price level increases**.", "B"),
+    ("Option D states precisely this, so D it is.", "D"),
+    ("The closest value is **1.9**, i.e. **D**.", "D"),
+    ('Option D ("I and III only") is therefore correct.', "D"),
+    ("Thus, the first action should be **B) Assess the airway**.", "B"),
+    ("A. Incorrect: too hot.\nB. Correct: it freezes.\nC. Incorrect: too dry.", "B"),
     ("By elimination, D is the only possible option.", "D"),
     ("The right choice is d) 12 mV.", "D"),
     ("Hmm, the right option seems to be (a).", "A"),

@@ -53,6 +53,8 @@ BOLD = [
     ("The distance is **250 km**.\n\n*(Note that the speed is constant.)*", "250"),
     ("The number of orders is $4! = \\mathbf{24}$.", "24"),
     ("The cost per bag is $15.00.", "15"),
+    ("We solve $3x=4$. **The value of x is 4/3.**", "\\frac43"),
+    ("So she makes 990.\n#### 990 dollars", "990"),
 ]
 NO_ANSWER = [
     "We add **7** and **4**.",

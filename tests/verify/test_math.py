@@ -227,6 +227,8 @@ EQUAL = [
     ("3:15", "3{:}15"),
     (r"\text{25 minutes}", r"25 \text{ min}"),
     (r"\text{June 20}", "June 20"),
+    (r"\text{June 20}", r"\text{June 20th}"),
+    ("3, 5, 7", r"3\text{, }5\text{, and }7"),
     (r"\begin{pmatrix} 2 \\ 3 \end{pmatrix}", r"\begin{pmatrix}2\\[4pt]3\end{pmatrix}"),
     (r"(-\infty,\infty)", r"x\in\mathbb{R}"),
     (r"y = \pm\frac{3}{4}x", r"y=\frac{3}{4}x, y=-\frac34x"),
