@@ -27,6 +27,8 @@ class Key(NamedTuple):
     footer: bool = True
     priority: bool = False
     """Works although a field has the focus that could take the key."""
+    more: str = ""
+    """What else it does, in the help."""
 
 
 GROUPS: dict[str, str] = {
@@ -59,7 +61,7 @@ TABLE: dict[str, tuple[Key, ...]] = {
         Key("filter", "slash", "filter", "Filter"),
         Key("quantisation", "q", "quantisation", "Quantisation"),
         Key("backend", "b", "backend", "Backend"),
-        Key("pause", "p", "pause", "Pause download", footer=False),
+        Key("pause", "p", "pause", "Pause download", footer=False, more=", or resume it"),
         Key("cancel", "x", "cancel", "Cancel download", footer=False),
         Key("chat", "c", "chat", "Chat with it", footer=False),
         Key("refresh", "u", "refresh", "Look again", footer=False),
@@ -81,7 +83,7 @@ TABLE: dict[str, tuple[Key, ...]] = {
     "bench": (
         Key("start", "n", "new", "New run"),
         Key("go_on", "g", "go_on", "Go on"),
-        Key("pause", "p", "pause", "Pause"),
+        Key("pause", "p", "pause", "Pause", more=", or resume"),
         Key("stop", "s", "stop", "Stop"),
         Key("watch", "enter", "watch", "Watch"),
         Key("next_stream", "right_square_bracket", "stream(1)", "Next stream"),

@@ -154,8 +154,9 @@ class Board:
                 f"The engine died (exit status {event.exit_status}) and was started again; the run goes on."
             )
             for stream in self.streams.values():
-                if stream.running:  # it begins anew
+                if stream.running:  # it begins anew, at its turn
                     stream.pieces, stream.tokens = [], 0
+                    self._set(stream.place, PENDING_CODE)
         now = time.monotonic()
         if now - self._published >= PUBLISH_S:
             self.publish(progress, now)
@@ -199,6 +200,7 @@ class Board:
         stream = self.streams.get(place)
         if stream is None:
             stream = self.streams[place] = Stream(place, time.monotonic())
+        if not stream.pieces:
             self._set(place, RUNNING_CODE)
         if not event.thinking and stream.thinking_s is None:
             stream.thinking_s = time.monotonic() - stream.began

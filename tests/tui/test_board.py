@@ -1,0 +1,34 @@
+"""What is known of a run at work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localrl.bench import plan
+from localrl.bench.progress import Progress
+from localrl.bench.runner import Live
+from localrl.catalog.resolve import resolve
+from localrl.engine.client import Restarted
+from localrl.engine.protocol import EngineSettings
+from localrl.tui.marks import PENDING_CODE, RUNNING_CODE
+from localrl.tui.work.board import Board
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_sample_that_begins_anew_after_the_engine_died_waits_until_it_does(tmp_path: Path) -> None:
+    (tmp_path / "script.json").write_text('{"texts": ["7"]}')
+    model = resolve(str(tmp_path / "script.json"))
+    board = Board(plan.make(model, ["sums"], EngineSettings(backend="scripted"), samples=2))
+    progress = Progress([])
+    live = Live(0, "sum-1", 0, thinking=False, text="It is", tokens=2)
+    board.take(live, progress)
+    cells = board.rows[0].cells
+    assert list(cells) == [RUNNING_CODE, PENDING_CODE]
+    board.take(Restarted(-9), progress)
+    assert list(cells) == [PENDING_CODE, PENDING_CODE]
+    assert board.notices
+    board.take(live, progress)
+    assert list(cells) == [RUNNING_CODE, PENDING_CODE]
+    assert [stream.tokens for stream in board.running()] == [2]
