@@ -97,7 +97,7 @@ class LocalrlApp(App[None]):
     .dim { color: $secondary; }
     VerticalScroll, OptionList, TextArea { scrollbar-size-vertical: 1; }
     Footer { background: $background; }
-    ToastRack { dock: top; align: right top; margin: 0 1; } /* below is where one writes */
+    ChatScreen ToastRack { dock: top; align: right top; margin: 0 1; } /* below is where one writes */
     Toast { background: $panel; }
     """
 

@@ -190,6 +190,7 @@ class ResultsScreen(Page):
         if asked != self._asked or self._run is None:
             return  # the person has asked for something else since
         self.query_one("#sample-table", Table).show(rows)
+        self.query_one(SampleView).visible = len(rows) > 0
         chosen = MARKS[self._outcome].words if self._outcome else "all"
         self.query_one("#sums", Static).update(
             Content.assemble(
