@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import settings
-from localrl.bench import estimate, plan, report, session
+from localrl.bench import estimate, plan, report, session, spec
 from localrl.cli.estimating import Estimating
 from localrl.cli.flags import Real, count
 from localrl.cli.output import document, note
@@ -132,7 +132,13 @@ def _planned(
     chosen = settings.load().settings
     named = model or chosen.model
     parallel = options["parallel"] or chosen.parallel
-    choice = backends.choose(named, options["backend"], options["endpoint"])
+    try:
+        choice = backends.choose(named, options["backend"], options["endpoint"])
+    except UsageError:
+        if named in spec.available() and not evals:
+            hint = f"the model comes first: localrl bench {chosen.model} {named}"
+            raise UsageError(f"{named!r} is an eval", hint=hint) from None
+        raise
     engine = EngineSettings(
         backend=choice.backend,
         parallel=None if parallel == "auto" else int(parallel),

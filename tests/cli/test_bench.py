@@ -95,6 +95,11 @@ def test_runs_are_listed_and_removed(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["bench", "nomodel"], 2, "no model named"),
+        (
+            ["bench", "gsm8k"],
+            2,
+            "'gsm8k' is an eval; the model comes first: localrl bench smollm2-135m gsm8k",
+        ),
         (["bench", "smollm2-135m", "nope"], 2, "no eval named"),
         (["bench", "--resume", "zzz"], 2, "no run"),
         (["bench", "--temperature", "-3"], 2, "--temperature"),
