@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from localrl.chat import ThinkingTags
 from localrl.engine import loopguard
-from localrl.engine.endpoint import Failure, RequestFailed
 from localrl.engine.protocol import Finished, FinishReason, Text
+from localrl.engine.received import Failure, RequestFailed
 from localrl.engine.stream import Stream
 
 if TYPE_CHECKING:
-    from localrl.engine.endpoint import Choice, Usage
     from localrl.engine.protocol import Group, SampleRequest, Started
+    from localrl.engine.received import Choice, Usage
 
 FINISH = {
     "stop": FinishReason.STOP,

@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from localrl import __version__
-from localrl.engine.endpoint import CONNECT_S, Endpoint, Failure, RequestFailed, Usage, printable
+from localrl.engine.endpoint import CONNECT_S, Endpoint
 from localrl.engine.meter import Meter
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import Event, Finished, FinishReason, Group, Load, ModelInfo, SampleRequest
+from localrl.engine.received import Failure, RequestFailed, Usage, printable
 from localrl.engine.reply import SLACK, Reply, longest_prompt
 from localrl.engine.serving import find_model
 from localrl.engine.sharing import Share, Sharing
 from localrl.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from localrl.engine.endpoint import Chunk
     from localrl.engine.protocol import EngineSettings
+    from localrl.engine.received import Chunk
 
 STEP_S = 0.02
 STREAMS_PER_ENDPOINT = 256

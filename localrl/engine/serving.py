@@ -6,11 +6,13 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from localrl.engine.endpoint import Endpoint, RequestFailed, Served, printable
+from localrl.engine.received import RequestFailed, Served, printable
 from localrl.errors import Unavailable, UsageError, nearest
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from localrl.engine.endpoint import Endpoint
 
 MOST_NAMED = 20
 """Models of a server that are looked through for the one that was meant."""

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from localrl.engine.endpoint import Failure, RequestFailed
+from localrl.engine.received import Failure, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

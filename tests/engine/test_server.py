@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.chat import Message, ThinkingTags
-from localrl.engine.endpoint import LONGEST_QUOTE
 from localrl.engine.protocol import EngineSettings, FinishReason, Group, SampleRequest
+from localrl.engine.received import LONGEST_QUOTE
 from localrl.engine.server import Patience, ServerBackend
 from localrl.engine.thinking import split
 from localrl.errors import UsageError

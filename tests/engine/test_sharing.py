@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localrl.engine.endpoint import Failure, RequestFailed
+from localrl.engine.received import Failure, RequestFailed
 from localrl.engine.sharing import LONGEST_REST_S, ROUNDS, Share, Sharing
 
 DOWN = RequestFailed(Failure.DOWN, "gone")

@@ -1,0 +1,230 @@
+"""What an OpenAI-compatible server sends: its chunks and lists, and how they are read off the connection.
+
+A server may be broken, overloaded or hostile, so all that arrives is bounded and validated here, and ends
+either as values or as a `RequestFailed` that says in one line what was wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Annotated, Any
+
+import aiohttp
+from pydantic import BaseModel, Field, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LONGEST_LINE = 1 << 20
+"""Bytes of one line of a stream; a chunk of text is a few hundred."""
+LARGEST_ANSWER = 4 << 20
+"""Bytes of an answer that is no stream."""
+DRAIN_S = 0.5
+"""How long the end of a finished stream is waited for, so that its connection can be used again."""
+LONGEST_QUOTE = 400
+"""Characters of what a server said that are shown."""
+BOM = b"\xef\xbb\xbf"
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Failure(Enum):
+    """What a failed request says about the server."""
+
+    REJECTED = auto()
+    """This request cannot work: the server says so."""
+    BUSY = auto()
+    """The server has too much to do."""
+    BROKEN = auto()
+    """The answer makes no sense, or the server ends it in the middle."""
+    TORN = auto()
+    """The connection broke under the answer."""
+    SILENT = auto()
+    """Nothing came for too long."""
+    DOWN = auto()
+    """The server is not there, or cannot serve us now."""
+    DENIED = auto()
+    """The server does not serve us, however long we wait."""
+
+
+class RequestFailed(Exception):
+    def __init__(self, failure: Failure, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.failure, self.reason, self.retry_after = failure, reason, retry_after
+
+
+class Usage(BaseModel):
+    class Prompt(BaseModel):
+        cached_tokens: Count | None = None
+
+    class Completion(BaseModel):
+        reasoning_tokens: Count | None = None
+
+    prompt_tokens: Count = 0
+    completion_tokens: Count | None = 0
+    prompt_tokens_details: Prompt | None = None
+    completion_tokens_details: Completion | None = None
+
+    @property
+    def cached(self) -> int:
+        details = self.prompt_tokens_details
+        return (details.cached_tokens if details else None) or 0
+
+    @property
+    def reasoning(self) -> int | None:
+        details = self.completion_tokens_details
+        return details.reasoning_tokens if details else None
+
+
+class Choice(BaseModel):
+    """What one chunk adds to one of the texts of a request."""
+
+    class Delta(BaseModel):
+        content: str | None = None
+        reasoning_content: str | None = None
+        reasoning: str | None = None
+
+    index: Count = 0
+    delta: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+    @property
+    def answer(self) -> str:
+        return (self.delta.content if self.delta else self.text) or ""
+
+    @property
+    def thinking(self) -> str:
+        return (self.delta.reasoning_content or self.delta.reasoning if self.delta else None) or ""
+
+
+class Chunk(BaseModel):
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    error: Any = None
+
+
+class Served(BaseModel):
+    """One entry of `/models`."""
+
+    id: str
+    owned_by: str = ""
+    max_model_len: Count | None = None
+
+
+class Models(BaseModel):
+    data: list[Served]
+
+
+async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[Chunk | None]:
+    """Read server-sent events: `data:` lines of JSON, ended by `data: [DONE]`."""
+    held = b""
+    lines = _lines(response.content)
+    async for line in lines:
+        name, _, value = line.removeprefix(BOM).partition(b":")
+        if name == b"data":
+            value = held + value.strip()
+            if value == b"[DONE]":
+                yield None
+                await _drain(response.content)
+                return
+            if (chunk := _parse(value)) is not None:
+                yield chunk
+            held = value + b"\n" if value and chunk is None else b""
+        elif held and not line:
+            raise _senseless(held)
+        elif name.strip() not in (b"", b"event", b"id", b"retry"):
+            raise RequestFailed(Failure.BROKEN, f"no stream but: {said(await _rest(line, lines))}")
+        if len(held) > LONGEST_LINE:
+            raise _senseless(held)
+    if held:
+        raise _senseless(held)
+
+
+async def _rest(line: bytes, lines: AsyncIterator[bytes]) -> bytes:
+    """A line and what comes with it, within bounds."""
+    found = line
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            async for further in lines:
+                found += b"\n" + further
+                if len(found) > LONGEST_LINE:
+                    break
+    except (TimeoutError, aiohttp.ClientError, RequestFailed):
+        pass  # what is there has to do
+    return found
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    pending = b""
+    async for block in content.iter_any():
+        *whole, pending = (pending + block).split(b"\n")
+        for line in whole:
+            yield line.rstrip(b"\r")
+        if len(pending) > LONGEST_LINE:
+            raise RequestFailed(Failure.BROKEN, f"a line of more than {LONGEST_LINE >> 20} MiB")
+    if pending:
+        yield pending
+
+
+def _parse(data: bytes) -> Chunk | None:
+    """One event; None when it is not whole, since an event may have several lines."""
+    if not data:
+        return None
+    try:
+        chunk = Chunk.model_validate_json(data)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            return None
+        raise _senseless(data) from error
+    if chunk.error is not None:
+        raise RequestFailed(Failure.BROKEN, f"an error: {said(data)}")
+    return chunk
+
+
+def _senseless(data: bytes) -> RequestFailed:
+    return RequestFailed(Failure.BROKEN, f"a chunk that makes no sense: {printable(data)}")
+
+
+async def _drain(content: aiohttp.StreamReader) -> None:
+    """Read what is left, within bounds."""
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in content.iter_any():
+                pass
+    except (TimeoutError, aiohttp.ClientError):
+        pass  # the connection is closed instead of used again
+
+
+async def read(response: aiohttp.ClientResponse) -> bytes:
+    """An answer that is no stream, cut at LARGEST_ANSWER."""
+    body = b""
+    async for block in response.content.iter_any():
+        body += block
+        if len(body) > LARGEST_ANSWER:
+            break
+    return body
+
+
+def said(body: bytes) -> str:
+    """What an error body says, in one printable line."""
+    import json
+
+    try:
+        found = json.loads(body[:LARGEST_ANSWER])
+    except (ValueError, RecursionError):
+        return printable(body)
+    for name in ("error", "detail", "message"):
+        if isinstance(found, dict) and found.get(name):
+            found = found[name]
+    return printable(str(found).encode("utf-8", errors="replace"))
+
+
+def printable(data: bytes) -> str:
+    """The beginning of what a stranger sent, without what could control a terminal.
+
+    It is longer than what is shown, so that a key at the end of that is found whole.
+    """
+    text = data[: 10 * LONGEST_QUOTE].decode("utf-8", errors="replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
