@@ -69,8 +69,10 @@ _MATCHES = re.compile(
     rf"(?:(?i:option|choice|answer)\s)?|(?P<noun>\b(?i:option|choice|alternative)\s)){_LETTER}(?=\W{{0,8}}$|[.,]\s|\s\(|(?(noun)$|:\s))"
 )
 _GOOD = (
-    r"(?i:(?:(?:the|an?|our|my)\s)?(?:(?:most|only|single|one|also)\s)?(?:correct|right|true|best|better|likely|appropriate"
-    rf"|accurate|suitable|plausible|reasonable|closest)(?:(?<!right)(?<!true)(?<!better)\s[a-z]{{3,16}}|\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one))?"
+    r"(?i:(?:(?:the|an?|our|my)\s)?(?:(?:most|only|single|one|also)\s)?"
+    r"(?:correct|right|true|best|better|likely|appropriate|accurate|suitable|plausible|reasonable|closest)"
+    r"(?:(?<!right)(?<!true)(?<!better)(?:\s[a-z]{3,16}){1,2}|(?<=the right)\s[a-z]{3,16}"
+    rf"|\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one))?"
     rf"|(?:the|our|my)\s(?:final\s)?(?:answer|choice|selection)|the one(?=\s(?:that|which)\b)"
     rf"|the only\s(?:[\w-]{{1,20}}\s){{0,3}}?(?:{_NOUN}|one|possibility|candidate))"
 )
@@ -92,7 +94,10 @@ _CHINESE = re.compile(
 )
 _QUOTED = re.compile(r"\"[^\"]{0,200}\"|“[^”]{0,200}”")
 _ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).:]{0,8}$")
-_JUDGED = re.compile(r"[ \t(]{0,8}([A-J])[).:]{1,2}\s{1,4}(?i:correct|right|true)\b")
+_JUDGED = re.compile(
+    r"[ \t(]{0,8}(?:([A-J])[).:]{1,2}\s{1,4}(?i:correct|right|true)\b|[✅☑✓✔]\W{0,4}([A-J])[).:])"
+)
+_LAST = re.compile(r"\(([A-J])\)[.!]?$")
 _LABELLED = re.compile(
     rf"[ \t(]{{0,8}}([A-J])\s?(?:[).:–-]|,(?=\s(?:because|since|as)\b))(?!{_GOES_ON.pattern})\s"
 )
@@ -107,7 +112,7 @@ _MAY_BE = re.compile(
     rf"|most (?:likely|appropriate|probable|accurate|plausible))\s"
     rf"|{_OPTION.pattern}|\b(?i:it|this|that|which)\s?$"
 )
-_LIST = re.compile(r"(?i:\b(?:options|choices|statements|explanation|analysis)\W*$)")
+_LIST = re.compile(r"(?i:(?:\b(?:options|choices|statements)|^\W*(?:explanation|analysis))\W*$)")
 _DENIED = re.compile(
     r"(?i:\b(?:not?|never|neither|nor|none|cannot|without|wrong|incorrect|false|rule[sd]? out|ruling out"
     r"|eliminat\w+|exclud\w+|discard\w*|reject\w*|unlike|than|instead of|except|contradict\w*|inconsistent"
@@ -128,7 +133,7 @@ _TAKEN_BACK = re.compile(
     r"(?i:\b(?:wait|hold on|actually|on second thought|correction|scratch that|mistaken?|i was wrong"
     r"|i misread|re-?(?:check|consider|evaluat|examin)\w*)\b)"
 )
-_OTHER = r"(?:\([A-J]\)|(?:[A-HJ]|I(?!\s+\w))(?![A-Za-z’']))"
+_OTHER = r"(?:\([A-J]\)|(?:[A-HJ]|I(?!\s+\w))(?![A-Za-z’']|\s?=))"
 _HEDGED = re.compile(
     rf"[\s)?:]{{0,4}}(?:[,(]?\s?or\s(?:maybe\s|perhaps\s|possibly\s)?|[,;/|+&–-]\s?|and\s|to\s|\s)\s?(?:option\s)?\(?{_OTHER}"
     rf"(?!(?:[\s,()]|and\b|or\b|{_OTHER}){{0,12}}\s(?!{_LINKING})[a-z])"
@@ -137,6 +142,7 @@ _HEDGED = re.compile(
 _JOINED = re.compile(
     r"(?:\([A-J]\)|\b[A-J])\s?(?:,|,?\s?\band\b|\bor\b|/|&|vs\.?)\s{0,3}(?:(?:option|choice)\s)?$"
 )
+_SECOND = re.compile(r"(?<=\w)\sand\s\(?[A-J]\)?\s?$")
 _CONTEXT = 200  # characters read on either side of a letter
 _END = 20_000  # characters of a text that are read: its end, where a choice is made
 
@@ -192,15 +198,18 @@ def chosen(text: str) -> str | None:
                     choice = one
     if choice:
         return choice.letter
-    judged = {found[1] for line in lines if (found := _JUDGED.match(line))}
+    judged = {found[1] or found[2] for line in lines if (found := _JUDGED.match(line))}
     if len(judged) == 1:
         return judged.pop()
+    sentence = _SENTENCE_END.split(lines[-1].rstrip())[-1] if lines else ""
+    if (last := _LAST.search(sentence)) and len(_mentioned(sentence)) == 1 and not _DENIED.search(sentence):
+        return last[1]
     return alone[-1][1] if alone else labels[0][1] if one_label else None
 
 
 def boxed(box: str) -> str | None:
     """The option that a box holds, alone or before its own text; two as they stand."""
-    bare = re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{|[{}$*]|\\[ ,;]", " ", box).strip()
+    bare = " ".join(re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{|[{}$*]|\\[ ,;]", " ", box).split())
     found = re.match(
         r"(?:(?:the )?(?:(?:correct|right|final) )?(?:option|choice|answer)(?: is|:)?)?"
         r"\s*[(\[]?\s*([A-Ja-j])\s*(?:[)\].:,/]|$|(?:or|and)\b)",
@@ -244,6 +253,10 @@ def _named(clause: _Clause) -> Iterator[_Declared]:
             if _DENIED.search(subject) and not (rule is _IS_LETTER and _ASKED_FALSE.search(subject)):
                 continue
             rest = clause.rest(found.end())
+            if found[0][0] in "=→-–— " and _MENTION.search(subject):
+                continue  # a formula after the answer: `the answer is (A) D = 4 - E`
+            if re.fullmatch(r"\s(?:and|or)\s*", rest):
+                continue  # cut off before the other one
             if _DENIED.search(rest, 0, 40) if rule is _ONLY else _is_a_subject(found, rest):
                 continue
             if rule is _MATCHES and _JOINED.search(subject):
@@ -260,6 +273,8 @@ def _praised(clause: _Clause) -> Iterator[_Declared]:
         subject = clause.subject(found.start())
         if found[0].startswith("are") or len(_mentioned(subject)) > 1:
             subject = clause.text[max(found.start() - _CONTEXT, 0) : found.start()]  # with all of its list
+        if found[0].startswith("is") and (last := _SECOND.search(subject)):
+            subject = last[0]  # `(D) drops out and (B) is best`
         letters = _mentioned(subject)
         if letters and not clause.supposes(subject, found[0]) and not _DENIED.search(subject):
             yield _Declared(found.start(), letters.pop() if len(letters) == 1 else subject.strip())

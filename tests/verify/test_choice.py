@@ -81,6 +81,7 @@ SAID = [
     ("The answer is C, A and B are wrong", "C"),
 ]
 NOT_SAID = [
+    "A is incorrect because it is a base. This leaves C and",
     "A few words that choose nothing",
     "The answer is unclear.",
     "The answer is a matter of taste.",
@@ -103,6 +104,7 @@ NOT_SAID = [
     "",
 ]
 HEDGES = [
+    r"I can see arguments for both. $\boxed{B \text{ or } C}$",
     "answer is A or B",
     "The answer is either A or C.",
     r"\boxed{A or B}",
@@ -151,6 +153,13 @@ CHANGED_MIND = [
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
 ]
 ARRIVED_AT = [
+    ("I conclude that (C) is the right doctrine rather than (D).", "C"),
+    ("On this criterion (D) drops out and (B) is the best answer.", "B"),
+    ("* **B** is true as a fact, but no reason.\n\nSo the best explanation is **C**.", "C"),
+    ("**Conclusion:** the compartment in question is the Golgi apparatus (B).", "B"),
+    ("Choice C is therefore the best experimental design, since it changes one variable.", "C"),
+    ("- A. Toluene: 5 signals\n- B. Benzene: 1 signal\n\n✅ **D. *p*-xylene**", "D"),
+    ("**The correct answer is (A) $D = 4 - E$.**", "A"),
     ("So it is not A, but **B: the price level increases**.", "B"),
     ("Option D states precisely this, so D it is.", "D"),
     ("The closest value is **1.9**, i.e. **D**.", "D"),
