@@ -122,12 +122,12 @@ def verifiers(store: Store, run: Run, eval_index: int, most: int = 2_000) -> lis
     """Who judged, as `name/version`; in a large run, the first and last problem and drawn ones.
 
     A run that went on with another version of a verifier, or was partly judged again by one, has two."""
-    ours = "FROM samples WHERE run = ?1 AND eval = ?2"
+    ours = "FROM samples WHERE run = ? AND eval = ?"
     rows = store.connection.execute(
         f"SELECT DISTINCT t.verifier {_SAMPLES} {_TEXTS} "
-        "WHERE p.run = ?1 AND p.eval = ?2 AND s.finish = 'stop' AND t.verifier NOT NULL AND "
-        f"(p.key {_HASHED} < ?3 OR p.key IN ((SELECT MIN(problem) {ours}), (SELECT MAX(problem) {ours})))",
-        (run.key, eval_index, _below(most, _count(store, run, eval_index))),
+        "WHERE p.run = ? AND p.eval = ? AND s.finish = 'stop' AND t.verifier NOT NULL AND "
+        f"(p.key {_HASHED} < ? OR p.key IN ((SELECT MIN(problem) {ours}), (SELECT MAX(problem) {ours})))",
+        (run.key, eval_index, _below(most, _count(store, run, eval_index)), *(run.key, eval_index) * 2),
     )
     return sorted(row[0] for row in rows)
 
