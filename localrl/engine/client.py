@@ -28,7 +28,9 @@ BARREN_DEATHS = 2
 """Deaths in a row, without a sample finished in between, after which groups run one by one."""
 RELOADS = 3
 """Workers in a row that may die while they load a model that has been loaded before."""
-HOPELESS_GROUPS = 3
+ALONE_DEATHS = 2
+"""Deaths of a group that ran alone, after which it is the group's fault: somebody may kill a worker once."""
+HOPELESS_GROUPS = 2
 """Groups in a row that died alone, after which the engine is given up."""
 QUEUED_STEPS = 256
 """Steps that may wait for the app; beyond them the worker waits, so memory stays flat."""
@@ -53,6 +55,7 @@ class _InFlight:
     """With the samples that have not finished."""
     suspect: bool = False
     """It was in flight when the worker died again and again: it must run alone."""
+    died_alone: int = 0
 
 
 class EngineClient:
@@ -242,19 +245,22 @@ class EngineClient:
         failed: list[Event] = []
         self._barren_deaths += 1
         if self._alone is not None:
-            error = f"the engine died of this prompt (exit status {status})"
-            samples = self._in_flight[self._alone].group.samples
-            failed = [Finished(sample.id, FinishReason.ERROR, "", error=error) for sample in samples]
-            self._hopeless += 1
-            if self._hopeless >= HOPELESS_GROUPS:
-                raise Unavailable("the engine dies of every prompt", hint=f"see {self._log}")
+            alone = self._in_flight[self._alone]
+            alone.died_alone += 1
+            if alone.died_alone >= ALONE_DEATHS:
+                error = f"the engine died of this prompt (exit status {status})"
+                samples = alone.group.samples
+                failed = [Finished(sample.id, FinishReason.ERROR, "", error=error) for sample in samples]
+                self._hopeless += 1
+                if self._hopeless >= HOPELESS_GROUPS:
+                    raise Unavailable("the engine dies of every prompt", hint=f"see {self._log}")
         elif self._barren_deaths >= BARREN_DEATHS:
             for flight in self._in_flight.values():
                 flight.suspect = True
         self._reload()
         if self._paused:
             self._send(Pause(paused=True))
-        if self._alone is None:
+        if not failed:  # else once the failed are noted
             self._submit_again()
         return [Restarted(status), *[event for event in failed if self._note(event)]]
 

@@ -14,7 +14,7 @@ import pytest
 
 from localrl.chat import Message
 from localrl.engine.client import QUEUED_STEPS, EngineClient, Restarted
-from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, SampleRequest
 from localrl.errors import Stopped, Unavailable, UsageError
 from localrl.sampling import Sampling
 from tests.processes import WORKER, children
@@ -110,9 +110,26 @@ def test_a_prompt_that_kills_the_worker_fails_alone(tmp_path: Path) -> None:
         client.submit(Group("bad", "x", (SampleRequest("bad.1", 1),)))
         client.submit(group("last"))
         ends, restarts = collect(client)
-    assert restarts == 3
+    assert restarts == 4
     assert ends.pop("bad.1").reason is FinishReason.ERROR
     assert {end.text for end in ends.values()} == {"fine"}
+
+
+def test_a_group_is_not_blamed_for_one_death_while_it_runs_alone(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["a b c d"], real_s=0.05) as client:
+        for i in range(4):
+            client.submit(group(f"g{i}", k=2))
+        killed: list[int] = []
+        events: list[Event | Restarted] = []
+        while len(killed) < 3:
+            if client.worker_pid not in killed:
+                killed.append(client.worker_pid)
+                os.kill(client.worker_pid, signal.SIGKILL)
+            events += client.events(timeout=1.0)
+        ends, restarts = collect(client)
+    assert restarts + sum(isinstance(event, Restarted) for event in events) == 3
+    assert {end.reason for end in ends.values()} == {FinishReason.STOP}
+    assert len(ends) == 8
 
 
 def test_an_engine_that_dies_of_everything_is_given_up(tmp_path: Path) -> None:
