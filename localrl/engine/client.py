@@ -30,7 +30,7 @@ RELOADS = 3
 """Workers in a row that may die while they load a model that has been loaded before."""
 ALONE_DEATHS = 2
 """Deaths of a group that ran alone, after which it is the group's fault: somebody may kill a worker once."""
-HOPELESS_GROUPS = 2
+HOPELESS_GROUPS = 3
 """Groups in a row that died alone, after which the engine is given up."""
 QUEUED_STEPS = 256
 """Steps that may wait for the app; beyond them the worker waits, so memory stays flat."""
