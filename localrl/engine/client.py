@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localrl.engine import wire
-from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, ModelInfo
+from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, ModelInfo, Text
 from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
 from localrl.errors import LocalrlError, Stopped, Unavailable
 
@@ -28,8 +28,9 @@ BARREN_DEATHS = 2
 """Deaths in a row, without a sample finished in between, after which groups run one by one."""
 RELOADS = 3
 """Workers in a row that may die while they load a model that has been loaded before."""
-ALONE_DEATHS = 2
-"""Deaths of a group that ran alone, after which it is the group's fault: somebody may kill a worker once."""
+ALONE_DEATHS, SPEAKING_DEATHS = 2, 4
+"""Deaths of a group that ran alone, after which it is the group's fault: so many before any text of it came,
+or so many in all, since somebody else may kill a worker that is at work."""
 HOPELESS_GROUPS = 3
 """Groups in a row that died alone, after which the engine is given up."""
 QUEUED_STEPS = 256
@@ -56,6 +57,8 @@ class _InFlight:
     suspect: bool = False
     """It was in flight when the worker died again and again: it must run alone."""
     died_alone: int = 0
+    died_silent: int = 0
+    """Of these, before any text of it came."""
 
 
 class EngineClient:
@@ -83,6 +86,8 @@ class EngineClient:
         self._barren_deaths = 0
         self._hopeless = 0
         self._alone: str | None = None
+        self._spoke = False
+        """Text has come since groups were last submitted again."""
         self._cancelled: set[str] = set()
         """Samples and groups in flight that were cancelled: a worker that comes back must hear of it too."""
         self._start()
@@ -220,6 +225,7 @@ class EngineClient:
     def _note(self, event: Event) -> bool:
         """Keep track of what is in flight; False for a sample that nobody waits for."""
         if not isinstance(event, Finished):
+            self._spoke = self._spoke or isinstance(event, Text)
             return True
         name = self._group_of.pop(event.sample, None)
         if name is None:
@@ -247,7 +253,8 @@ class EngineClient:
         if self._alone is not None:
             alone = self._in_flight[self._alone]
             alone.died_alone += 1
-            if alone.died_alone >= ALONE_DEATHS:
+            alone.died_silent += not self._spoke
+            if alone.died_silent >= ALONE_DEATHS or alone.died_alone >= SPEAKING_DEATHS:
                 error = f"the engine died of this prompt (exit status {status})"
                 samples = alone.group.samples
                 failed = [Finished(sample.id, FinishReason.ERROR, "", error=error) for sample in samples]
@@ -278,6 +285,7 @@ class EngineClient:
 
     def _submit_again(self) -> None:
         """To a worker without work: the next suspect alone, or everything when there is none."""
+        self._spoke = False
         self._alone = next((name for name, flight in self._in_flight.items() if flight.suspect), None)
         for name, flight in self._in_flight.items():
             if self._alone in (None, name):

@@ -14,7 +14,7 @@ import pytest
 
 from localrl.chat import Message
 from localrl.engine.client import QUEUED_STEPS, EngineClient, Restarted
-from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, SampleRequest, Text
 from localrl.errors import Stopped, Unavailable, UsageError
 from localrl.sampling import Sampling
 from tests.processes import WORKER, children
@@ -115,19 +115,22 @@ def test_a_prompt_that_kills_the_worker_fails_alone(tmp_path: Path) -> None:
     assert {end.text for end in ends.values()} == {"fine"}
 
 
-def test_a_group_is_not_blamed_for_one_death_while_it_runs_alone(tmp_path: Path) -> None:
-    with engine(tmp_path, texts=["a b c d"], real_s=0.05) as client:
+def test_a_group_that_was_at_work_is_not_blamed_for_a_worker_that_is_killed_again_and_again(
+    tmp_path: Path,
+) -> None:
+    with engine(tmp_path, texts=["a b c d e f g h i j"], real_s=0.05) as client:
         for i in range(4):
             client.submit(group(f"g{i}", k=2))
         killed: list[int] = []
         events: list[Event | Restarted] = []
-        while len(killed) < 3:
-            if client.worker_pid not in killed:
+        while len(killed) < 5:
+            fresh = client.events(timeout=1.0)
+            if client.worker_pid not in killed and any(isinstance(event, Text) for event in fresh):
                 killed.append(client.worker_pid)
                 os.kill(client.worker_pid, signal.SIGKILL)
-            events += client.events(timeout=1.0)
+            events += fresh
         ends, restarts = collect(client)
-    assert restarts + sum(isinstance(event, Restarted) for event in events) == 3
+    assert restarts + sum(isinstance(event, Restarted) for event in events) == 5
     assert {end.reason for end in ends.values()} == {FinishReason.STOP}
     assert len(ends) == 8
 
