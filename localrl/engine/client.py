@@ -230,10 +230,10 @@ class EngineClient:
         name = self._group_of.pop(event.sample, None)
         if name is None:
             return False
-        if event.reason is not FinishReason.ERROR:
-            self._barren_deaths = self._hopeless = 0
-        self._cancelled.discard(event.sample)
         flight = self._in_flight[name]
+        if event.reason is not FinishReason.ERROR:
+            self._barren_deaths = self._hopeless = flight.died_alone = flight.died_silent = 0
+        self._cancelled.discard(event.sample)
         left = tuple(sample for sample in flight.group.samples if sample.id != event.sample)
         if left:
             flight.group = replace(flight.group, samples=left)
