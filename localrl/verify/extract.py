@@ -271,7 +271,7 @@ def _concluded(answer: str) -> str | None:
 
 
 def letter(answer: str) -> str | None:
-    """The chosen option, A to J: in the last box or, in a text without any, as `letters` reads it.
+    """The chosen option, A to J: in the last box or, where that holds none, as `letters` reads the text.
 
     Two letters side by side (`A or B`) are returned as they stand, for they are no choice.
     """
@@ -279,8 +279,8 @@ def letter(answer: str) -> str | None:
 
     if len(joined := _joined(answer)) > 1:
         return ", ".join(joined)
-    if joined:
-        return letters.boxed(joined[0])
+    if joined and (boxed_letter := letters.boxed(joined[0])):
+        return boxed_letter
     answer = answer_tag(answer) or answer
     if re.fullmatch(r"[\s(\[*]*[A-Ja-j][\s).:\]*]*", answer):
         return re.sub(r"[\W_]", "", answer).upper()

@@ -153,6 +153,8 @@ CHANGED_MIND = [
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
 ]
 ARRIVED_AT = [
+    ("$$T(n) = \\boxed{\\Theta(n\\log n)}$$\n\nSo the answer is **B**.", "B"),
+    (r"The current is $\boxed{3 \text{ A}}$, so the answer is C.", "C"),
     ("I conclude that (C) is the right doctrine rather than (D).", "C"),
     ("On this criterion (D) drops out and (B) is the best answer.", "B"),
     ("* **B** is true as a fact, but no reason.\n\nSo the best explanation is **C**.", "C"),
