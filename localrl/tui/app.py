@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 SETTLE_AFTER_S = 0.5
 ERROR_S = 15.0
 """How long an error is shown."""
-SELDOM = 200
-"""Collections of what is young to one of everything."""
 HARMLESS = Harmless()
 
 
@@ -129,10 +127,9 @@ class LocalrlApp(App[None]):
             importlib.import_module(f"localrl.tui.screens.{name}")
         from localrl.tui.work import plans
 
-        # What is loaded now stays: looking through it again and again would make the screen stutter, as does
-        # looking through all of a long chat every other second (70 to 100 ms each time).
+        # What is loaded now stays: looking through it again and again would make the screen stutter. Looking
+        # more seldom through what comes later (`gc.set_threshold`) costs a run a tenth of its tokens.
         gc.freeze()
-        gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
         if left := plans.unfinished():
             words = "One run was" if len(left) == 1 else f"{len(left)} runs were"
             self.call_from_thread(
