@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
-VERSION = "4"
+VERSION = "5"
 RUNS: Runs = "inline"
 
 

@@ -19,6 +19,7 @@ _NUMBER = re.compile(
     r"(?<![\w.)\]}])[-−+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\w)[-−]?\.\d+|\d+(?:\.\d+)?"
 )
 _BRACES = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])(?:\s{0,4}\{)?|\\.|[{}]", re.DOTALL)
+_BARE_BOX = re.compile(r"(?<![\\\w])boxed\s?\{")  # models lose the backslash
 _ANSWER_LINE = re.compile(r"answer\s*(?:\*\*)?\s*:\s*(?:\*\*)?\s*([^\n]+)", re.IGNORECASE)
 _SAID = re.compile(
     r"\banswers?\b\s{0,4}(?:\*\*)?\s{0,4}(?:(?:must|should|would|will|turns out to) be|comes (?:out )?to"
@@ -141,12 +142,14 @@ def _joined(answer: str) -> list[str]:
 
 
 def _join(answer: str, one: _Box, other: _Box) -> bool:
-    """Whether only commas, or `and` and `or` in the text between formulas, stand between two boxes."""
+    """Whether only commas, `or`, or `and` in the text between formulas, stand between two boxes."""
     gap = answer[one.end : other.start]
     if len(gap) > 60 or not (found := _GAP.fullmatch(gap)):
         return False
     words = re.search(r"\b(?:and|or)\b", gap)
-    if not (re.search(r"[$\\]", gap) if words else re.search(r"[,;]", gap) or "\n" not in gap):
+    if words and words[0] == "and" and not re.search(r"[$\\]", gap):
+        return False  # `... is \boxed{17} and \boxed{204}`: the last counts
+    if not words and "\n" in gap and not re.search(r"[,;]", gap):
         return False
     named = re.search(r"([a-zA-Z])\s?=\s?$", answer[max(one.start - 6, 0) : one.start])
     return found["name"] == (named and named[1])
@@ -178,6 +181,7 @@ def final(answer: str) -> str | None:
     last paragraph, then `The ... is X` or a number alone at the end, then a text of one line without a
     sentence.
     """
+    answer = _BARE_BOX.sub(r"\\boxed{", answer)
     if "\\boxed" in answer or "\\fbox" in answer:
         return _corrected(answer) or ", ".join(_joined(answer)) or None
     answer = _DISPLAYED.sub(lambda found: " ".join(found[0].split()), answer)
@@ -277,6 +281,7 @@ def letter(answer: str) -> str | None:
     """
     from localrl.verify import letters  # its expressions take 20 ms to compile
 
+    answer = _BARE_BOX.sub(r"\\boxed{", answer)
     if len(joined := _joined(answer)) > 1:
         return ", ".join(joined)
     if joined and (boxed_letter := letters.boxed(joined[0])):

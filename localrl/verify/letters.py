@@ -34,7 +34,7 @@ _CLAUSE_END = re.compile(
 )
 
 # An option's letter: in brackets (as `_plain` leaves the marked), a capital, or small before `)` or the end.
-_LETTER = r"(?:\((?P<marked>[A-Ja-j])\)|(?P<bare>[A-J]|[a-j](?=\)|[\s.!]{0,4}$)))(?![\w’'=]|\s=)\)?"
+_LETTER = r"(?:\((?P<marked>[A-Ja-j])\)|(?P<bare>[A-J]|[a-j](?=\)|[\s.!]{0,4}$)))(?![\w’'=^]|\s[=<])\)?"
 _LINKING = (  # goes on after an option; before any other word an `A` is the article, an `I` the pronoun
     r"(?:because|since|as|for|which|and|or|but|due|given|so|with|when|by|from|in|not|rather|based|if|at|over"
     r"|where)\b"
@@ -70,7 +70,8 @@ _MATCHES = re.compile(
 )
 _GOOD = (
     r"(?i:(?:(?:the|an?|our|my)\s)?(?:(?:most|only|single|one|also)\s)?"
-    r"(?:correct|right|true|best|better|likely|appropriate|accurate|suitable|plausible|reasonable|closest)"
+    r"(?:correct|right|true|best|better|likely|appropriate|accurate|suitable|plausible|reasonable|closest"
+    r"|(?<=most )(?:defensible|consistent|fitting|compelling|convincing|logical|accepted))"
     r"(?:(?<!right)(?<!true)(?<!better)(?:\s[a-z]{3,16}){1,2}|(?<=the right)\s[a-z]{3,16}"
     rf"|\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one))?"
     rf"|(?:the|our|my)\s(?:final\s)?(?:answer|choice|selection)|the one(?=\s(?:that|which)\b)"
@@ -89,15 +90,25 @@ _CONCLUDES = re.compile(
     rf"{_LETTER}(?:\sit is)?(?:\W{{0,8}}$|(?<=^but .):\s)"
 )
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
-_CHINESE = re.compile(
-    rf"(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?[\s:：]{{0,4}}{_LETTER}"
+_FOREIGN = re.compile(
+    rf"(?:(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?"
+    r"|\b(?i:la (?:bonne )?réponse(?: correcte)?(?: finale)?(?: est)?"
+    r"|la respuesta(?: correcta)?(?: final)?(?: es)?"
+    r"|(?:die )?(?:richtige |korrekte )?antwort(?: ist| lautet)?"
+    r"|a (?:resposta|alternativa|opção)(?: correta)?(?: é)?|la risposta(?: corretta)?(?: è)?|ответ))"
+    rf"[\s:：]{{0,4}}(?i:(?:la |l')?(?:(?:option|opción|opção|opzione|lettre|letra|буква)\s)?){_LETTER}"
 )
+_TITLED = re.compile(r"\b(?i:option|choice)\s\(?[A-J]\)?\s?$")  # what follows is the option's own text
 _QUOTED = re.compile(r"\"[^\"]{0,200}\"|“[^”]{0,200}”")
 _ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).:]{0,8}$")
 _JUDGED = re.compile(
     r"[ \t(]{0,8}(?:([A-J])[).:]{1,2}\s{1,4}(?i:correct|right|true)\b|[✅☑✓✔]\W{0,4}([A-J])[).:])"
 )
-_LAST = re.compile(r"\(([A-J])\)[.!]?$")
+_LAST = re.compile(
+    r"\(([A-J])\)[.!]?$"
+    r"|^\W{0,8}(?i:in (?:summary|conclusion|short)|overall|to (?:sum up|summari[sz]e|conclude)"
+    r"|so|thus|therefore|hence|consequently|ultimately)\b[^\n]{0,80}?(?<![\w'’])([A-J])\)"
+)
 _LABELLED = re.compile(
     rf"[ \t(]{{0,8}}([A-J])\s?(?:[).:–-]|,(?=\s(?:because|since|as)\b))(?!{_GOES_ON.pattern})\s"
 )
@@ -131,8 +142,11 @@ _QUESTION = re.compile(r"(?i:\W{0,8}(?:is|are|could|would|might|does|do|why|what
 _CONDITION = re.compile(r"(?i:\b(?:if|unless|only|when|had|were|provided|under|in case)\b)")
 _TAKEN_BACK = re.compile(
     r"(?i:\b(?:wait|hold on|actually|on second thought|correction|scratch that|mistaken?|i was wrong"
-    r"|i misread|re-?(?:check|consider|evaluat|examin)\w*)\b)"
+    r"|i misread|hmm|(?:re-?|double[- ])(?:check|consider|evaluat|examin)\w*)\b)"
 )
+_PERHAPS = re.compile(r"(?i:\b(?:maybe|perhaps|possibly)\b)")
+_FINISHED = re.compile(r"[^\w\s,;:?(\[{<=+-][\s$]{0,8}$")
+_ASKED_NEXT = re.compile(r"\W{0,8}(?i:question|problem|q)\s?\d{0,4}\s?[:.]\s")
 _OTHER = r"(?:\([A-J]\)|(?:[A-HJ]|I(?!\s+\w))(?![A-Za-z’']|\s?=))"
 _HEDGED = re.compile(
     rf"[\s)?:]{{0,4}}(?:[,(]?\s?or\s(?:maybe\s|perhaps\s|possibly\s)?|[,;/|+&–-]\s?|and\s|to\s|\s)\s?(?:option\s)?\(?{_OTHER}"
@@ -184,26 +198,29 @@ def chosen(text: str) -> str | None:
     titled = len({_letter(found) for line in lines if (found := _TITLE.match(line))}) == 1
     one_alone, one_label = (len({found[1] for found in some}) == 1 for some in (alone, labels))
     choice: _Declared | None = None
+    doubted = False  # whether the text wavers and has called nothing the answer since
     for number, line in enumerate(lines):
+        if choice and choice.outright and _ASKED_NEXT.match(line):
+            break  # a text that runs on into a question of its own
         said = (
             _ALONE.match(line) if one_alone else _LABELLED.match(line) if one_label and not number else None
         )
         if said and not _HEDGED.match(line[said.end(1) :]):
-            choice = _Declared(0, said[1], outright=True)
+            choice, doubted = _Declared(0, said[1], outright=True), False
         for sentence in _SENTENCE_END.split(line):
-            if choice and _TAKEN_BACK.search(sentence, 0, _CONTEXT):
-                choice = _Declared(choice.at, choice.letter)
+            if _TAKEN_BACK.search(sentence, 0, _CONTEXT):
+                choice, doubted = choice and _Declared(choice.at, choice.letter), True
             for one in _declarations(sentence, titled):
                 if choice is None or one.outright or not choice.outright or len(choice.letter) > 1:
-                    choice = one
+                    choice, doubted = one, doubted and not one.outright
     if choice:
-        return choice.letter
+        return None if doubted and not _FINISHED.search(text[-20:]) else choice.letter
     judged = {found[1] or found[2] for line in lines if (found := _JUDGED.match(line))}
     if len(judged) == 1:
         return judged.pop()
     sentence = _SENTENCE_END.split(lines[-1].rstrip())[-1] if lines else ""
     if (last := _LAST.search(sentence)) and len(_mentioned(sentence)) == 1 and not _DENIED.search(sentence):
-        return last[1]
+        return last[1] or last[2]
     return alone[-1][1] if alone else labels[0][1] if one_label else None
 
 
@@ -244,11 +261,13 @@ def _declarations(sentence: str, titled: bool) -> Iterator[_Declared]:
 
 def _named(clause: _Clause) -> Iterator[_Declared]:
     """`the answer is C`, `I choose C`, `matches option C`, `so C`: the letter after words that choose it."""
-    for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _CHINESE):
+    for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _FOREIGN):
         for found in rule.finditer(clause.text):
             subject = clause.subject(found.start())
-            outright = _calls_it_the_answer(subject, found) if rule is _IS_LETTER else rule is _CHINESE
-            if outright is None or (clause.asked and not outright) or clause.supposes(subject, found[0]):
+            outright = _calls_it_the_answer(subject, found) if rule is _IS_LETTER else rule is _FOREIGN
+            if outright is None or clause.supposes(subject, found[0]):
+                continue
+            if clause.asked and (not outright or clause.conditional or _PERHAPS.search(subject)):
                 continue
             if _DENIED.search(subject) and not (rule is _IS_LETTER and _ASKED_FALSE.search(subject)):
                 continue
@@ -293,6 +312,8 @@ def _calls_it_the_answer(subject: str, found: re.Match[str]) -> bool | None:
     if _LIST.search(subject):
         return None
     labels = verb[0] in ":：=→"
+    if labels and _TITLED.search(subject):
+        return None
     if _THE_ANSWER.search(subject) or (labels and _OPTION.search(subject)):
         return True
     marked = found.groupdict().get("marked")  # `the first step should be **B)**`

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "prepare", "quick", "verify"]
 
-VERSION = "4"
+VERSION = "5"
 RUNS: Runs = "process"
 
 _LONGEST = 2000  # characters; no gold answer comes near, and parsing takes time

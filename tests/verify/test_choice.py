@@ -57,6 +57,14 @@ SAID = [
     ("Given (A) 1.2, (B) 2.4 and (C) 3.6, our result agrees with (B).", "B"),
     ("Both A and C look plausible, but A is the better choice.", "A"),
     ("Therefore C.", "C"),
+    (r"boxed{B}", "B"),
+    ("La bonne réponse est (C) : le scorbut.", "C"),
+    ("La respuesta correcta es la D.", "D"),
+    ("Die richtige Antwort ist B.", "B"),
+    ("Choice B is the most defensible.", "B"),
+    ("**Option D: $E^\\circ < 0$** - no.\n\nAll in all, C is the right criterion.", "C"),
+    ("Option B: B cells.\nOption D: no lymphocytes.\n\nIn summary, **B) B cells** secrete antibodies.", "B"),
+    ("Answer: B\n\nQuestion: Which one falls?\nA) a stone\nB) a cloud\nAnswer: A", "B"),
     ("I'm torn between A and B, but I'll go with B.", "B"),
     ("ANSWER: A\nWait, no.\nANSWER: C", "C"),
     ("the answer is (c) because", "C"),
@@ -81,6 +89,9 @@ SAID = [
     ("The answer is C, A and B are wrong", "C"),
 ]
 NOT_SAID = [
+    "Answer: A. But let me double-check the contour, since it is traversed",
+    "Wait, maybe B? Symptoms as in the stem, that would be A. But the history was long, so",
+    "If the array is sorted, then the correct answer is (A)? No, binary search is",
     "A is incorrect because it is a base. This leaves C and",
     "A few words that choose nothing",
     "The answer is unclear.",
@@ -104,6 +115,7 @@ NOT_SAID = [
     "",
 ]
 HEDGES = [
+    r"\boxed{A} or \boxed{B}",
     r"I can see arguments for both. $\boxed{B \text{ or } C}$",
     "answer is A or B",
     "The answer is either A or C.",

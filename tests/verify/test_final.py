@@ -14,11 +14,13 @@ FINAL = VerifierSpec(name="math", extractor="final")
 JOINED = [
     (r"The solutions are $\boxed{1}$ and $\boxed{-2}$.", "1, -2"),
     (r"They are $\boxed{2}, \boxed{3}$.", "2, 3"),
+    (r"\boxed{3} or \boxed{-3}", "3, -3"),
     ("$$\\boxed{x=1}$$\n\nand\n\n$$\\boxed{x=-2}$$", "x=1, x=-2"),
     (r"The solutions are $x=\boxed{-2}$ and $x=\boxed{1}$.", "-2, 1"),
     (r"\(\boxed{(1,2)}\) and \(\boxed{(3,4)}\)", "(1,2), (3,4)"),
 ]
 LAST_ALONE = [
+    (r"First boxed{17}. Then boxed{204}.", "204"),
     (r"First $\boxed{17}$. Then $\boxed{204}$.", "204"),
     (r"First $a = \boxed{5}$ and $b = \boxed{2}$.", "2"),
     (r"\boxed{17} and \boxed{204}", "204"),
