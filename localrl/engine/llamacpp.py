@@ -1,7 +1,8 @@
 """llama.cpp as a `Device`, through the low-level API of llama-cpp-python.
 
 The high-level `Llama` class cannot batch requests; here one context holds all sequences in a unified cache,
-so copying a prompt to its samples moves nothing. Only this module imports `llama_cpp`.
+so copying a prompt to its samples moves nothing. Besides it, only its sampler and the question what llama.cpp
+would allocate import `llama_cpp`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from localrl import hardware
 from localrl.catalog import fit, gguf, hashes, shape
 from localrl.engine.llamacpp_plan import may_repack
+from localrl.engine.llamacpp_sampler import Candidates, Sampler
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
 from localrl.engine.template import Renderer
 from localrl.errors import LocalrlError, Unavailable, UsageError
@@ -104,7 +106,7 @@ class LlamaDevice:
         self.idle_cells = int(IDLE_SHARE * self._shape.active_bytes / max(1, self.state_bytes_per_token))
         self.stored_bytes = min(STORED_BYTES, hardware.free_memory() // 8)
         self._batch = _BatchArrays(self.batch_tokens)
-        self._candidates = _Candidates(self._vocab_size)
+        self._candidates = Candidates(self._vocab_size)
         self._pieces: dict[int, bytes] = {}
         self._ends = {t for t in range(self._vocab_size) if lib.llama_vocab_is_eog(self._vocab, t)}
         self._shown = self._tag_tokens()
@@ -240,33 +242,25 @@ class LlamaDevice:
         return True
 
     def logits(self, row: int) -> Any:
+        return self._row(row).copy()
+
+    def _row(self, row: int) -> Any:
+        """The logits of one output row where llama.cpp keeps them, valid until the next forward pass."""
         pointer = lib.llama_get_logits_ith(self._context, row)
-        return np.ctypeslib.as_array(pointer, shape=(self._vocab_size,)).copy()
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
+        return np.frombuffer((ctypes.c_float * self._vocab_size).from_address(address), np.float32)
 
     def sampler(self, sampling: Sampling, seed: int) -> Any:
-        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        if sampling.temperature == 0.0:
-            parts = [lib.llama_sampler_init_greedy()]
-        else:
-            # top_k first: every later filter then looks at a few candidates instead of the vocabulary.
-            parts = [lib.llama_sampler_init_top_k(sampling.top_k)] if sampling.top_k else []
-            parts += [lib.llama_sampler_init_top_p(sampling.top_p, 1)] if sampling.top_p < 1 else []
-            parts += [lib.llama_sampler_init_min_p(sampling.min_p, 1)] if sampling.min_p > 0 else []
-            parts += [lib.llama_sampler_init_temp(sampling.temperature), lib.llama_sampler_init_dist(seed)]
-        for part in parts:
-            lib.llama_sampler_chain_add(chain, part)
-        return chain
+        return Sampler(sampling, seed, self._candidates)
 
     def free_sampler(self, sampler: Any) -> None:
-        lib.llama_sampler_free(sampler)
+        sampler.close()
 
     def sample(self, sampler: Any, row: int) -> int:
-        return int(lib.llama_sampler_sample(sampler, self._context, row))
+        return int(sampler.draw(self._row(row)))
 
     def sample_from(self, sampler: Any, logits: Any) -> int:
-        token = self._candidates.draw(sampler, logits)
-        lib.llama_sampler_accept(sampler, token)
-        return token
+        return int(sampler.draw(logits))
 
     # -- cells
 
@@ -335,21 +329,6 @@ class _BatchArrays:
         self._logits[batch.outputs] = 1
         self._batch.n_tokens = count
         return self._batch
-
-
-class _Candidates:
-    """The array that llama.cpp's samplers work on, filled from saved logits."""
-
-    def __init__(self, size: int) -> None:
-        self._ids = np.arange(size, dtype=np.int32)
-        self._data = np.zeros(size, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-        self._pointer = self._data.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
-
-    def draw(self, sampler: Any, logits: Any) -> int:
-        self._data["id"], self._data["logit"], self._data["p"] = self._ids, logits, 0.0
-        array = lib.llama_token_data_array(self._pointer, len(self._data), -1, False)
-        lib.llama_sampler_apply(sampler, ctypes.byref(array))
-        return int(array.data[array.selected].id)
 
 
 def library() -> dict[str, Any]:
