@@ -1,6 +1,6 @@
 """What this machine is: processor, memory and the accelerator that models run on.
 
-NVIDIA through nvidia-ml-py where installed (the extra `nvidia`), Apple through sysctl, else psutil. A machine
+NVIDIA through nvidia-ml-py, Apple through sysctl, else psutil. A machine
 can also be described in words, to ask what would fit on one that is not here.
 """
 

@@ -79,11 +79,18 @@ def _llama_cpp(machine: Machine) -> Finding:
     except (subprocess.SubprocessError, ValueError, IndexError):
         return Finding("llama.cpp", "missing", "cannot be loaded", "install it again; the README says how")
     text = f"llama-cpp-python {library['version']}"
+    usable = library["accelerators"]
+    if machine.kind == "cpu" and usable:
+        text += f", on {usable[0]}; what fits it is known when a model is loaded"
+        return Finding("llama.cpp", "note", text, "describe it to `models fit` with --memory and --bandwidth")
     if machine.kind == "cpu":
         return Finding("llama.cpp", "ok", f"{text}, on the processor")
     if not library["gpu_offload"]:
         todo = "install a build with CUDA or Metal; the README says how"
         return Finding("llama.cpp", "note", f"{text}, built without support for {machine.device}", todo)
+    if not usable:
+        todo = "see that its driver is as new as the CUDA that llama.cpp was built with"
+        return Finding("llama.cpp", "note", f"{text}, which cannot use {machine.device}", todo)
     return Finding("llama.cpp", "ok", f"{text}, on {machine.device}")
 
 

@@ -1,8 +1,8 @@
 """llama.cpp as a `Device`, through the low-level API of llama-cpp-python.
 
 The high-level `Llama` class cannot batch requests; here one context holds all sequences in a unified cache,
-so copying a prompt to its samples moves nothing. Besides it, only its sampler and the question what llama.cpp
-would allocate import `llama_cpp`.
+so copying a prompt to its samples moves nothing. Only this module and its helpers
+`llamacpp_*` import `llama_cpp`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 
 from localrl import hardware
 from localrl.catalog import fit, gguf, hashes, shape
+from localrl.engine import llamacpp_devices
 from localrl.engine.llamacpp_plan import may_repack
 from localrl.engine.llamacpp_sampler import Candidates, Sampler
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
@@ -79,10 +80,11 @@ class LlamaDevice:
             # Each sequence of a recurrent model holds a whole state.
             streams = settings.parallel or fit.RECURRENT_STREAMS
             self.max_sequences = min(SEQUENCES, streams + fit.SPARE_SEQUENCES)
-        machine = hardware.probe()
+        machine = llamacpp_devices.machine()
+        self._offloads = bool(llamacpp_devices.accelerators())
         self._plan = fit.plan(
             header,
-            machine if lib.llama_supports_gpu_offload() else hardware.cpu_only(machine),
+            machine,
             tokens_per_stream=settings.tokens_per_stream,
             context=settings.context,
             cache_type=settings.cache_type,
@@ -121,7 +123,7 @@ class LlamaDevice:
 
     def _check_memory(self) -> None:
         """Main memory is promised beyond what there is, and then the kernel kills: ask before."""
-        if lib.llama_supports_gpu_offload() and self._plan.gpu_layers:
+        if self._offloads and self._plan.gpu_layers:
             return
         needed, free = self._plan.memory.total - self._plan.memory.weights, hardware.free_memory()
         if needed > free:
@@ -170,13 +172,13 @@ class LlamaDevice:
             parameters=int(lib.llama_model_n_params(self._model)),
             description=buffer.value.decode("utf-8", errors="replace"),
             template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
-            on_processor=not lib.llama_supports_gpu_offload() or self._plan.gpu_layers == 0,
+            on_processor=not self._offloads or self._plan.gpu_layers == 0,
             settings={
                 "cache_type": self._plan.cache_type,
                 "batch_tokens": self.batch_tokens,
                 "threads": self.threads,
                 "gpu_layers": self._plan.gpu_layers,
-                "gpu_offload": bool(lib.llama_supports_gpu_offload()),
+                "gpu_offload": self._offloads,
             },
         )
 
@@ -332,8 +334,12 @@ class _BatchArrays:
 
 
 def library() -> dict[str, Any]:
-    """What is installed: version, and whether it was built for an accelerator."""
-    return {"version": lib.__version__, "gpu_offload": bool(lib.llama_supports_gpu_offload())}
+    """What is installed: version, whether it was built for an accelerator, and those that it can use."""
+    return {
+        "version": lib.__version__,
+        "gpu_offload": bool(lib.llama_supports_gpu_offload()),
+        "accelerators": [one.name for one in llamacpp_devices.accelerators()],
+    }
 
 
 def _last_error() -> str:
