@@ -17,7 +17,7 @@ from localrl.engine.llamacpp_plan import may_repack
 PROMPT = 32
 
 
-def main(path: str, cells: int, threads: int) -> None:
+def main(path: str, cells: int, threads: int, top_k: int) -> None:
     quiet = lib.llama_log_callback(lambda *_: None)
     lib.llama_log_set(quiet, ctypes.c_void_p(0))
     loading = lib.llama_model_default_params()
@@ -37,7 +37,7 @@ def main(path: str, cells: int, threads: int) -> None:
         for seed in range(streams):
             chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
             for part in (
-                lib.llama_sampler_init_top_k(40),
+                lib.llama_sampler_init_top_k(top_k),  # 0 lets all pass
                 lib.llama_sampler_init_top_p(0.95, 1),
                 lib.llama_sampler_init_temp(0.7),
                 lib.llama_sampler_init_dist(seed),
@@ -67,4 +67,4 @@ def main(path: str, cells: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

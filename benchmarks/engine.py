@@ -1,6 +1,6 @@
 """The engine against a bare loop, and against itself. Run by hand on a quiet machine:
 
-    python benchmarks/engine.py [decode|group|pool|run ...] [--repeats N]
+    python benchmarks/engine.py [decode|group|pool|run ...] [--repeats N] [--model MODEL] [--top-k N]
 
 Every figure is a ratio of two measurements taken in turn, so it holds on a noisy machine; medians count.
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,54 +21,69 @@ import numpy as np
 from localrl import hardware
 from localrl.bench import plan, session
 from localrl.bench.runner import Judged
-from localrl.catalog.resolve import resolve
+from localrl.catalog.resolve import LocalModel, resolve
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings, Finished, Group, Load, SampleRequest, Started
 from localrl.sampling import Sampling
 from localrl.store.runs import Store
 
 CELLS = 8192
-MODEL = str(resolve("smollm2-135m").path)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured, and how often."""
+
+    model: LocalModel
+    top_k: int
+    """0 leaves top-p alone, as DeepSeek-R1's protocol does."""
+    repeats: int
+
+    @property
+    def path(self) -> str:
+        return str(self.model.path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="*", default=["decode", "group", "pool", "run"])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--top-k", type=int, default=40)
     arguments = parser.parse_args()
+    subject = Subject(resolve(arguments.model), arguments.top_k, arguments.repeats)
     for what in arguments.what:
-        {"decode": decode, "group": first, "pool": pool, "run": run}[what](arguments.repeats)
+        {"decode": decode, "group": first, "pool": pool, "run": run}[what](subject)
 
 
-def engine(parallel: int | None, context: int = CELLS) -> EngineClient:
+def engine(subject: Subject, parallel: int | None, context: int = CELLS) -> EngineClient:
     log = Path(tempfile.mkstemp(suffix=".log")[1])
     return EngineClient(
-        EngineSettings(model=MODEL, parallel=parallel, context=context, cache_type="f16"), log
+        EngineSettings(model=subject.path, parallel=parallel, context=context, cache_type="f16"), log
     )
 
 
-def group(name: str, length: int, k: int, tokens: int, seed: int = 0) -> Group:
+def group(name: str, length: int, k: int, tokens: int, seed: int = 0, top_k: int = 40) -> Group:
     """A prompt of random tokens, whose samples go on to their limit."""
     prompt = tuple(int(t) for t in np.random.default_rng(seed).integers(1000, 20000, length))
     samples = tuple(SampleRequest(f"{name}.{i}", i) for i in range(k))
-    sampling = Sampling(temperature=0.7, top_k=40, top_p=0.95, max_tokens=tokens)
+    sampling = Sampling(temperature=0.7, top_k=top_k, top_p=0.95, max_tokens=tokens)
     return Group(name, prompt, samples, sampling, loop_guard=False, ignore_end=True)
 
 
-def decode(repeats: int) -> None:
+def decode(subject: Subject) -> None:
     """Aggregate decoding at 1, 8, 16 and 32 streams: tokens per second over the bare loop's."""
-    child = [sys.executable, str(Path(__file__).with_name("bare_loop.py")), MODEL, str(CELLS)]
-    bare = subprocess.Popen(
-        [*child, str(hardware.cores())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    script = str(Path(__file__).with_name("bare_loop.py"))
+    child = [sys.executable, script, subject.path, *map(str, (CELLS, hardware.cores(), subject.top_k))]
+    bare = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert bare.stdin is not None
     assert bare.stdout is not None
     for streams in (1, 8, 16, 32):
         tokens = 200 if streams == 1 else 60
         ratios, rates = [], []
-        with engine(streams) as client:
-            for repeat in range(repeats + 1):
-                ours = decode_rate(client, streams, tokens, repeat)
+        with engine(subject, streams) as client:
+            for repeat in range(subject.repeats + 1):
+                ours = decode_rate(client, streams, tokens, repeat, subject.top_k)
                 bare.stdin.write(f"{streams} {tokens}\n")
                 bare.stdin.flush()
                 theirs = streams * tokens / float(bare.stdout.readline())
@@ -79,10 +95,10 @@ def decode(repeats: int) -> None:
     bare.wait()
 
 
-def decode_rate(client: EngineClient, streams: int, tokens: int, repeat: int) -> float:
+def decode_rate(client: EngineClient, streams: int, tokens: int, repeat: int, top_k: int) -> float:
     """Tokens per second while all streams run, by the app's clock."""
     for i in range(streams):
-        client.submit(group(f"g{repeat}.{i}", 32, 1, tokens + 2, seed=i))
+        client.submit(group(f"g{repeat}.{i}", 32, 1, tokens + 2, seed=i, top_k=top_k))
     marks: list[tuple[float, int]] = []
     while client.in_flight:
         events = client.events()
@@ -106,9 +122,9 @@ def first_tokens(client: EngineClient, name: str, k: int, seed: int) -> float:
     return last - began
 
 
-def pool_throughput(context: int, repeat: int) -> tuple[float, int]:
+def pool_throughput(subject: Subject, context: int, repeat: int) -> tuple[float, int]:
     """Tokens per second of 32 requests of 96 + 160 tokens, and the most that were set aside at once."""
-    with engine(32, context) as client:
+    with engine(subject, 32, context) as client:
         began = time.perf_counter()
         for i in range(32):
             client.submit(group(f"p{repeat}.{i}", 96, 1, 160, seed=i))
@@ -123,22 +139,22 @@ def pool_throughput(context: int, repeat: int) -> tuple[float, int]:
         return done / (time.perf_counter() - began), aside
 
 
-def pool(repeats: int) -> None:
+def pool(subject: Subject) -> None:
     """32 requests that need four times the cells of the pool, against a pool that holds them all."""
     ratios, aside = [], 0
-    for repeat in range(max(2, repeats // 2)):
-        small, aside = pool_throughput(2048, repeat)
-        large, _ = pool_throughput(8448, repeat)
+    for repeat in range(max(2, subject.repeats // 2)):
+        small, aside = pool_throughput(subject, 2048, repeat)
+        large, _ = pool_throughput(subject, 8448, repeat)
         ratios.append(small / large)
     show(f"pool, a quarter of the cells ({aside} set aside at once): small / large", ratios)
 
 
-def run(repeats: int) -> None:
+def run(subject: Subject) -> None:
     """A whole bench run, verified and stored, against the engine alone on the same prompts."""
     ratios = []
-    for _ in range(max(2, repeats // 2)):
+    for _ in range(max(2, subject.repeats // 2)):
         with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "runs.db") as store:
-            made = plan.make(resolve("smollm2-135m"), ["starter"], EngineSettings(parallel=16))
+            made = plan.make(subject.model, ["starter"], EngineSettings(parallel=16))
             with session.start(store, made) as opened:
                 began = time.perf_counter()
                 judged = sum(isinstance(event, Judged) for event in opened.runner.events())
@@ -166,11 +182,11 @@ def engine_alone(prompts: list[list[dict[str, str]]], made: plan.RunPlan) -> tup
         return tokens, time.perf_counter() - began
 
 
-def first(repeats: int) -> None:
+def first(subject: Subject) -> None:
     """16 samples of one 500-token prompt against one sample, each with a prompt of its own."""
     ratios = []
-    with engine(16) as client:
-        for repeat in range(repeats + 1):
+    with engine(subject, 16) as client:
+        for repeat in range(subject.repeats + 1):
             one = first_tokens(client, f"one{repeat}", 1, 2 * repeat)
             many = first_tokens(client, f"many{repeat}", 16, 2 * repeat + 1)
             if repeat:
