@@ -56,7 +56,8 @@ _RESTRICTED = (
 )
 _IS_LETTER = re.compile(
     rf"(?:{_IS}|[:：=→]|\s[-–—](?=\s)|\b(?i:answer)(?=\s?[(<]|\s[A-J]\b))"
-    rf"[\s:<–-]{{0,6}}{_ADVERB}{{0,3}}(?i:either\s|both\s)?{_AN_OPTION}{_LETTER}(?!{_RESTRICTED})"
+    rf"[\s:<\"“–-]{{0,6}}{_ADVERB}{{0,3}}(?i:either\s|both\s|(?P<one>the one|that) (?:in|of) )?"
+    rf"{_AN_OPTION}{_LETTER}(?!{_RESTRICTED})"
 )
 _CHOOSES = re.compile(
     r"\b(?i:choose|chose|select(?:ed)?|pick|go(?:ing)? (?:with|for)|opt(?:ing)? for|settle (?:on|for)|say"
@@ -65,7 +66,8 @@ _CHOOSES = re.compile(
     rf"{_AN_OPTION}{_LETTER}(?!{_RESTRICTED})"
 )
 _MATCHES = re.compile(
-    r"(?:\b(?i:match(?:es)?|corresponds? to|agrees? with|points? to|consistent with)\s"
+    r"(?:\b(?i:match(?:es)?|corresponds? to|listed as|labell?ed(?: as)?|agrees? with|points? to"
+    r"|consistent with)\s"
     rf"(?:(?i:option|choice|answer)\s)?|(?P<noun>\b(?i:option|choice|alternative)\s)){_LETTER}(?=\W{{0,8}}$|[.,]\s|\s\(|(?(noun)$|:\s))"
 )
 _GOOD = (
@@ -75,10 +77,12 @@ _GOOD = (
     r"(?:(?<!right)(?<!true)(?<!better)(?:\s[a-z]{3,16}){1,2}|(?<=the right)\s[a-z]{3,16}"
     rf"|\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one))?"
     rf"|(?:the|our|my)\s(?:final\s)?(?:answer|choice|selection)|the one(?=\s(?:that|which)\b)"
+    r"|the (?:allowed|possible|desired|intended|remaining|wanted|required|odd) one"
     rf"|the only\s(?:[\w-]{{1,20}}\s){{0,3}}?(?:{_NOUN}|one|possibility|candidate))"
 )
 _IS_GOOD = re.compile(
-    rf"(?:{_IS}\s(?:all\s|both\s)?{_ADVERB}{{0,2}}{_GOOD}|\b(?i:fits?|matches|agrees|works|remains)\b)"
+    rf"(?:{_IS}\s(?:all\s|both\s)?{_ADVERB}{{0,2}}{_GOOD}|\b(?i:fits?|matches|agrees|works|wins|remains"
+    r"|gives the (?:right|correct|best)\s[a-z]{1,16})\b)"
     rf"(?!{_RESTRICTED})"
     rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|left|consistent|better|best|all|both|the)\b))"
     r"|\b(?i:best)\s[a-z]{3,15}s\b"
@@ -86,8 +90,8 @@ _IS_GOOD = re.compile(
 _ONLY = re.compile(rf"\b(?i:only)\s(?:{_NOUN}\s{_LETTER}|\((?P<alone>[A-J])\))\s(?=[a-z]{{2}})")
 _CONCLUDES = re.compile(
     r"(?:^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|but)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
-    r"|\bi\.e\.[\s,]{1,3}(?:(?i:option|choice)\s)?)"
-    rf"{_LETTER}(?:\sit is)?(?:\W{{0,8}}$|(?<=^but .):\s)"
+    r"|\bi\.e\.[\s,]{1,3}(?:(?i:option|choice)\s)?|\b(?i:answer choice|option|choice),\s)"
+    rf"{_LETTER}(?:\sit is)?(?:\W{{0,8}}$|(?<=^but .):\s|[,.]\s)"
 )
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
 _FOREIGN = re.compile(
@@ -100,12 +104,13 @@ _FOREIGN = re.compile(
 )
 _TITLED = re.compile(r"\b(?i:option|choice)\s\(?[A-J]\)?\s?$")  # what follows is the option's own text
 _QUOTED = re.compile(r"\"[^\"]{0,200}\"|“[^”]{0,200}”")
-_ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).:]{0,8}$")
+_ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).]{0,8}$")
 _JUDGED = re.compile(
-    r"[ \t(]{0,8}(?:([A-J])[).:]{1,2}\s{1,4}(?i:correct|right|true)\b|[✅☑✓✔]\W{0,4}([A-J])[).:])"
+    r"[ \t(]{0,8}(?:([A-J])[).:]{1,2}\s{1,4}(?i:correct|right|true)\b|[✅☑✓✔]\W{0,4}([A-J])[).:]"
+    r"|\W{0,8}([A-J])[).:][^\n✗✘❌]{1,200}[✅☑✓✔]\W{0,4}$)"
 )
 _LAST = re.compile(
-    r"\(([A-J])\)[.!]?$"
+    r"(?:\(|\b(?:option|choice|case|row|statement)\s)([A-J])\)?[.!]?$"
     r"|^\W{0,8}(?i:in (?:summary|conclusion|short)|overall|to (?:sum up|summari[sz]e|conclude)"
     r"|so|thus|therefore|hence|consequently|ultimately)\b[^\n]{0,80}?(?<![\w'’])([A-J])\)"
 )
@@ -135,7 +140,8 @@ _ASKED_FALSE = re.compile(
 _SUPPOSED = re.compile(
     r"(?i:\b(?:if|unless|whether|suppos\w+|assum\w+|were|might|may|could|thought|initially|originally"
     r"|at first|previous(?:ly)?|earlier|first (?:thought|guess|choice)|tempt\w+"
-    r"|students|people|one would|otherwise|to (?:say|think|claim)"
+    r"|(?:many|some|most|other)\s(?:students|people)|students\s(?:often|choose|pick|think|who)"
+    r"|one would|otherwise|to (?:say|think|claim)"
     r"|common (?:error|mistake|guess|misconception))\b)"
 )
 _QUESTION = re.compile(r"(?i:\W{0,8}(?:is|are|could|would|might|does|do|why|what|which|how)\b)")
@@ -143,6 +149,10 @@ _CONDITION = re.compile(r"(?i:\b(?:if|unless|only|when|had|were|provided|under|i
 _TAKEN_BACK = re.compile(
     r"(?i:\b(?:wait|hold on|actually|on second thought|correction|scratch that|mistaken?|i was wrong"
     r"|i misread|hmm|(?:re-?|double[- ])(?:check|consider|evaluat|examin)\w*)\b)"
+)
+_REFUSES = re.compile(
+    r"(?i:\b(?:cannot|can't|can’t|unable to|not (?:possible|able) to)\s(?:\w{1,12}\s){0,2}?"
+    r"(?:give|determine|choose|decide|answer|pick|select|say|tell)\b)"
 )
 _PERHAPS = re.compile(r"(?i:\b(?:maybe|perhaps|possibly)\b)")
 _FINISHED = re.compile(r"[^\w\s,;:?(\[{<=+-][\s$]{0,8}$")
@@ -213,12 +223,14 @@ def chosen(text: str) -> str | None:
             for one in _declarations(sentence, titled):
                 if choice is None or one.outright or not choice.outright or len(choice.letter) > 1:
                     choice, doubted = one, doubted and not one.outright
+    sentence = _SENTENCE_END.split(lines[-1].rstrip())[-1] if lines else ""
+    if choice and not choice.outright and _REFUSES.search(sentence):
+        return None
     if choice:
         return None if doubted and not _FINISHED.search(text[-20:]) else choice.letter
-    judged = {found[1] or found[2] for line in lines if (found := _JUDGED.match(line))}
+    judged = {next(filter(None, found.groups())) for line in lines if (found := _JUDGED.match(line))}
     if len(judged) == 1:
         return judged.pop()
-    sentence = _SENTENCE_END.split(lines[-1].rstrip())[-1] if lines else ""
     if (last := _LAST.search(sentence)) and len(_mentioned(sentence)) == 1 and not _DENIED.search(sentence):
         return last[1] or last[2]
     return alone[-1][1] if alone else labels[0][1] if one_label else None
@@ -234,7 +246,8 @@ def boxed(box: str) -> str | None:
         re.IGNORECASE,
     )
     if found is None:
-        return None
+        beside = re.match(r"\s*([A-J])\s*(?:\\[;,:!]|\\q?quad\b|~)\s*[^\s=]", box)
+        return beside[1] if beside else None
     return bare if _HEDGED.match(bare[found.end(1) :]) else found[1].upper()
 
 
@@ -316,6 +329,8 @@ def _calls_it_the_answer(subject: str, found: re.Match[str]) -> bool | None:
         return None
     if _THE_ANSWER.search(subject) or (labels and _OPTION.search(subject)):
         return True
+    if found.groupdict().get("one"):  # `the only workable order is the one in C`
+        return False
     marked = found.groupdict().get("marked")  # `the first step should be **B)**`
     return False if not labels and (marked or _MAY_BE.search(subject)) else None
 

@@ -89,6 +89,8 @@ SAID = [
     ("The answer is C, A and B are wrong", "C"),
 ]
 NOT_SAID = [
+    "If isothermal, it is 1.7 kJ (option A). More is required, so I cannot give a definite answer.",
+    "B: zero order, so a linear decay.\nA: ",
     "Answer: A. But let me double-check the contour, since it is traversed",
     "Wait, maybe B? Symptoms as in the stem, that would be A. But the history was long, so",
     "If the array is sorted, then the correct answer is (A)? No, binary search is",
@@ -165,6 +167,18 @@ CHANGED_MIND = [
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
 ]
 ARRIVED_AT = [
+    ("That is anaphase II, therefore C wins.", "C"),
+    ("So the court should dismiss, the first answer choice, A. (B is about venue.)", "A"),
+    ("The statement is admissible, and **A** gives the right reason.", "A"),
+    ("The only workable sequence is the one in C.", "C"),
+    ("* (A) T < 0 ✗.\n* (B) S = 0 ✗.\n* (C) U = 0 and S > 0 ✓.", "C"),
+    ("Only the decay in row D conserves all three, so D is the allowed one.", "D"),
+    ("What the students can conclude is the one in option C (more light).", "C"),
+    ("That is the hippocampus, listed as B.", "B"),
+    ("The proton transfer, i.e. C, is what we are looking for.", "C"),
+    ("The fold would be least affected in case D.", "D"),
+    ('{"answer": "D. Habeas corpus"}', "D"),
+    (r"$$\boxed{B \; \tfrac{7}{16}}$$", "B"),
     ("$$T(n) = \\boxed{\\Theta(n\\log n)}$$\n\nSo the answer is **B**.", "B"),
     (r"The current is $\boxed{3 \text{ A}}$, so the answer is C.", "C"),
     ("I conclude that (C) is the right doctrine rather than (D).", "C"),
