@@ -1,7 +1,8 @@
 """Measure tokens per second: prefill, one stream, and many streams at once.
 
 As llama-bench does it: prompts of random tokens, a warm-up that does not count, then repetitions; the
-deviation is the sample deviation of the decode rate.
+deviation is the sample deviation of the decode rate. That rate is taken while all streams decode and no
+prompt is computed, so the streams whose prompts came first go on until the last has had its tokens.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ class _Round:
     ttft: float
 
 
+def cells(parallel: int, prompt_tokens: int, generate_tokens: int) -> int:
+    """Context for a row: beside their tokens, what streams gain while later prompts are computed."""
+    return parallel * (prompt_tokens + generate_tokens + 32 + 2 * parallel)
+
+
 class Speed:
     """Measurements on one engine, which must allow as many streams as are asked for."""
 
@@ -87,14 +93,15 @@ class Speed:
     def _round(self, parallel: int, prompt_tokens: int, generate_tokens: int, repeat: int) -> _Round:
         """All streams once, each with a prompt of its own, so that nothing is shared."""
         dice = random.Random(f"{parallel}/{repeat}")
-        sampling = SAMPLING.model_copy(update={"max_tokens": generate_tokens})
-        for i in range(parallel):
+        room = self._engine.info.context // parallel - prompt_tokens - 1
+        sampling = SAMPLING.model_copy(update={"max_tokens": max(generate_tokens, room)})
+        names = [f"{parallel}/{repeat}/{i}" for i in range(parallel)]
+        for i, name in enumerate(names):
             prompt = tuple(dice.randrange(*TOKENS) for _ in range(prompt_tokens))
-            sample = SampleRequest(f"{parallel}/{repeat}/{i}", seed=i)
-            self._engine.submit(
-                Group(sample.id, prompt, (sample,), sampling, loop_guard=False, ignore_end=True)
-            )
+            sample = SampleRequest(name, seed=i)
+            self._engine.submit(Group(name, prompt, (sample,), sampling, loop_guard=False, ignore_end=True))
         before, after, ends = self._seen, self._seen, list[Finished]()
+        together: list[Load] = []
         while self._engine.in_flight:
             for event in self._engine.events():
                 if isinstance(event, Finished):
@@ -103,13 +110,25 @@ class Speed:
                     ends.append(event)
                 elif isinstance(event, Load):
                     after = event
+                    if event.running == parallel and not event.waiting:
+                        together.append(event)
+            if together and _gained(together) >= parallel * generate_tokens:
+                while names:
+                    self._engine.cancel(names.pop())
         self._seen = after
+        # Too few tokens, or too little context, for all streams to run at once: count all of the round.
+        first, last = (together[0], together[-1]) if together and _gained(together) else (before, after)
         return _Round(
             prefill=_rate(after.prefill_tokens - before.prefill_tokens, after.prefill_s - before.prefill_s),
-            decode=_rate(after.generated_tokens - before.generated_tokens, after.decode_s - before.decode_s),
+            decode=_rate(last.generated_tokens - first.generated_tokens, last.decode_s - first.decode_s),
             stream=statistics.median(end.tokens_per_s or 0.0 for end in ends),
             ttft=statistics.median(end.ttft_s or 0.0 for end in ends),
         )
+
+
+def _gained(loads: list[Load]) -> int:
+    """Tokens generated between the first and the last of them."""
+    return loads[-1].generated_tokens - loads[0].generated_tokens
 
 
 def _rate(tokens: int, seconds: float) -> float:

@@ -228,7 +228,9 @@ def chosen(text: str) -> str | None:
         return None
     if choice:
         return None if doubted and not _FINISHED.search(text[-20:]) else choice.letter
-    judged = {next(filter(None, found.groups())) for line in lines if (found := _JUDGED.match(line))}
+    judged: set[str] = {
+        next(filter(None, found.groups())) for line in lines if (found := _JUDGED.match(line))
+    }
     if len(judged) == 1:
         return judged.pop()
     if (last := _LAST.search(sentence)) and len(_mentioned(sentence)) == 1 and not _DENIED.search(sentence):
@@ -247,7 +249,7 @@ def boxed(box: str) -> str | None:
     )
     if found is None:
         beside = re.match(r"\s*([A-J])\s*(?:\\[;,:!]|\\q?quad\b|~)\s*[^\s=]", box)
-        return beside[1] if beside else None
+        return str(beside[1]) if beside else None
     return bare if _HEDGED.match(bare[found.end(1) :]) else found[1].upper()
 
 
