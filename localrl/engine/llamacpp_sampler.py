@@ -2,7 +2,7 @@
 
 llama.cpp's own chain copies and orders the whole vocabulary for every token. With 152,000 entries (Qwen) that
 takes a few tenths of a millisecond for top-k and several milliseconds for top-p alone, times the streams:
-more than the forward pass on a fast device. Here the greatest of every 64 logits is looked at first, which
+more than the forward pass on a fast device. Here the greatest of every 32 logits is looked at first, which
 tells what cannot pass; the filters then do on a few dozen candidates what they would have done on all.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Logits = NDArray[np.float32]
     Ids = NDArray[np.intp]
 
-HEIGHT = 64
+HEIGHT = 32
 """Logits of which the greatest stands for all: a column of the vocabulary laid out in so many rows."""
 LIKELY = (64, 1024)
 """Columns of the likeliest tokens in which top-p is looked for, before all are ordered."""
@@ -31,9 +31,14 @@ RANDOM_SEED = 0xFFFFFFFF
 
 
 class Candidates:
-    """llama.cpp's array of candidates, in memory that lasts."""
+    """The vocabulary in columns, and llama.cpp's array of candidates, in memory that lasts."""
 
     def __init__(self, vocabulary: int) -> None:
+        self.tokens = np.arange(vocabulary)
+        self.width = vocabulary // HEIGHT
+        self.past = self.tokens[HEIGHT * self.width :]
+        """Tokens past the last whole column."""
+        self._rows = self.width * np.arange(HEIGHT)[:, None]
         self._data = np.zeros(vocabulary, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
         self._pointer = self._data.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
 
@@ -42,6 +47,21 @@ class Candidates:
         count = len(logits)
         self._data["id"][:count], self._data["logit"][:count], self._data["p"][:count] = ids, logits, 0.0
         return lib.llama_token_data_array(self._pointer, count, -1, False)
+
+    def columns(self, values: Logits) -> Logits:
+        return values[: HEIGHT * self.width].reshape(HEIGHT, self.width)
+
+    def column(self, index: int) -> Ids:
+        """The tokens of a column, or those past the last."""
+        return (index + self._rows[:, 0]) if index < self.width else self.past
+
+    def at_least(self, bound: Any, logits: Logits, maxima: Logits) -> Ids:
+        """All tokens whose logit is at least `bound`, given the columns' maxima."""
+        ids = (np.flatnonzero(maxima >= bound) + self._rows).ravel()
+        if len(self.past):
+            ids = np.concatenate([ids, self.past])
+        passing: Ids = ids[logits[ids] >= bound]
+        return passing
 
 
 class Sampler:
@@ -66,13 +86,13 @@ class Sampler:
     def draw(self, logits: Logits) -> int:
         """The next token, from the logits of the whole vocabulary."""
         sampling = self._sampling
-        if sampling.temperature == 0.0 or not np.isfinite(logits.max()):
+        if sampling.temperature == 0.0:
             return int(logits.argmax())
         if not (sampling.top_k or sampling.top_p < 1 or sampling.min_p):
             return self._in_two_draws(logits)
         few = self._few(logits)
         if few is None or not len(few):
-            return self._draw(np.arange(len(logits)), logits, cut=False)
+            return self._draw(self._candidates.tokens, logits, cut=False)
         return self._draw(few, logits[few], cut=not sampling.top_k)
 
     def close(self) -> None:
@@ -91,43 +111,38 @@ class Sampler:
 
     def _in_two_draws(self, logits: Logits) -> int:
         """Without filters: first the column, by the sum of its probabilities, then the token in it."""
-        temperature, width = self._sampling.temperature, len(logits) // HEIGHT
-        weights = np.exp((logits - logits.max()) * np.float32(1 / temperature))
-        sums = weights[: HEIGHT * width].reshape(HEIGHT, width).sum(axis=0)
-        sums = np.append(sums, weights[HEIGHT * width :].sum())
+        candidates, temperature = self._candidates, self._sampling.temperature
+        greatest = logits.max()
+        if not np.isfinite(greatest):
+            return int(logits.argmax())
+        weights = np.exp((logits - greatest) * np.float32(1 / temperature))
+        sums = np.append(candidates.columns(weights).sum(axis=0), weights[candidates.past].sum())
         with np.errstate(divide="ignore"):
             columns = np.log(sums) * np.float32(temperature)  # by which llama.cpp divides
-        column = self._draw(np.arange(width + 1), columns, cut=True)
-        ids = column + width * np.arange(HEIGHT) if column < width else np.arange(HEIGHT * width, len(logits))
+        ids = candidates.column(self._draw(candidates.tokens[: len(columns)], columns, cut=True))
         return self._draw(ids, logits[ids], cut=True)
 
     def _few(self, logits: Logits) -> Ids | None:
         """Tokens among which are all that the filters let pass; None where that may be anything."""
-        sampling, width = self._sampling, len(logits) // HEIGHT
-        if sampling.top_k > width // 2 or not width:
+        sampling, candidates = self._sampling, self._candidates
+        if sampling.top_k > candidates.width // 2 or not candidates.width:
             return None
-        maxima = logits[: HEIGHT * width].reshape(HEIGHT, width).max(axis=0)
+        maxima = candidates.columns(logits).max(axis=0)
+        if not np.isfinite(maxima.max()):
+            return np.array([logits.argmax()])
         if sampling.top_k:
-            return _at_least(_nth_greatest(maxima, sampling.top_k), logits, maxima)
+            return candidates.at_least(_nth_greatest(maxima, sampling.top_k), logits, maxima)
         if sampling.top_p < 1:
-            return _top_p(sampling.top_p, logits, maxima)
-        # A little lower, for llama.cpp computes the bound in its own way.
-        return _at_least(logits.max() + np.log(sampling.min_p) - 1e-3, logits, maxima)
+            return _top_p(sampling.top_p, logits, maxima, candidates)
+        # A little lower, for llama.cpp computes the bound in its own way. It keeps the order of the tokens.
+        return np.sort(candidates.at_least(logits.max() + np.log(sampling.min_p) - 1e-3, logits, maxima))
 
 
 def _nth_greatest(values: Logits, n: int) -> np.float32:
     return np.partition(values, len(values) - n)[len(values) - n]  # type: ignore[no-any-return]
 
 
-def _at_least(bound: Any, logits: Logits, maxima: Logits) -> Ids:
-    """All tokens whose logit is at least `bound`, ascending."""
-    columns, width = np.flatnonzero(maxima >= bound), len(maxima)
-    ids = (columns + width * np.arange(HEIGHT)[:, None]).ravel()
-    ids = np.concatenate([ids, np.arange(HEIGHT * width, len(logits))])
-    return np.sort(ids[logits[ids] >= bound])
-
-
-def _top_p(top_p: float, logits: Logits, maxima: Logits) -> Ids | None:
+def _top_p(top_p: float, logits: Logits, maxima: Logits, candidates: Candidates) -> Ids | None:
     """The fewest most likely tokens that have `top_p` of the probability together; None if they are many."""
     greatest = logits.max()
     total = 0.0
@@ -135,7 +150,7 @@ def _top_p(top_p: float, logits: Logits, maxima: Logits) -> Ids | None:
         if columns > len(maxima) // 2:
             return None
         bound = _nth_greatest(maxima, columns)
-        ids = _at_least(bound, logits, maxima)
+        ids = candidates.at_least(bound, logits, maxima)
         ids = ids[np.argsort(-logits[ids], kind="stable")]
         cumulated = np.cumsum(np.exp(logits[ids] - greatest), dtype=np.float64)
         # Nothing left out exceeds the bound, nor the maximum of its column.
