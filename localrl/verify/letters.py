@@ -61,12 +61,13 @@ _IS_LETTER = re.compile(
 )
 _CHOOSES = re.compile(
     r"\b(?i:choose|chose|select(?:ed)?|pick|go(?:ing)? (?:with|for)|opt(?:ing)? for|settle (?:on|for)|say"
+    r"|we want|change my (?:answer|choice) to"
     r"|answer|lea(?:ves?|ving)|mak(?:es|ing)|left with|down to|lean(?:ing)? towards?)\s{1,3}"
     r"(?i:(?:us|me|you|only|just|with|that|for)\s){0,3}"
     rf"{_AN_OPTION}{_LETTER}(?!{_RESTRICTED})"
 )
 _MATCHES = re.compile(
-    r"(?:\b(?i:match(?:es)?|corresponds? to|listed as|labell?ed(?: as)?|agrees? with|points? to"
+    r"(?:\b(?i:match(?:es)?|corresponds? to|listed (?:as|at|under)|labell?ed(?: as)?|agrees? with|points? to"
     r"|consistent with)\s"
     rf"(?:(?i:option|choice|answer)\s)?|(?P<noun>\b(?i:option|choice|alternative)\s)){_LETTER}(?=\W{{0,8}}$|[.,]\s|\s\(|(?(noun)$|:\s))"
 )
@@ -82,7 +83,9 @@ _GOOD = (
 )
 _IS_GOOD = re.compile(
     rf"(?:{_IS}\s(?:all\s|both\s)?{_ADVERB}{{0,2}}{_GOOD}|\b(?i:fits?|matches|agrees|works|wins|remains"
-    r"|gives the (?:right|correct|best)\s[a-z]{1,16})\b)"
+    r"|gives the (?:right|correct|best)\s[a-z]{1,16}"
+    r"|[a-z]{2,12}s (?:it|this|that|(?:the |all )?[a-z]{1,16}) (?:best|correctly)"
+    r"|is what (?:we|explains|accounts|answers|describes|the question))\b)"
     rf"(?!{_RESTRICTED})"
     rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|left|consistent|better|best|all|both|the)\b))"
     r"|\b(?i:best)\s[a-z]{3,15}s\b"
@@ -90,7 +93,8 @@ _IS_GOOD = re.compile(
 _ONLY = re.compile(rf"\b(?i:only)\s(?:{_NOUN}\s{_LETTER}|\((?P<alone>[A-J])\))\s(?=[a-z]{{2}})")
 _CONCLUDES = re.compile(
     r"(?:^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|but)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
-    r"|\bi\.e\.[\s,]{1,3}(?:(?i:option|choice)\s)?|\b(?i:answer choice|option|choice),\s)"
+    r"|\bi\.e\.[\s,]{1,3}(?:(?i:option|choice)\s)?"
+    r"|\b(?i:answer choice|option|choice|one),\s|(?:→|⇒|\\Rightarrow)\s?)"
     rf"{_LETTER}(?:\sit is)?(?:\W{{0,8}}$|(?<=^but .):\s|[,.]\s)"
 )
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
@@ -100,7 +104,8 @@ _FOREIGN = re.compile(
     r"|la respuesta(?: correcta)?(?: final)?(?: es)?"
     r"|(?:die )?(?:richtige |korrekte )?antwort(?: ist| lautet)?"
     r"|a (?:resposta|alternativa|opção)(?: correta)?(?: é)?|la risposta(?: corretta)?(?: è)?|ответ))"
-    rf"[\s:：]{{0,4}}(?i:(?:la |l')?(?:(?:option|opción|opção|opzione|lettre|letra|буква)\s)?){_LETTER}"
+    rf"(?:\s[a-zà-ü]{{3,8}}){{0,2}}[\s:：]{{0,4}}(?i:(?:la |l')?"
+    rf"(?:(?:option|opción|opção|opzione|lettre|letra|буква)\s)?){_LETTER}"
 )
 _TITLED = re.compile(r"\b(?i:option|choice)\s\(?[A-J]\)?\s?$")  # what follows is the option's own text
 _QUOTED = re.compile(r"\"[^\"]{0,200}\"|“[^”]{0,200}”")
@@ -124,7 +129,7 @@ _THE_ANSWER = re.compile(
 )
 _OPTION = re.compile(rf"\b(?:{_NOUN}|(?i:one|pick))\b")
 _MAY_BE = re.compile(
-    rf"\b(?i:correct|right|best|closest|nearest"
+    rf"\b(?i:correct|right(?!\s(?:cosets?|hand|angle|side|ideals?|triangle))|best|closest|nearest"
     rf"|most (?:likely|appropriate|probable|accurate|plausible))\s"
     rf"|{_OPTION.pattern}|\b(?i:it|this|that|which)\s?$"
 )
@@ -139,7 +144,7 @@ _ASKED_FALSE = re.compile(
 )  # what is asked for
 _SUPPOSED = re.compile(
     r"(?i:\b(?:if|unless|whether|suppos\w+|assum\w+|were|might|may|could|thought|initially|originally"
-    r"|at first|previous(?:ly)?|earlier|first (?:thought|guess|choice)|tempt\w+"
+    r"|at first|previous(?:ly)?|earlier|first (?:thought|guess|choice|impression|instinct)|tempt\w+"
     r"|(?:many|some|most|other)\s(?:students|people)|students\s(?:often|choose|pick|think|who)"
     r"|one would|otherwise|to (?:say|think|claim)"
     r"|common (?:error|mistake|guess|misconception))\b)"
@@ -255,6 +260,7 @@ def boxed(box: str) -> str | None:
 
 def _plain(text: str) -> str:
     """Without the marks of fonts and headings; a letter that stood in marks stands in brackets."""
+    text = re.sub(r"(?<=[a-z])_(?=[a-z]{3})", " ", text)  # `final_answer`
     text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text.translate(_WIDE)))
     text = re.sub(r"[*`$_#>~]|\\[,;! ]", "", _MARKED.sub(r"(\1)", text))
     return _HEADING.sub(r"\1: ", text)

@@ -167,6 +167,13 @@ CHANGED_MIND = [
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
 ]
 ARRIVED_AT = [
+    ('{"steps": ["p = 0.6"], "final_answer": "A"}', "A"),
+    ("It is the sixth one, F.", "F"),
+    ("Die richtige Antwort ist daher B.", "B"),
+    ("Price up, quantity down: A describes it best.", "A"),
+    ("Cannon is the man, and he is listed at A.", "A"),
+    ("My first impression was (A). But it appears under (C). I therefore change my answer to (C).", "C"),
+    (r"The right cosets are $H, Hg$. $\Rightarrow$ it is listed under $\textbf{D}$.", "D"),
     ("That is anaphase II, therefore C wins.", "C"),
     ("So the court should dismiss, the first answer choice, A. (B is about venue.)", "A"),
     ("The statement is admissible, and **A** gives the right reason.", "A"),
