@@ -56,10 +56,19 @@ def main() -> None:
         {"decode": decode, "group": first, "pool": pool, "run": run}[what](subject)
 
 
-def engine(subject: Subject, parallel: int | None, context: int = CELLS) -> EngineClient:
+def engine(
+    subject: Subject, parallel: int | None, context: int | None = CELLS, longest: int = 4096
+) -> EngineClient:
     log = Path(tempfile.mkstemp(suffix=".log")[1])
     return EngineClient(
-        EngineSettings(model=subject.path, parallel=parallel, context=context, cache_type="f16"), log
+        EngineSettings(
+            model=subject.path,
+            parallel=parallel,
+            context=context,
+            cache_type="f16",
+            tokens_per_stream=longest,
+        ),
+        log,
     )
 
 
@@ -81,7 +90,7 @@ def decode(subject: Subject) -> None:
     for streams in (1, 8, 16, 32):
         tokens = 200 if streams == 1 else 60
         ratios, rates = [], []
-        with engine(subject, streams) as client:
+        with engine(subject, streams, None, 256) as client:
             for repeat in range(subject.repeats + 1):
                 ours = decode_rate(client, streams, tokens, repeat, subject.top_k)
                 bare.stdin.write(f"{streams} {tokens}\n")

@@ -52,9 +52,9 @@ class _Round:
     ttft: float
 
 
-def cells(parallel: int, prompt_tokens: int, generate_tokens: int) -> int:
-    """Context for a row: beside their tokens, what streams gain while later prompts are computed."""
-    return parallel * (prompt_tokens + generate_tokens + 32 + 2 * parallel)
+def longest(parallel: int, prompt_tokens: int, generate_tokens: int) -> int:
+    """Tokens of a stream: beside its own, those that it gains while later prompts are computed."""
+    return prompt_tokens + generate_tokens + 32 + 2 * parallel
 
 
 class Speed:

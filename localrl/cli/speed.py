@@ -8,7 +8,7 @@ import click
 
 from localrl import settings
 from localrl.bench.session import new_log
-from localrl.bench.speed import Speed, cells
+from localrl.bench.speed import Speed, longest
 from localrl.cli.flags import count
 from localrl.cli.output import document, note, number, seconds, table
 from localrl.engine import backends
@@ -37,9 +37,9 @@ def command(model: str | None, parallel: tuple[int, ...], as_json: bool, **optio
         backend=choice.backend,
         model=str(choice.model.path),
         parallel=max(streams),
-        context=options["ctx"] or cells(max(streams), prompt, generate),
+        context=options["ctx"],
         cache_type=options["cache_type"],
-        tokens_per_stream=prompt + generate + 2 * max(streams),
+        tokens_per_stream=longest(max(streams), prompt, generate),
     )
     rows = []
     with EngineClient(engine, new_log()) as client:

@@ -36,6 +36,10 @@ class Device(Protocol):
     info: ModelInfo
     cells: int
     max_sequences: int
+    most_streams: int
+    """Sequences that may be streams; the others are for prompts."""
+    own_cells: bool
+    """Whether each sequence has cells of its own, as many as `longest`: then sharing copies them."""
     batch_tokens: int
     """Most tokens in one forward pass."""
     longest: int

@@ -23,6 +23,8 @@ from localrl.catalog import fit, gguf, hashes, shape
 from localrl.engine import llamacpp_devices
 from localrl.engine.llamacpp_plan import may_repack
 from localrl.engine.llamacpp_sampler import Candidates, Sampler
+from localrl.engine.llamacpp_slots import Slots
+from localrl.engine.memory import KEPT_PROMPTS
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
 from localrl.engine.template import Renderer
 from localrl.errors import LocalrlError, Unavailable, UsageError
@@ -37,6 +39,10 @@ SEQUENCES = 256
 """llama.cpp's own limit."""
 IDLE_SHARE = 0.02
 """How much of a step of one stream may go into cells that nobody computes on."""
+SPARE_SLOTS = 2
+"""Slots beyond the streams': for the next prompt while all of them run, and for one that is kept."""
+FEWEST_APART = 4
+"""With fewer streams of full length, all of them share one pool of cells instead."""
 STORED_BYTES = 4 << 30
 """Most host memory for texts that may come back."""
 CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
@@ -67,7 +73,8 @@ class LlamaDevice:
         Unavailable: there is not enough memory.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, apart: bool | None = None) -> None:
+        """`apart` gives every sequence cells of its own; None decides by device and lengths."""
         lib.llama_log_set(_on_log, ctypes.c_void_p(0))
         lib.llama_backend_init()
         self._settings = settings
@@ -75,11 +82,6 @@ class LlamaDevice:
             hashes.check_unchanged(part)
         header = gguf.preflight(Path(settings.model))
         self._shape = shape.from_header(header)
-        self.max_sequences = SEQUENCES
-        if self._shape.state_bytes:
-            # Each sequence of a recurrent model holds a whole state.
-            streams = settings.parallel or fit.RECURRENT_STREAMS
-            self.max_sequences = min(SEQUENCES, streams + fit.SPARE_SEQUENCES)
         machine = llamacpp_devices.machine()
         self._offloads = bool(llamacpp_devices.accelerators())
         self._plan = fit.plan(
@@ -89,8 +91,13 @@ class LlamaDevice:
             context=settings.context,
             cache_type=settings.cache_type,
             gpu_layers=settings.gpu_layers,
-            streams=settings.parallel or fit.STREAMS,
+            streams=settings.parallel + SPARE_SLOTS if settings.parallel else fit.STREAMS,
         )
+        if apart is None:
+            apart = self._offloads and llamacpp_devices.pools_are_slow() and not self._shape.state_bytes
+        self._slots = self._own_cells() if apart else None
+        self.own_cells = self._slots is not None
+        self.max_sequences, self.most_streams = self._sequences()
         self._check_memory()
         self._model = self._load_model()
         self._vocab = lib.llama_model_get_vocab(self._model)
@@ -101,11 +108,14 @@ class LlamaDevice:
         self._context = self._make_context()
         self._memory = lib.llama_get_memory(self._context)
         self.cells = int(lib.llama_n_ctx(self._context))
-        self.longest = min(self.cells, int(lib.llama_model_n_ctx_train(self._model)) or self.cells)
+        one = int(lib.llama_n_ctx_seq(self._context)) if self.own_cells else self.cells
+        self.longest = min(one, int(lib.llama_model_n_ctx_train(self._model)) or one)
         self.batch_tokens = int(lib.llama_n_batch(self._context))
         self.state_bytes_per_token = self._shape.cache_bytes(256, self._plan.cache_type) // 256
         # One stream reads the active weights and its cells in every step.
         self.idle_cells = int(IDLE_SHARE * self._shape.active_bytes / max(1, self.state_bytes_per_token))
+        if self.own_cells:  # then nobody else looks at them
+            self.idle_cells = self.cells
         self.stored_bytes = min(STORED_BYTES, hardware.free_memory() // 8)
         self._batch = _BatchArrays(self.batch_tokens)
         self._candidates = Candidates(self._vocab_size)
@@ -120,6 +130,28 @@ class LlamaDevice:
         self.info = self._describe()
 
     # -- loading
+
+    def _own_cells(self) -> Slots | None:
+        """Slots for the streams wanted, each as long as a stream may become; None where they do not fit."""
+        size = -(-self._settings.tokens_per_stream // fit.STEP) * fit.STEP
+        count = min(self._plan.context // size, SEQUENCES)
+        wanted = self._settings.parallel or FEWEST_APART
+        if wanted == 1 or count < wanted + 1:
+            return None
+        if self._settings.parallel:
+            count = min(count, wanted + SPARE_SLOTS)
+        return Slots(count, size)
+
+    def _sequences(self) -> tuple[int, int]:
+        """How many sequences there are, and how many of them may be streams."""
+        if self._slots:
+            return self._slots.count, self._slots.count - 1
+        count = SEQUENCES
+        if self._shape.state_bytes:
+            # Each sequence of a recurrent model holds a whole state.
+            streams = self._settings.parallel or fit.RECURRENT_STREAMS
+            count = min(SEQUENCES, streams + fit.SPARE_SEQUENCES)
+        return count, count - 2 * KEPT_PROMPTS
 
     def _check_memory(self) -> None:
         """Main memory is promised beyond what there is, and then the kernel kills: ask before."""
@@ -146,11 +178,11 @@ class LlamaDevice:
 
     def _make_context(self) -> Any:
         params = lib.llama_context_default_params()
-        params.n_ctx = self._plan.context
+        params.n_ctx = self._slots.count * self._slots.size if self._slots else self._plan.context
         params.n_batch = params.n_ubatch = BATCH_TOKENS
         params.n_seq_max = self.max_sequences
         params.n_outputs_max = self.max_sequences
-        params.kv_unified = True
+        params.kv_unified = not self._slots
         params.no_perf = True
         params.type_k = params.type_v = CACHE_TYPES[self._plan.cache_type]
         params.n_threads = params.n_threads_batch = self.threads = self._settings.threads or hardware.cores()
@@ -176,6 +208,7 @@ class LlamaDevice:
             settings={
                 "cache_type": self._plan.cache_type,
                 "batch_tokens": self.batch_tokens,
+                "slots": self._slots.count if self._slots else 0,
                 "threads": self.threads,
                 "gpu_layers": self._plan.gpu_layers,
                 "gpu_offload": self._offloads,
@@ -236,7 +269,11 @@ class LlamaDevice:
     # -- computing
 
     def decode(self, batch: Batch) -> bool:
-        status = lib.llama_decode(self._context, self._batch.fill(batch))
+        if self._slots:
+            for source, target in self._slots.arrange(set(batch.sequences)):
+                lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+                lib.llama_memory_seq_rm(self._memory, source, -1, -1)
+        status = lib.llama_decode(self._context, self._batch.fill(batch, self._slots))
         if status == 1:
             return False
         if status != 0:
@@ -248,7 +285,7 @@ class LlamaDevice:
 
     def _row(self, row: int) -> Any:
         """The logits of one output row where llama.cpp keeps them, valid until the next forward pass."""
-        pointer = lib.llama_get_logits_ith(self._context, row)
+        pointer = lib.llama_get_logits_ith(self._context, self._batch.places[row] if self._slots else row)
         address = ctypes.cast(pointer, ctypes.c_void_p).value
         return np.frombuffer((ctypes.c_float * self._vocab_size).from_address(address), np.float32)
 
@@ -267,29 +304,41 @@ class LlamaDevice:
     # -- cells
 
     def share(self, source: int, target: int, tokens: int) -> None:
+        source, target = self._place(source), self._place(target)
+        if self._slots:  # only whole ones can be copied
+            lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+            lib.llama_memory_seq_rm(self._memory, target, tokens, -1)
+            return
         # A recurrent state cannot be cut; its caller only asks for whole sequences.
         lib.llama_memory_seq_cp(
             self._memory, source, target, 0 if self.partial else -1, tokens if self.partial else -1
         )
 
     def cut(self, sequence: int, tokens: int) -> None:
-        lib.llama_memory_seq_rm(self._memory, sequence, tokens, -1)
+        lib.llama_memory_seq_rm(self._memory, self._place(sequence), tokens, -1)
 
     def remove(self, sequence: int) -> None:
-        lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        lib.llama_memory_seq_rm(self._memory, self._place(sequence), -1, -1)
+        if self._slots:
+            self._slots.give_up(sequence)
 
     def replace_prefix(self, source: int, target: int, tokens: int) -> None:
         lib.llama_memory_seq_rm(self._memory, target, 0, tokens)
         lib.llama_memory_seq_cp(self._memory, source, target, 0, tokens)
 
     def save(self, sequence: int) -> Any:
-        size = lib.llama_state_seq_get_size(self._context, sequence)
+        place = self._place(sequence)
+        size = lib.llama_state_seq_get_size(self._context, place)
         buffer = (ctypes.c_uint8 * size)()
-        lib.llama_state_seq_get_data(self._context, buffer, size, sequence)
+        lib.llama_state_seq_get_data(self._context, buffer, size, place)
         return buffer
 
     def restore(self, sequence: int, state: Any) -> bool:
-        return bool(lib.llama_state_seq_set_data(self._context, state, len(state), sequence))
+        return bool(lib.llama_state_seq_set_data(self._context, state, len(state), self._place(sequence)))
+
+    def _place(self, sequence: int) -> int:
+        """llama.cpp's number for a sequence."""
+        return self._slots.of(sequence) if self._slots else sequence
 
     def peak_memory_bytes(self) -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -310,6 +359,8 @@ class _BatchArrays:
         self._counts = np.ones(size, np.int32)
         self._sequences = np.zeros(size, np.int32)
         self._logits = np.zeros(size, np.int8)
+        self.places = np.zeros(size, np.int32)
+        """Where each row of the last batch stood, if it was ordered by slots."""
         # One pointer a token into the array of sequences: every token belongs to exactly one.
         self._pointers = (self._sequences.ctypes.data + 4 * np.arange(size)).astype(np.uintp)
         self._batch = lib.llama_batch(
@@ -322,13 +373,20 @@ class _BatchArrays:
             self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def fill(self, batch: Batch) -> Any:
+    def fill(self, batch: Batch, slots: Slots | None = None) -> Any:
+        """The batch, ordered by slots where there are some: one pass then takes neighbours together."""
         count = len(batch.tokens)
         self._tokens[:count] = batch.tokens
         self._positions[:count] = batch.positions
         self._sequences[:count] = batch.sequences
         self._logits[:count] = 0
         self._logits[batch.outputs] = 1
+        if slots:
+            self._sequences[:count] = [slots.of(sequence) for sequence in batch.sequences]
+            order = np.argsort(self._sequences[:count], kind="stable")
+            for values in (self._tokens, self._positions, self._sequences, self._logits):
+                values[:count] = values[order]
+            self.places[order] = np.arange(count)
         self._batch.n_tokens = count
         return self._batch
 

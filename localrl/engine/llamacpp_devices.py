@@ -7,6 +7,7 @@ for none of those that are there.
 from __future__ import annotations
 
 import ctypes
+import sys
 from dataclasses import dataclass, replace
 
 import llama_cpp as lib
@@ -43,6 +44,15 @@ def accelerators() -> list[Accelerator]:
             name = libggml.ggml_backend_dev_description(device).decode("utf-8", errors="replace")
             found.append(Accelerator(name, free.value, kind == INTEGRATED))
     return found
+
+
+def pools_are_slow() -> bool:
+    """Whether attention looks at all cells of a pool, those of other streams too, at full cost.
+
+    CUDA's kernels do (and AMD's, which are built from them); Metal's and the processor's pass over what is
+    masked.
+    """
+    return sys.platform != "darwin"
 
 
 def machine() -> hardware.Machine:

@@ -104,10 +104,13 @@ class Memory:
         return False
 
     def fork(self, source: Holder, target: Holder, tokens: int) -> None:
-        """Let `target` begin with the cells of the first tokens of `source`; nothing is copied."""
+        """Let `target` begin with the cells of the first tokens of `source`."""
         if target.sequence < 0:
             self._settle(target)
-        self._pool.share(source.sequence, target.sequence, tokens)
+        if self._device.own_cells:
+            self._pool.append(target.sequence, tokens)
+        else:
+            self._pool.share(source.sequence, target.sequence, tokens)
         self._device.share(source.sequence, target.sequence, tokens)
         target.filled = tokens
         if source in self._kept:  # used again: now the last to go
@@ -196,7 +199,8 @@ class Memory:
             self.release(holder)
             return False
         # Restored cells are its own; those that a prompt still holds are shared again.
-        source, shared = self._longest_prefix(holder.tokens) if self._device.partial else (None, 0)
+        sharing = self._device.partial and not self._device.own_cells
+        source, shared = self._longest_prefix(holder.tokens) if sharing else (None, 0)
         if source is not None:
             self._pool.share(source.sequence, holder.sequence, shared)
             self._device.replace_prefix(source.sequence, holder.sequence, shared)

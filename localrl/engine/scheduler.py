@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.device import Batch, Device
-from localrl.engine.memory import KEPT_PROMPTS, Holder, Memory
+from localrl.engine.memory import Holder, Memory
 from localrl.engine.meter import Steps
 from localrl.engine.parallel import Parallel
 from localrl.engine.prompt import cancelled, encoded, refused, unstarted
@@ -75,7 +75,7 @@ class Scheduler:
         self._device = device
         self._clock = clock
         self._memory = Memory(device)
-        self._parallel = Parallel(parallel, highest=max(1, device.max_sequences - 2 * KEPT_PROMPTS))
+        self._parallel = Parallel(parallel, highest=max(1, device.most_streams))
         self._waiting: deque[_Prompt] = deque()
         self._filling: list[_Prompt] = []
         self._ready: deque[_Prompt] = deque()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.bench.speed import Speed, cells
+from localrl.bench.speed import Speed, longest
 from localrl.engine.protocol import Event, Finished, FinishReason, Group, Load
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Engine:
 
 @pytest.mark.parametrize("streams", [1, 4, 16])
 def test_decode_is_measured_while_all_streams_decode_and_nothing_else_is_done(streams: int) -> None:
-    (row,) = Speed(Engine(cells(streams, 100, 20))).rows([streams], 100, 20, 2)  # type: ignore[arg-type]
+    (row,) = Speed(Engine(streams * longest(streams, 100, 20))).rows([streams], 100, 20, 2)  # type: ignore[arg-type]
     assert row.decode_tokens_per_s == pytest.approx(streams / DECODE_S)
     assert row.prefill_tokens_per_s == pytest.approx(100 / PREFILL_S)
     assert row.stdev == pytest.approx(0.0)

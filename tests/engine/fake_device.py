@@ -32,6 +32,7 @@ class FakeDevice:
         stored: int = 1000,
     ) -> None:
         self.info = ModelInfo(backend="fake", version="0", context=cells)
+        self.most_streams, self.own_cells = sequences - 8, False
         self.cells, self.max_sequences, self.batch_tokens, self.longest = cells, sequences, batch, cells
         self.partial = partial
         self.state_bytes_per_token = 1

@@ -80,6 +80,8 @@ def test_a_talk_that_rested_in_host_memory_goes_on_from_there() -> None:
     device = LlamaDevice(
         EngineSettings(model=str(resolve("smollm2-135m").path), context=2048, cache_type="f16")
     )
+    if not device.info.on_processor:
+        pytest.skip("an accelerator computes a short talk again in less time than it takes to copy it")
     scheduler = Scheduler(device, 1)
 
     def turn(name: str, tokens: list[int]) -> Finished:
