@@ -11,7 +11,7 @@ import ctypes
 import hashlib
 import resource
 import sys
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ SEQUENCES = 256
 IDLE_SHARE = 0.02
 """How much of a step of one stream may go into cells that nobody computes on."""
 SPARE_SLOTS = 2
-"""Slots beyond the streams': for the next prompt while all of them run, and for one that is kept."""
+"""Slots beyond the streams': for the next prompt while all of them run, and one to move others through."""
 FEWEST_APART = 4
 """With fewer streams of full length, all of them share one pool of cells instead."""
 STORED_BYTES = 4 << 30
@@ -136,16 +136,16 @@ class LlamaDevice:
         size = -(-self._settings.tokens_per_stream // fit.STEP) * fit.STEP
         count = min(self._plan.context // size, SEQUENCES)
         wanted = self._settings.parallel or FEWEST_APART
-        if wanted == 1 or count < wanted + 1:
+        if wanted == 1 or count < wanted + SPARE_SLOTS:
             return None
         if self._settings.parallel:
-            count = min(count, wanted + SPARE_SLOTS)
+            count = wanted + SPARE_SLOTS
         return Slots(count, size)
 
     def _sequences(self) -> tuple[int, int]:
         """How many sequences there are, and how many of them may be streams."""
         if self._slots:
-            return self._slots.count, self._slots.count - 1
+            return self._slots.count - 1, self._slots.count - SPARE_SLOTS
         count = SEQUENCES
         if self._shape.state_bytes:
             # Each sequence of a recurrent model holds a whole state.
@@ -180,8 +180,8 @@ class LlamaDevice:
         params = lib.llama_context_default_params()
         params.n_ctx = self._slots.count * self._slots.size if self._slots else self._plan.context
         params.n_batch = params.n_ubatch = BATCH_TOKENS
-        params.n_seq_max = self.max_sequences
-        params.n_outputs_max = self.max_sequences
+        params.n_seq_max = self._slots.count if self._slots else self.max_sequences
+        params.n_outputs_max = params.n_seq_max
         params.kv_unified = not self._slots
         params.no_perf = True
         params.type_k = params.type_v = CACHE_TYPES[self._plan.cache_type]
@@ -270,7 +270,8 @@ class LlamaDevice:
 
     def decode(self, batch: Batch) -> bool:
         if self._slots:
-            for source, target in self._slots.arrange(set(batch.sequences)):
+            tokens = Counter(batch.sequences)  # a chunk of a prompt takes a pass of its own anyway
+            for source, target in self._slots.arrange([one for one in tokens if tokens[one] == 1]):
                 lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
                 lib.llama_memory_seq_rm(self._memory, source, -1, -1)
         status = lib.llama_decode(self._context, self._batch.fill(batch, self._slots))
@@ -304,10 +305,10 @@ class LlamaDevice:
     # -- cells
 
     def share(self, source: int, target: int, tokens: int) -> None:
-        source, target = self._place(source), self._place(target)
         if self._slots:  # only whole ones can be copied
-            lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-            lib.llama_memory_seq_rm(self._memory, target, tokens, -1)
+            place = self._slots.of(target, stream=True)
+            lib.llama_memory_seq_cp(self._memory, self._slots.of(source), place, -1, -1)
+            lib.llama_memory_seq_rm(self._memory, place, tokens, -1)
             return
         # A recurrent state cannot be cut; its caller only asks for whole sequences.
         lib.llama_memory_seq_cp(

@@ -1,7 +1,7 @@
 """Which slot of llama.cpp's cache a sequence has, where every sequence has cells of its own.
 
 llama.cpp computes sequences in neighbouring slots in one pass and takes a pass for each gap; so those that
-run are kept side by side.
+run are kept side by side. One slot more than there are sequences is always free, to move through.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-PATIENCE = 8
-"""Steps with a gap before anything is moved: most gaps are filled by the next prompt."""
 
 Move = tuple[int, int]
 """From which slot to which."""
@@ -25,12 +22,11 @@ class Slots:
         self.count, self.size = count, size
         self._slots: dict[int, int] = {}
         self._free = set(range(count))
-        self._scattered = 0
 
-    def of(self, sequence: int) -> int:
-        """The sequence's slot: the lowest free one, if it has none yet."""
+    def of(self, sequence: int, stream: bool = False) -> int:
+        """The sequence's slot; if it has none yet, the lowest free one for a stream, else the highest."""
         if sequence not in self._slots:
-            slot = min(self._free)
+            slot = min(self._free) if stream else max(self._free)
             self._free.remove(slot)
             self._slots[sequence] = slot
         return self._slots[sequence]
@@ -43,15 +39,13 @@ class Slots:
         return slot
 
     def arrange(self, running: Collection[int]) -> list[Move]:
-        """Bring the running sequences side by side, if they were not for a while; the moves, in order."""
+        """Bring the running sequences side by side; the moves, in order.
+
+        A move costs about as much as the pass that a gap costs in every step.
+        """
         taken = sorted(self.of(sequence) for sequence in running)
         if not taken or taken[-1] - taken[0] < len(taken):
-            self._scattered = 0
             return []
-        self._scattered += 1
-        if self._scattered < PATIENCE:
-            return []
-        self._scattered = 0
         plans = (self._into(range(start, start + len(taken)), taken) for start in self._starts(len(taken)))
         moves = min((plan for plan in plans if plan is not None), key=len, default=[])
         sequence_in = {slot: sequence for sequence, slot in self._slots.items()}
@@ -66,11 +60,16 @@ class Slots:
         return range(self.count - length + 1)
 
     def _into(self, window: range, taken: list[int]) -> list[Move] | None:
-        """The moves that bring the slots `taken` into `window`; None where what rests there cannot leave."""
+        """The moves that bring the slots `taken` into `window`; None where there is no room to begin."""
         holes = [slot for slot in window if slot not in taken]
-        resting = [slot for slot in holes if slot not in self._free]
-        elsewhere = sorted(slot for slot in self._free if slot not in window)
-        if len(resting) > len(elsewhere):
-            return None
-        outside = (slot for slot in taken if slot not in window)
-        return [*zip(resting, elsewhere, strict=False), *zip(outside, holes, strict=True)]
+        holes.sort(key=lambda slot: slot not in self._free)  # those that are free need no room elsewhere
+        elsewhere = [slot for slot in self._free if slot not in window]
+        moves: list[Move] = []
+        for source, hole in zip((slot for slot in taken if slot not in window), holes, strict=True):
+            if hole not in self._free:  # somebody rests there
+                if not elsewhere:
+                    return None
+                moves.append((hole, elsewhere.pop()))
+            moves.append((source, hole))
+            elsewhere.append(source)
+        return moves

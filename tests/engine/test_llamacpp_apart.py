@@ -9,7 +9,6 @@ import pytest
 
 from localrl.engine.device import Batch
 from localrl.engine.llamacpp import LlamaDevice
-from localrl.engine.llamacpp_slots import PATIENCE
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
 from localrl.engine.scheduler import Scheduler
 from localrl.sampling import Sampling
@@ -52,7 +51,7 @@ def history(device: LlamaDevice) -> Iterator[np.ndarray]:
     yield from logits(device, *((s, [80 + s], len(prompt) - s) for s in (5, 2, 4)))
     device.cut(0, 10)
     device.remove(2)
-    for step in range(PATIENCE + 3):
+    for step in range(5):
         yield from logits(device, (4, [90 + step], len(prompt) - 3 + step), (0, [75 + step], 10 + step))
     device.share(4, 2, 7)
     yield from logits(device, (2, [99], 7), (5, [77, 78, 79], len(prompt) - 4))
