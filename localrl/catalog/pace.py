@@ -3,7 +3,8 @@
 One stream reads every active weight and its own cache for each token, so its ceiling is bandwidth over bytes
 read; devices reach a part of it. Many streams share the reading of the weights. The parts and the gains were
 measured by others: llama.cpp's `benches/` (DGX Spark and M2 Ultra, 7B Q8 at 4 to 32 streams), the RTX 4090's
-82 % on a 14B model, 73 % of an M2 Ultra with MLX; for the CPU, SmolLM2's two-fold gain at 16 streams.
+82 % on a 14B model, 73 % of an M2 Ultra with MLX; for the CPU, SmolLM2's two-fold gain at 16 streams. Cards
+with more bandwidth than their kernels use are bounded by what an H200 was measured at.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ GAINS: dict[Kind, dict[int, float]] = {
     "cpu": {1: 1, 16: 2},
 }
 """Tokens a second of so many streams together, against one stream's."""
+KERNELS: dict[int, float] = {1: 1.12e12, 8: 0.43e12, 16: 0.42e12, 32: 0.31e12}
+"""Bytes a second of 4-bit weights that CUDA's kernels work through at so many streams (H200, 7B)."""
+LAYER_S = 45e-6
+"""What a layer takes on CUDA, however small it is (H200, SmolLM2-135M: 709 to 809 tokens/s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,32 @@ def expect(shape: Shape, machine: Machine, streams: int, tokens: int, cache_type
     rate = machine.bandwidth * (REACHED_SPARSE if sparse else REACHED[machine.kind])
     cache = shape.cache_bytes(max(1, tokens // 2), cache_type) + shape.state_bytes
     weights = shape.active_bytes
-    single = rate / (weights + cache)
+    single = 1 / max((weights + cache) / rate, _kernels_s(shape, machine.kind, 1))
     step = (weights * streams / gain(machine.kind, streams) + cache * streams) / rate
+    step = max(step, _kernels_s(shape, machine.kind, streams))
     return Pace(single, max(single, streams / step))
 
 
 def gain(kind: Kind, streams: int) -> float:
-    """How many times one stream's speed so many reach, between the measured points on a log scale."""
-    points = sorted(GAINS[kind].items())
-    for (low, at_low), (high, at_high) in pairwise(points):
+    """How many times one stream's speed so many reach."""
+    return _between(GAINS[kind], streams)
+
+
+def _kernels_s(shape: Shape, kind: Kind, streams: int) -> float:
+    """The least seconds of a step that the kernels need, whatever the memory gives."""
+    if kind != "cuda":
+        return 0.0
+    return max(shape.active_bytes / _between(KERNELS, streams), shape.layers * LAYER_S)
+
+
+def _between(points: dict[int, float], streams: int) -> float:
+    """The value between measured points, on a log scale; the last beyond them."""
+    measured = sorted(points.items())
+    for (low, at_low), (high, at_high) in pairwise(measured):
         if low <= streams <= high:
             share = math.log(streams / low) / math.log(high / low)
             return float(at_low * (at_high / at_low) ** share)
-    return points[-1][1] if streams > 1 else 1.0
+    return float(measured[-1][1])
 
 
 def hours(tokens: float, pace: Pace) -> float:

@@ -176,6 +176,18 @@ def test_a_single_stream_is_bounded_by_bandwidth() -> None:
     assert found.single < found.together < 8 * found.single
 
 
+def test_more_bandwidth_than_the_kernels_use_buys_nothing() -> None:
+    def expected(bandwidth: float, streams: int) -> pace.Pace:
+        machine = hardware.describe("h200", bandwidth=bandwidth)
+        found = pace.expect(QWQ, machine, streams=streams, tokens=8192, cache_type="f16")
+        assert found is not None
+        return found
+
+    assert expected(1e12, 1).single < expected(2e12, 1).single <= expected(5e12, 1).single
+    assert expected(5e12, 1).single == expected(9e12, 1).single
+    assert expected(5e12, 1).single < expected(5e12, 8).together < expected(5e12, 32).together
+
+
 def test_config_json_of_mlx_gives_the_same_shape() -> None:
     config = {
         "num_hidden_layers": 64,
