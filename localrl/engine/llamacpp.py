@@ -21,6 +21,7 @@ import numpy as np
 from localrl import hardware
 from localrl.catalog import fit, gguf, hashes, shape
 from localrl.engine import llamacpp_devices
+from localrl.engine.llamacpp_batch import BatchArrays
 from localrl.engine.llamacpp_plan import may_repack
 from localrl.engine.llamacpp_sampler import Candidates, Sampler
 from localrl.engine.llamacpp_slots import Slots
@@ -117,7 +118,7 @@ class LlamaDevice:
         if self.own_cells:  # then nobody else looks at them
             self.idle_cells = self.cells
         self.stored_bytes = min(STORED_BYTES, hardware.free_memory() // 8)
-        self._batch = _BatchArrays(self.batch_tokens)
+        self._batch = BatchArrays(self.batch_tokens)
         self._candidates = Candidates(self._vocab_size)
         self._pieces: dict[int, bytes] = {}
         self._ends = {t for t in range(self._vocab_size) if lib.llama_vocab_is_eog(self._vocab, t)}
@@ -349,47 +350,6 @@ class LlamaDevice:
         self._renderer.close()
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
-
-
-class _BatchArrays:
-    """A `llama_batch` whose arrays are numpy's, so that filling it costs no call per token."""
-
-    def __init__(self, size: int) -> None:
-        self._tokens = np.zeros(size, np.int32)
-        self._positions = np.zeros(size, np.int32)
-        self._counts = np.ones(size, np.int32)
-        self._sequences = np.zeros(size, np.int32)
-        self._logits = np.zeros(size, np.int8)
-        self.places = np.zeros(size, np.int32)
-        """Where each row of the last batch stood, if it was ordered by slots."""
-        # One pointer a token into the array of sequences: every token belongs to exactly one.
-        self._pointers = (self._sequences.ctypes.data + 4 * np.arange(size)).astype(np.uintp)
-        self._batch = lib.llama_batch(
-            0,
-            self._tokens.ctypes.data_as(ctypes.POINTER(lib.llama_token)),
-            None,
-            self._positions.ctypes.data_as(ctypes.POINTER(lib.llama_pos)),
-            self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
-            ctypes.cast(self._pointers.ctypes.data, ctypes.POINTER(ctypes.POINTER(lib.llama_seq_id))),
-            self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
-        )
-
-    def fill(self, batch: Batch, slots: Slots | None = None) -> Any:
-        """The batch, ordered by slots where there are some: one pass then takes neighbours together."""
-        count = len(batch.tokens)
-        self._tokens[:count] = batch.tokens
-        self._positions[:count] = batch.positions
-        self._sequences[:count] = batch.sequences
-        self._logits[:count] = 0
-        self._logits[batch.outputs] = 1
-        if slots:
-            self._sequences[:count] = [slots.of(sequence) for sequence in batch.sequences]
-            order = np.argsort(self._sequences[:count], kind="stable")
-            for values in (self._tokens, self._positions, self._sequences, self._logits):
-                values[:count] = values[order]
-            self.places[order] = np.arange(count)
-        self._batch.n_tokens = count
-        return self._batch
 
 
 def library() -> dict[str, Any]:
