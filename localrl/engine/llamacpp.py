@@ -85,6 +85,9 @@ class LlamaDevice:
         self._shape = shape.from_header(header)
         machine = llamacpp_devices.machine()
         self._offloads = bool(llamacpp_devices.accelerators())
+        if apart is None:
+            apart = self._offloads and llamacpp_devices.pools_are_slow()
+        apart = apart and settings.parallel != 1 and not self._shape.state_bytes
         self._plan = fit.plan(
             header,
             machine,
@@ -92,10 +95,8 @@ class LlamaDevice:
             context=settings.context,
             cache_type=settings.cache_type,
             gpu_layers=settings.gpu_layers,
-            streams=settings.parallel + SPARE_SLOTS if settings.parallel else fit.STREAMS,
+            streams=(settings.parallel or fit.STREAMS) + SPARE_SLOTS * apart,
         )
-        if apart is None:
-            apart = self._offloads and llamacpp_devices.pools_are_slow() and not self._shape.state_bytes
         self._slots = self._own_cells() if apart else None
         self.own_cells = self._slots is not None
         self.max_sequences, self.most_streams = self._sequences()
@@ -137,7 +138,7 @@ class LlamaDevice:
         size = -(-self._settings.tokens_per_stream // fit.STEP) * fit.STEP
         count = min(self._plan.context // size, SEQUENCES)
         wanted = self._settings.parallel or FEWEST_APART
-        if wanted == 1 or count < wanted + SPARE_SLOTS:
+        if count < wanted + SPARE_SLOTS:
             return None
         if self._settings.parallel:
             count = wanted + SPARE_SLOTS
