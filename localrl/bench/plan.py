@@ -11,7 +11,7 @@ from localrl.chat import ThinkingTags
 from localrl.engine.protocol import EngineSettings
 from localrl.sampling import Sampling
 from localrl.tomlfile import Strict
-from localrl.verify import registry
+from localrl.verify import gymload, registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +78,7 @@ def make(
 
     Raises:
         UsageError: there is no such eval, or its definition cannot work.
+        Unavailable: what an eval needs is not installed.
     """
     card = model.card
     parts = []
@@ -86,6 +87,8 @@ def make(
         found = protocol.for_model(found, card)
         for verifier in rewarding.verifiers(found):
             registry.ready(verifier)
+        if found.data.gym:
+            gymload.root()
         chosen = protocol.sampling(found, card, Sampling()).model_copy(update=sampling or {})
         chosen = Sampling.model_validate(chosen.model_dump())
         k = samples or found.samples

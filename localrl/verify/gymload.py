@@ -33,13 +33,13 @@ def generators() -> dict[str, str]:
     Raises:
         Unavailable: reasoning-gym is not installed.
     """
-    root = _root()
+    folder = root()
     found: dict[str, str] = {}
-    for path in root.rglob("*.py"):
+    for path in folder.rglob("*.py"):
         source = path.read_text(encoding="utf-8", errors="replace")
         if path.name in _NOT_GENERATORS or "register_dataset(" not in source:
             continue
-        module = ".".join(("reasoning_gym", *path.relative_to(root).with_suffix("").parts))
+        module = ".".join(("reasoning_gym", *path.relative_to(folder).with_suffix("").parts))
         for literal, constant in _REGISTERED.findall(source):
             named = (
                 re.search(rf"""^{constant}\s*=\s*["'](\w+)["']""", source, re.MULTILINE) if constant else None
@@ -96,19 +96,24 @@ def _classes(generator: str) -> tuple[Any, Any]:
 
 @functools.cache
 def _without_package_code() -> None:
-    root = _root()
-    for init in [root / "__init__.py", *root.glob("*/__init__.py")]:
+    folder = root()
+    for init in [folder / "__init__.py", *folder.glob("*/__init__.py")]:
         package = init.parent
         if package.name in ("coaching", "data"):  # theirs is real code, and light
             continue
-        name = "reasoning_gym" if package == root else f"reasoning_gym.{package.name}"
+        name = "reasoning_gym" if package == folder else f"reasoning_gym.{package.name}"
         module = types.ModuleType(name)
         module.__path__ = [str(package)]
         sys.modules.setdefault(name, module)
     importlib.import_module("reasoning_gym.coaching")  # it and `factory` import each other: this order works
 
 
-def _root() -> Path:
+def root() -> Path:
+    """Where reasoning-gym is installed.
+
+    Raises:
+        Unavailable: it is not.
+    """
     spec = importlib.util.find_spec("reasoning_gym")
     if spec is None or not spec.submodule_search_locations:
         raise Unavailable("reasoning-gym is not installed", hint="pip install 'localrl[starter]'")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from typing import TYPE_CHECKING
 
 import pytest
 
 from localrl import paths
-from localrl.bench import session
-from localrl.errors import UsageError
+from localrl.bench import plan, session
+from localrl.catalog.resolve import LocalModel
+from localrl.engine.protocol import EngineSettings
+from localrl.errors import Unavailable, UsageError
 from localrl.store.runs import Store
-from tests.scripted import make_plan
+from tests.scripted import make_plan, write_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +26,20 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_eval_without_a_problem_makes_no_run(tmp_path: Path) -> None:
-    plan = make_plan(tmp_path, problems=0)
+    made = make_plan(tmp_path, problems=0)
     with Store() as store:
-        with pytest.raises(UsageError, match="eval 'sums' has no problems"), session.start(store, plan):
+        with pytest.raises(UsageError, match="eval 'sums' has no problems"), session.start(store, made):
             pass
         assert store.runs() == []
+
+
+def test_an_eval_whose_generators_are_not_installed_is_refused_before_there_is_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LocalModel("script", write_script(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(Unavailable, match="reasoning-gym is not installed"):
+        plan.make(model, ["starter"], EngineSettings(backend="scripted"))
 
 
 @pytest.mark.parametrize("remembered", ["", '{"cut off', "[1]"])
@@ -36,9 +48,9 @@ def test_the_models_hash_is_kept_whatever_stands_where_hashes_are_remembered(
 ) -> None:
     cache = paths.ensure(paths.home("cache")) / "sha256.json"
     cache.write_text(remembered)
-    plan = make_plan(tmp_path)
+    made = make_plan(tmp_path)
     with Store() as store:
-        with session.start(store, plan) as opened:
+        with session.start(store, made) as opened:
             list(opened.runner.events())
         kept = store.find("last").manifest["model_sha256"]
     assert kept == hashlib.sha256((tmp_path / "script.json").read_bytes()).hexdigest()
