@@ -142,6 +142,8 @@ class LlamaDevice:
             return None
         if self._settings.parallel:
             count = wanted + SPARE_SLOTS
+        if self._settings.context:  # all that was asked for
+            size = self._settings.context // count // fit.STEP * fit.STEP
         return Slots(count, size)
 
     def _sequences(self) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import pytest
 
 from localrl.catalog.resolve import resolve
 from localrl.chat import Message, ThinkingTags
+from localrl.engine import llamacpp_devices
 from localrl.engine.device import Batch
 from localrl.engine.llamacpp import LlamaDevice
 from localrl.engine.llamacpp_plan import may_repack
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
+on_processor = pytest.mark.skipif(
+    bool(llamacpp_devices.accelerators()), reason="holds for a llama.cpp that computes on the processor"
+)
 
 WARM = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05, max_tokens=24)
 
@@ -76,12 +80,11 @@ def test_streams_set_aside_in_a_small_pool_all_end_by_themselves() -> None:
     assert sum(length >= 40 for length in agreeing) >= 6
 
 
+@on_processor  # others compute a short talk again in less time than it takes to copy
 def test_a_talk_that_rested_in_host_memory_goes_on_from_there() -> None:
     device = LlamaDevice(
         EngineSettings(model=str(resolve("smollm2-135m").path), context=2048, cache_type="f16")
     )
-    if not device.info.on_processor:
-        pytest.skip("an accelerator computes a short talk again in less time than it takes to copy it")
     scheduler = Scheduler(device, 1)
 
     def turn(name: str, tokens: list[int]) -> Finished:
@@ -105,6 +108,7 @@ def test_a_talk_that_rested_in_host_memory_goes_on_from_there() -> None:
     scheduler.close()
 
 
+@on_processor  # others sum cells in another order where they lie in other places
 def test_saved_cells_come_back_as_they_were() -> None:
     device = LlamaDevice(EngineSettings(model=str(resolve("smollm2-135m").path), context=512))
 
@@ -145,6 +149,7 @@ def test_a_file_that_is_no_model_is_refused_before_llama_cpp_sees_it(tmp_path: P
         LlamaDevice(EngineSettings(model=str(path)))
 
 
+@on_processor
 def test_the_log_says_what_is_loaded_in_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
     LlamaDevice(EngineSettings(model=str(resolve("smollm2-135m").path), context=256)).close()
     said = capsys.readouterr().err
@@ -166,6 +171,7 @@ def test_weights_are_not_repacked_for_kernels_that_crash(feature: bytes, allowed
     assert may_repack(library) is allowed
 
 
+@on_processor
 def test_a_context_larger_than_the_memory_is_refused_before_the_kernel_kills() -> None:
     settings = EngineSettings(model=str(resolve("smollm2-135m").path), context=1_000_000_000)
     with pytest.raises(Unavailable, match=r"1,000,000,000 tokens of context need .* GiB.*--ctx"):

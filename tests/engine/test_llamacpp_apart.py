@@ -92,6 +92,16 @@ def test_groups_end_with_the_texts_of_one_pool(model: Path, parallel: int | None
         assert shared >= sum(len(prompt) for prompt in PROMPTS) * (k - 1)
 
 
+def test_a_context_that_is_asked_for_is_used_whole(model: Path) -> None:
+    wide = device(model, apart=True, parallel=4, length=256)
+    assert wide.own_cells
+    assert (wide.longest, wide.cells) == (2048 // 6 // 256 * 256, 6 * 256)
+    wide.close()
+    one = LlamaDevice(EngineSettings(model=str(model), parallel=4, context=8192, tokens_per_stream=256), True)
+    assert one.longest == 8192 // 6 // 256 * 256
+    one.close()
+
+
 def test_streams_that_do_not_fit_side_by_side_share_a_pool(model: Path) -> None:
     long = device(model, apart=True, length=1024)
     assert not long.own_cells
