@@ -19,7 +19,7 @@ _NUMBER = re.compile(
     r"(?<![\w.)\]}])[-−+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\w)[-−]?\.\d+|\d+(?:\.\d+)?"
 )
 _BRACES = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])(?:\s{0,4}\{)?|\\.|[{}]", re.DOTALL)
-_BARE_BOX = re.compile(r"(?<![\\\w])boxed\s?\{")  # models lose the backslash
+_BARE_BOX = re.compile(r"(?:\\\\|(?<![\\\w]))boxed\s?\{")  # models lose the backslash, or double it
 _ANSWER_LINE = re.compile(r"answer\s*(?:\*\*)?\s*:\s*(?:\*\*)?\s*([^\n]+)", re.IGNORECASE)
 _SAID = re.compile(
     r"\banswers?\b\s{0,4}(?:\*\*)?\s{0,4}(?:(?:must|should|would|will|turns out to) be|comes (?:out )?to"

@@ -23,7 +23,7 @@ _MARKED = re.compile(rf"(?<![\w\\]){_OPENS}{{1,6}}([A-Ja-j])[).:]?{_CLOSES}{{1,6
 _NOUN = r"(?i:answer|option|choice|alternative|selection|letter|solution|statement|response)"
 _HEADING = re.compile(  # of what stands on the next line
     rf"(\b{_NOUN}\b[^\n.]{{0,60}}(?::|\bis)|^\W{{0,8}}(?i:(?:final |correct )?answer))\W{{0,4}}\n\s{{0,4}}"
-    r"(?=\(?[A-J]\b)",
+    r"(?=\(?[A-J]\b)(?![^\n]{0,300}\n{1,2}\W{0,4}[A-J][).:])",  # which is no list of options
     re.MULTILINE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?。])(?<!\b[a-z]\.[a-z]\.)(?<!\bvs\.)\s{1,8}(?=\W{0,3}[A-Z\d])")
@@ -73,7 +73,7 @@ _MATCHES = re.compile(
 )
 _GOOD = (
     r"(?i:(?:(?:the|an?|our|my)\s)?(?:(?:most|only|single|one|also)\s)?"
-    r"(?:correct|right|true|best|better|likely|appropriate|accurate|suitable|plausible|reasonable|closest"
+    r"(?:correct|right|true|best|better|likely|appropriate|accurate|suitable|plausible|reasonable|closest|nearest"
     r"|(?<=most )(?:defensible|consistent|fitting|compelling|convincing|logical|accepted))"
     r"(?:(?<!right)(?<!true)(?<!better)(?:\s[a-z]{3,16}){1,2}|(?<=the right)\s[a-z]{3,16}"
     rf"|\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one))?"
@@ -85,12 +85,15 @@ _IS_GOOD = re.compile(
     rf"(?:{_IS}\s(?:all\s|both\s)?{_ADVERB}{{0,2}}{_GOOD}|\b(?i:fits?|matches|agrees|works|wins|remains"
     r"|gives the (?:right|correct|best)\s[a-z]{1,16}"
     r"|[a-z]{2,12}s (?:it|this|that|(?:the |all )?[a-z]{1,16}) (?:best|correctly)"
-    r"|is what (?:we|explains|accounts|answers|describes|the question))\b)"
+    r"|is what (?:we|explains|accounts for|answers|describes|the question))\b)"
     rf"(?!{_RESTRICTED})"
     rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|left|consistent|better|best|all|both|the)\b))"
     r"|\b(?i:best)\s[a-z]{3,15}s\b"
 )
-_ONLY = re.compile(rf"\b(?i:only)\s(?:{_NOUN}\s{_LETTER}|\((?P<alone>[A-J])\))\s(?=[a-z]{{2}})")
+_ONLY = re.compile(
+    rf"\b(?i:only)\s(?:{_NOUN}\s{_LETTER}|\((?P<alone>[A-J])\)"
+    r"|(?P<left>[A-J])(?=\s(?:survives|remains|fits|works|holds|matches|satisfies|agrees|is)\b))\s(?=[a-z]{2})"
+)
 _CONCLUDES = re.compile(
     r"(?:^\W{0,8}(?:(?i:(?:so|thus|hence|therefore|finally|consequently|but)[\s,:]{1,4})|(?i:option|choice)\s){1,3}"
     r"|\bi\.e\.[\s,]{1,3}(?:(?i:option|choice)\s)?"
@@ -112,7 +115,8 @@ _QUOTED = re.compile(r"\"[^\"]{0,200}\"|“[^”]{0,200}”")
 _ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).]{0,8}$")
 _JUDGED = re.compile(
     r"[ \t(]{0,8}(?:([A-J])[).:]{1,2}\s{1,4}(?i:correct|right|true)\b|[✅☑✓✔]\W{0,4}([A-J])[).:]"
-    r"|\W{0,8}([A-J])[).:][^\n✗✘❌]{1,200}[✅☑✓✔]\W{0,4}$)"
+    r"|\W{0,8}([A-J])[).:][^\n✗✘❌]{1,200}[✅☑✓✔]\W{0,4}$"
+    r"|\W{0,8}([A-J])\s[^\n]{1,200}[:,.]\s(?i:yes)\W{0,4}$)"
 )
 _LAST = re.compile(
     r"(?:\(|\b(?:option|choice|case|row|statement)\s)([A-J])\)?[.!]?$"
@@ -158,6 +162,9 @@ _TAKEN_BACK = re.compile(
 _REFUSES = re.compile(
     r"(?i:\b(?:cannot|can't|can’t|unable to|not (?:possible|able) to)\s(?:\w{1,12}\s){0,2}?"
     r"(?:give|determine|choose|decide|answer|pick|select|say|tell)\b)"
+)
+_SINGLE = re.compile(
+    r"\W{1,3}(?:a|one|any)\s(?:(?:single|definite|unique|final)\s)?(?:answer|option|choice)\b"
 )
 _PERHAPS = re.compile(r"(?i:\b(?:maybe|perhaps|possibly)\b)")
 _FINISHED = re.compile(r"[^\w\s,;:?(\[{<=+-][\s$]{0,8}$")
@@ -229,7 +236,8 @@ def chosen(text: str) -> str | None:
                 if choice is None or one.outright or not choice.outright or len(choice.letter) > 1:
                     choice, doubted = one, doubted and not one.outright
     sentence = _SENTENCE_END.split(lines[-1].rstrip())[-1] if lines else ""
-    if choice and not choice.outright and _REFUSES.search(sentence):
+    refused = _REFUSES.search(sentence)
+    if choice and refused and (not choice.outright or _SINGLE.search(sentence, refused.end())):
         return None
     if choice:
         return None if doubted and not _FINISHED.search(text[-20:]) else choice.letter
@@ -261,6 +269,7 @@ def boxed(box: str) -> str | None:
 def _plain(text: str) -> str:
     """Without the marks of fonts and headings; a letter that stood in marks stands in brackets."""
     text = re.sub(r"(?<=[a-z])_(?=[a-z]{3})", " ", text)  # `final_answer`
+    text = re.sub(r"\(\s([A-J])\s\)", r"(\1)", text)
     text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text.translate(_WIDE)))
     text = re.sub(r"[*`$_#>~]|\\[,;! ]", "", _MARKED.sub(r"(\1)", text))
     return _HEADING.sub(r"\1: ", text)
@@ -345,11 +354,12 @@ def _calls_it_the_answer(subject: str, found: re.Match[str]) -> bool | None:
 
 def _is_a_subject(found: re.Match[str], rest: str) -> bool:
     """Whether the letter is what another clause is about (`A is wrong`), or the article or pronoun."""
-    if found.groupdict().get("bare") in ("A", "I") and re.match(rf"\s(?!{_LINKING})[a-z]", rest):
+    article = found.groupdict().get("bare") in ("A", "I") and not found[0].endswith(")")
+    if article and re.match(rf"\s(?!{_LINKING})[a-z]", rest):
         return True
     return bool(_GOES_ON.match(rest))
 
 
 def _letter(found: re.Match[str]) -> str:
     named = found.groupdict()
-    return (named.get("marked") or named.get("bare") or named["alone"]).upper()
+    return (named.get("marked") or named.get("bare") or named["alone"] or named["left"]).upper()

@@ -89,6 +89,7 @@ SAID = [
     ("The answer is C, A and B are wrong", "C"),
 ]
 NOT_SAID = [
+    "If it is neglected, the answer is A (3 s). It is not said, so I can't determine a single answer.",
     "If isothermal, it is 1.7 kJ (option A). More is required, so I cannot give a definite answer.",
     "B: zero order, so a linear decay.\nA: ",
     "Answer: A. But let me double-check the contour, since it is traversed",
@@ -167,6 +168,14 @@ CHANGED_MIND = [
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
 ]
 ARRIVED_AT = [
+    ("A says both: no.\nB says neither: no.\nC says continuous but not differentiable: yes.", "C"),
+    ("Only A survives this scrutiny.", "A"),
+    ("Going through each choice:\n\n(A) is potassium.\n(B) is strontium.\n(C) is rubidium. ✓", "C"),
+    ("The correct answer is ( C ).", "C"),
+    ("The correct answer is A) the endo-cis dicarboxylic acid", "A"),
+    (r"Answer: \\boxed{C}", "C"),
+    ("G (170 W) is nearest, so that is the choice I would make.", "G"),
+    ("Reduced compliance (D) is what accounts for the findings.", "D"),
     ('{"steps": ["p = 0.6"], "final_answer": "A"}', "A"),
     ("It is the sixth one, F.", "F"),
     ("Die richtige Antwort ist daher B.", "B"),
