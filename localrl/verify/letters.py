@@ -77,7 +77,7 @@ _GOOD = (
     r"|(?<=most )(?:defensible|consistent|fitting|compelling|convincing|logical|accepted))"
     r"(?:(?<!right)(?<!true)(?<!better)(?:\s[a-z]{3,16}){1,2}|(?<=the right)\s[a-z]{3,16}"
     rf"|\s(?:\w{{1,12}}\s)?(?:{_NOUN}|one))?"
-    rf"|(?:the|our|my)\s(?:final\s)?(?:answer|choice|selection)|the one(?=\s(?:that|which)\b)"
+    rf"|(?:the|our|my)\s(?:final\s)?(?:answer|choice|selection)|the one(?=\s(?:that|which|I|we)\b)"
     r"|the (?:allowed|possible|desired|intended|remaining|wanted|required|odd) one"
     rf"|the only\s(?:[\w-]{{1,20}}\s){{0,3}}?(?:{_NOUN}|one|possibility|candidate))"
 )
@@ -87,7 +87,7 @@ _IS_GOOD = re.compile(
     r"|[a-z]{2,12}s (?:it|this|that|(?:the |all )?[a-z]{1,16}) (?:best|correctly)"
     r"|is what (?:we|explains|accounts for|answers|describes|the question))\b)"
     rf"(?!{_RESTRICTED})"
-    rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|left|consistent|better|best|all|both|the)\b))"
+    rf"(?=\W{{0,6}}$|[.,;:!)]|\s(?:{_LINKING}|(?:here|among|of|to|that|I|we|left|consistent|better|best|all|both|the)\b))"
     r"|\b(?i:best)\s[a-z]{3,15}s\b"
 )
 _ONLY = re.compile(

@@ -168,6 +168,7 @@ CHANGED_MIND = [
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),
 ]
 ARRIVED_AT = [
+    ("That is precisely his view. So D is the one I'd pick.", "D"),
     ("A says both: no.\nB says neither: no.\nC says continuous but not differentiable: yes.", "C"),
     ("Only A survives this scrutiny.", "A"),
     ("Going through each choice:\n\n(A) is potassium.\n(B) is strontium.\n(C) is rubidium. ✓", "C"),
