@@ -11,7 +11,6 @@ import sys
 from dataclasses import dataclass, replace
 
 import llama_cpp as lib
-from llama_cpp._ggml import libggml
 
 from localrl import hardware
 
@@ -31,6 +30,10 @@ def accelerators() -> list[Accelerator]:
     """What layers can be offloaded to; empty for a build for the processor, or without a working driver."""
     if not lib.llama_supports_gpu_offload():
         return []
+    try:
+        from llama_cpp._ggml import libggml  # private: it may go
+    except (ImportError, OSError):
+        return [Accelerator("an accelerator", 0, integrated=True)]
     libggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     libggml.ggml_backend_dev_get.restype = ctypes.c_void_p
     libggml.ggml_backend_dev_description.restype = ctypes.c_char_p

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -56,3 +57,13 @@ def test_a_build_for_the_processor_names_no_accelerator() -> None:
     import llama_cpp
 
     assert not llamacpp_devices.accelerators() or llama_cpp.llama_supports_gpu_offload()
+
+
+def test_a_library_that_cannot_be_asked_is_trusted_to_have_what_it_was_built_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("llama_cpp.llama_supports_gpu_offload", lambda: True)
+    monkeypatch.setitem(sys.modules, "llama_cpp._ggml", None)
+    monkeypatch.setattr(hardware, "probe", lambda: CARD)
+    assert len(llamacpp_devices.accelerators()) == 1
+    assert llamacpp_devices.machine() == CARD
