@@ -54,14 +54,9 @@ def expect(shape: Shape, machine: Machine, streams: int, tokens: int, cache_type
     cache = shape.cache_bytes(max(1, tokens // 2), cache_type) + shape.state_bytes
     weights = shape.active_bytes
     single = 1 / max((weights + cache) / rate, _kernels_s(shape, machine.kind, 1))
-    step = (weights * streams / gain(machine.kind, streams) + cache * streams) / rate
+    step = (weights * streams / _between(GAINS[machine.kind], streams) + cache * streams) / rate
     step = max(step, _kernels_s(shape, machine.kind, streams))
     return Pace(single, max(single, streams / step))
-
-
-def gain(kind: Kind, streams: int) -> float:
-    """How many times one stream's speed so many reach."""
-    return _between(GAINS[kind], streams)
 
 
 def _kernels_s(shape: Shape, kind: Kind, streams: int) -> float:

@@ -1,8 +1,8 @@
 """llama.cpp as a `Device`, through the low-level API of llama-cpp-python.
 
-The high-level `Llama` class cannot batch requests; here one context holds all sequences in a unified cache,
-so copying a prompt to its samples moves nothing. Only this module and its helpers
-`llamacpp_*` import `llama_cpp`.
+The high-level `Llama` class cannot batch requests; here one context holds all sequences: in a unified cache,
+where copying a prompt to its samples moves nothing, or on CUDA each in a slot of its own. Only this module
+and its helpers `llamacpp_*` import `llama_cpp`.
 """
 
 from __future__ import annotations

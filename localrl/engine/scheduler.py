@@ -1,4 +1,4 @@
-"""Continuous batching over one pool of KV cells: what runs in the next step, and what waits.
+"""Continuous batching over the KV cells of one device: what runs in the next step, and what waits.
 
 Each step decodes the next token of every running stream together with a chunk of waiting prompts. Streams are
 admitted while cells last; when cells run out, the youngest is set aside and continued later, so no sample is
