@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,9 +38,17 @@ def test_an_eval_whose_generators_are_not_installed_is_refused_before_there_is_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = LocalModel("script", write_script(tmp_path))
+    monkeypatch.delitem(sys.modules, "reasoning_gym", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(Unavailable, match="reasoning-gym is not installed"):
         plan.make(model, ["starter"], EngineSettings(backend="scripted"))
+
+
+def test_evals_of_generators_are_planned_however_many_were_planned_before(tmp_path: Path) -> None:
+    model = LocalModel("script", write_script(tmp_path))
+    for name in ("gym:countdown,size=3", "starter", "gym:basic_arithmetic,size=2,seed=5"):
+        made = plan.make(model, [name], EngineSettings(backend="scripted"))
+        assert made.evals[0].spec.data.gym
 
 
 @pytest.mark.parametrize("remembered", ["", '{"cut off', "[1]"])
