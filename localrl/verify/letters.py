@@ -107,7 +107,7 @@ _FOREIGN = re.compile(
     r"|la respuesta(?: correcta)?(?: final)?(?: es)?"
     r"|(?:die )?(?:richtige |korrekte )?antwort(?: ist| lautet)?"
     r"|a (?:resposta|alternativa|opção)(?: correta)?(?: é)?|la risposta(?: corretta)?(?: è)?|ответ))"
-    rf"(?:\s[a-zà-ü]{{3,8}}){{0,2}}[\s:：]{{0,4}}(?i:(?:la |l')?"
+    rf"(?:\s(?!nicht|kein|weder|pas\b|jamais|nunca|non\b)[a-zà-ü]{{3,8}}){{0,2}}[\s:：]{{0,4}}(?i:(?:la |l')?"
     rf"(?:(?:option|opción|opção|opzione|lettre|letra|буква)\s)?){_LETTER}"
 )
 _TITLED = re.compile(r"\b(?i:option|choice)\s\(?[A-J]\)?\s?$")  # what follows is the option's own text

@@ -89,6 +89,10 @@ SAID = [
     ("The answer is C, A and B are wrong", "C"),
 ]
 NOT_SAID = [
+    "Die richtige Antwort ist nicht A.",
+    "La respuesta no es A.",
+    "La réponse n'est pas A.",
+    "答案不是 A。",
     "If it is neglected, the answer is A (3 s). It is not said, so I can't determine a single answer.",
     "If isothermal, it is 1.7 kJ (option A). More is required, so I cannot give a definite answer.",
     "B: zero order, so a linear decay.\nA: ",
