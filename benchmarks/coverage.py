@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit
 
-from localrl.bench import stats
-from localrl.bench.tables import markdown
+from localrl import stats
+from localrl.report.tables import markdown
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -163,9 +163,10 @@ def bench() -> None:
 
 def one_run(*, watched: bool) -> None:
     """Decode tokens/s of one run of the starter model."""
-    from localrl.bench import plan, report, session
     from localrl.engine import backends
     from localrl.engine.protocol import EngineSettings
+    from localrl.report import report
+    from localrl.runs import plan, session
     from localrl.store.runs import Store
 
     found = backends.choose("smollm2-135m")

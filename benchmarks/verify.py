@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from localrl.bench import plan, session
 from localrl.catalog.resolve import resolve
 from localrl.engine.protocol import EngineSettings
+from localrl.runs import plan, session
 from localrl.store.runs import Store
 
 SYMBOLIC = [

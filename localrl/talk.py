@@ -12,8 +12,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localrl.bench.exports import whole_file
-from localrl.bench.session import new_log
 from localrl.chat import Message, ThinkingTags
 from localrl.engine import backends
 from localrl.engine.client import EngineClient, Restarted
@@ -27,6 +25,8 @@ from localrl.engine.protocol import (
     Text,
 )
 from localrl.errors import LocalrlError, Stopped, Unavailable
+from localrl.report.exports import whole_file
+from localrl.runs.session import new_log
 from localrl.sampling import Sampling
 from localrl.store.chats import Figures, Said
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from localrl.bench import plan
 from localrl.catalog.resolve import LocalModel
 from localrl.engine.protocol import EngineSettings
+from localrl.runs import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from localrl.bench.plan import RunPlan
+    from localrl.runs.plan import RunPlan
 
 EVAL = """\
 name = "sums"

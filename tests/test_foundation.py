@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl import tomlfile
-from localrl.bench.spec import EvalSpec
 from localrl.errors import ConfigError, UsageError
+from localrl.evals.spec import EvalSpec
 from localrl.sampling import sample_seed
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import settings
-from localrl.bench import estimate, plan, report, session, spec
 from localrl.cli.estimating import Estimating
 from localrl.cli.flags import Real, count
 from localrl.cli.output import document, note
@@ -19,11 +18,14 @@ from localrl.cli.summary import summary
 from localrl.engine import backends
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, UsageError
+from localrl.evals import spec
+from localrl.report import report
+from localrl.runs import estimate, plan, session
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
-    from localrl.bench.plan import RunPlan
-    from localrl.bench.session import Session
+    from localrl.runs.plan import RunPlan
+    from localrl.runs.session import Session
     from localrl.store.runs import Run
 
 MOST_SAMPLES = 1_000_000

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl import settings
-from localrl.bench import jsontext
+from localrl import jsontext, settings
 from localrl.cli import chat_kept
 from localrl.cli.flags import Real, count
 from localrl.cli.output import as_json, document, note, number, seconds, speak

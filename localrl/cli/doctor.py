@@ -133,7 +133,7 @@ def _sandbox() -> Finding:
 
 def _energy() -> Finding:
     """Which sensors a run's joules would come from."""
-    from localrl.bench import energy
+    from localrl.runs import energy
 
     found, why = energy.sensors()
     if found:

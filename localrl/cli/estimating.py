@@ -6,13 +6,13 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from localrl.bench import estimate
 from localrl.cli.output import note, seconds
 from localrl.errors import LocalrlError
+from localrl.runs import estimate
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
-    from localrl.bench.plan import RunPlan
+    from localrl.runs.plan import RunPlan
 
 
 class Estimating:

@@ -15,8 +15,8 @@ from localrl.errors import ConfigError, LocalrlError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from localrl.bench.selfcheck import Check
-    from localrl.bench.spec import EvalSpec
+    from localrl.evals.selfcheck import Check
+    from localrl.evals.spec import EvalSpec
 
 
 @click.group("evals")
@@ -31,7 +31,7 @@ def ls(as_json: bool) -> None:
 
     gym:GENERATOR runs any reasoning-gym generator, such as gym:countdown,size=50,seed=3.
     """
-    from localrl.bench import spec as specs
+    from localrl.evals import spec as specs
 
     rows: list[dict[str, Any]] = []
     for name, path in sorted(specs.available().items()):
@@ -59,7 +59,7 @@ def ls(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(name: str, as_json: bool) -> None:
     """Show one benchmark: its data, prompt, verifier and published scores."""
-    from localrl.bench import spec as specs
+    from localrl.evals import spec as specs
 
     spec, path = specs.load(name)
     if as_json:
@@ -100,8 +100,8 @@ def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> No
     valid key. Then every gold answer has to be correct, and junk, nothing, another problem's answer and an
     answer cut inside thinking must not be. The exit code is 1 when one is judged otherwise.
     """
-    from localrl.bench import selfcheck
-    from localrl.bench import spec as specs
+    from localrl.evals import selfcheck
+    from localrl.evals import spec as specs
     from localrl.verify import registry
     from localrl.verify.pool import VerifierPool
 

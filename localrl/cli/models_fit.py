@@ -89,7 +89,8 @@ def _work(eval_name: str, samples: int | None, tokens: int | None) -> Work:
         if samples:
             raise UsageError("-k counts samples of an eval's problems", hint="add --eval NAME")
         return Work(tokens or 32_768)
-    from localrl.bench import estimate, spec
+    from localrl.evals import spec
+    from localrl.runs import estimate
 
     found, _ = spec.load(eval_name)
     problems = estimate.problems(found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl.bench import jsontext
+from localrl import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from localrl.cli.output import note, percent, seconds
 from localrl.engine.client import Restarted
 
 if TYPE_CHECKING:
-    from localrl.bench.progress import Progress
-    from localrl.bench.runner import RunEvent
+    from localrl.runs.progress import Progress
+    from localrl.runs.runner import RunEvent
 
 Display = Literal["full", "plain", "none"]
 EVERY_S = {"full": 0.1, "plain": 5.0}

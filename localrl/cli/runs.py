@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from localrl.bench import report
 from localrl.cli.output import document, note, percent, table
 from localrl.cli.summary import summary
 from localrl.errors import UsageError
+from localrl.report import report
 from localrl.store import locks
 from localrl.store.runs import Run, Store
 

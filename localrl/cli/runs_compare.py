@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from localrl.bench import comparing, stored, tables
 from localrl.cli.flags import Real
 from localrl.cli.output import document
+from localrl.report import comparing, stored, tables
 from localrl.store.runs import Store
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from localrl.bench import exports, stored
-from localrl.bench.record import OneEval
 from localrl.cli.output import note, size
 from localrl.errors import UsageError, nearest
+from localrl.report import exports, stored
+from localrl.report.record import OneEval
 from localrl.store.runs import Store
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from localrl.bench import stored
-from localrl.bench.imported import read_jsonl
 from localrl.cli.output import note
+from localrl.report import stored
+from localrl.report.imported import read_jsonl
 from localrl.store.runs import Store
 
 

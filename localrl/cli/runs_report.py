@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from localrl.bench import publish, stored
 from localrl.cli.flags import Real
 from localrl.cli.output import note, size
+from localrl.report import publish, stored
 from localrl.store.runs import Store
 
 

@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from localrl.bench import report
-from localrl.bench.rescore import rescore
 from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
+from localrl.report import report
+from localrl.runs.rescore import rescore
 from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.verify.pool import VerifierPool

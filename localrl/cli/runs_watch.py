@@ -6,9 +6,9 @@ import time
 
 import click
 
-from localrl.bench.watching import Watch
 from localrl.cli.output import note
 from localrl.cli.progress import ProgressLine, choose
+from localrl.runs.watching import Watch
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 

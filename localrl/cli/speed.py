@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from localrl import settings
-from localrl.bench.session import new_log
-from localrl.bench.speed import Speed, longest
 from localrl.cli.flags import count
 from localrl.cli.output import document, note, number, seconds, table
 from localrl.engine import backends
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings
+from localrl.runs.session import new_log
+from localrl.runs.speed import Speed, longest
 
 
 @click.command("speed")

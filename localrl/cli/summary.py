@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from localrl.bench.report import SO_FAR
 from localrl.cli.output import number, percent, seconds, size
+from localrl.report.report import SO_FAR
 
 OUTCOMES = {
     "correct": "correct",

@@ -91,7 +91,7 @@ def _verdicts(
     starts_inside: bool,
 ) -> Iterator[tuple[Any, Verdict]]:
     """Verdicts in the order of the rows."""
-    from localrl.bench import respond
+    from localrl.evals import respond
 
     waiting: deque[tuple[Any, Future[Verdict]]] = deque()
     for row in rows:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from localrl.engine import loopguard
 from localrl.engine.protocol import Finished, FinishReason, Group, SampleRequest, Started, Text
-from localrl.engine.thinking import Splitter, held_back
+from localrl.thinking import Splitter, held_back
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ import re
 import pytest
 
 from localrl import hardware
-from localrl.bench import spec
 from localrl.catalog import card as cards
 from localrl.catalog import choose, fit, gguf, hubcache, shape
 from localrl.catalog.resolve import resolve
+from localrl.evals import spec
 from localrl.verify import extract
 
 NAMES = sorted(cards.available())

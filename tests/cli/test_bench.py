@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.bench.report import SO_FAR
+from localrl.report.report import SO_FAR
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 from tests.elsewhere import at_work

@@ -9,8 +9,8 @@ import pytest
 
 from localrl.chat import Message, ThinkingTags
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, Load, SampleRequest, Text
-from localrl.engine.thinking import split
 from localrl.sampling import Sampling
+from localrl.thinking import split
 from tests.engine.mlx_folder import convert
 from tests.engine.subjects import (
     PATIENCE_S,

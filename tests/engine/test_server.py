@@ -13,9 +13,9 @@ from localrl.chat import Message, ThinkingTags
 from localrl.engine.protocol import EngineSettings, FinishReason, Group, SampleRequest
 from localrl.engine.received import LONGEST_QUOTE
 from localrl.engine.server import Patience, ServerBackend
-from localrl.engine.thinking import split
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
+from localrl.thinking import split
 from tests.engine.hostile_server import (
     MODEL,
     Conversation,

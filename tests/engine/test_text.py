@@ -12,8 +12,8 @@ from localrl.chat import ThinkingTags
 from localrl.engine import loopguard
 from localrl.engine.protocol import Finished, FinishReason, Group, SampleRequest, Text
 from localrl.engine.stream import Stream
-from localrl.engine.thinking import split, unfinished
 from localrl.sampling import Sampling
+from localrl.thinking import split, unfinished
 
 TAGS = ThinkingTags()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from localrl.bench import plan, session
 from localrl.catalog.resolve import resolve
 from localrl.engine.protocol import EngineSettings
+from localrl.runs import plan, session
 from localrl.store.runs import Sample, Store
 from localrl.verdict import Outcome
 

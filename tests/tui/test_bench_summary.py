@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.bench.progress import EvalProgress, Progress
 from localrl.engine.protocol import Load
+from localrl.runs.progress import EvalProgress, Progress
 from localrl.tui.marks import MARKS
 from localrl.tui.screens.bench import BenchScreen
 from localrl.tui.widgets.bench.summary import Interval, Summary

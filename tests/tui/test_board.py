@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localrl.bench import plan
-from localrl.bench.progress import Progress
-from localrl.bench.runner import Live
 from localrl.catalog.resolve import resolve
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import EngineSettings
+from localrl.runs import plan
+from localrl.runs.progress import Progress
+from localrl.runs.runner import Live
 from localrl.tui.marks import PENDING_CODE, RUNNING_CODE
 from localrl.tui.work.board import Board
 

@@ -16,13 +16,14 @@ import pytest
 from textual.widgets import ContentSwitcher, Footer, OptionList
 
 from localrl import hardware, paths
-from localrl.bench import plan, spec
 from localrl.catalog import fit
 from localrl.catalog.pace import Pace
 from localrl.catalog.resolve import resolve
 from localrl.catalog.shape import Shape
 from localrl.engine.protocol import EngineSettings, Load
 from localrl.engine.ranking import Line
+from localrl.evals import spec
+from localrl.runs import plan
 from localrl.sampling import Sampling
 from localrl.store.chats import Chats, Figures, Said
 from localrl.store.runs import Store

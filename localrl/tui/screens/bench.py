@@ -144,8 +144,8 @@ class BenchScreen(Page):
 
     def _compute_intervals(self, work: BenchWork, view: View) -> None:
         """In a thread: the intervals of every eval from its counts, which are then drawn with them."""
-        from localrl.bench import stats
-        from localrl.bench.report import groups
+        from localrl import stats
+        from localrl.report.report import groups
 
         found: Intervals = {}
         try:
@@ -317,8 +317,8 @@ class BenchScreen(Page):
 
 def _evals() -> list[tuple[str, str]]:
     """Every eval with its title."""
-    from localrl.bench import spec
     from localrl.errors import LocalrlError
+    from localrl.evals import spec
 
     found = []
     for name in spec.available():

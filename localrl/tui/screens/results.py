@@ -21,7 +21,7 @@ from localrl.tui.words import number, percent
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from localrl.bench.comparing import Side
+    from localrl.report.comparing import Side
     from localrl.tui.work.results import Detail, RunLine, SampleLine, SampleLines
 
 RUNS = (

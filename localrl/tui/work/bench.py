@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
-from localrl.bench import session
-from localrl.bench.plan import RunPlan
 from localrl.errors import Stopped
+from localrl.runs import session
+from localrl.runs.plan import RunPlan
 from localrl.store.runs import Store
 from localrl.tui.work.board import Board
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from localrl.bench.runner import Runner
+    from localrl.runs.runner import Runner
     from localrl.store.runs import Run
 
 Ended = Literal["complete", "partial", "failed", "dropped", "died", "left"]

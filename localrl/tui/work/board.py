@@ -11,19 +11,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localrl.bench import protocol
-from localrl.bench.plan import card_of
-from localrl.bench.runner import Judged, Live
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Load
+from localrl.evals import protocol
+from localrl.runs.plan import card_of
+from localrl.runs.runner import Judged, Live
 from localrl.tui.marks import CODE_OF, PENDING_CODE, RUNNING_CODE, UNJUDGED_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from localrl.bench.plan import RunPlan
-    from localrl.bench.progress import Progress
-    from localrl.bench.runner import RunEvent
+    from localrl.runs.plan import RunPlan
+    from localrl.runs.progress import Progress
+    from localrl.runs.runner import RunEvent
 
 PUBLISH_S = 0.1
 RATES_KEPT = 240

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from localrl.bench.watching import Watch
+from localrl.runs.watching import Watch
 from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.tui.work.bench import BenchWork

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localrl.bench import estimate, plan
 from localrl.engine import backends
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import LocalrlError
+from localrl.runs import estimate, plan
 from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.tui.words import span
 
 if TYPE_CHECKING:
-    from localrl.bench.plan import RunPlan
+    from localrl.runs.plan import RunPlan
     from localrl.settings import Settings
     from localrl.tui.app import Choice
     from localrl.tui.widgets.bench.setup import Wish

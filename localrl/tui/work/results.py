@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-from localrl.bench import comparing, publish, report, stored
-from localrl.bench.plan import RunPlan
-from localrl.engine.thinking import split
 from localrl.errors import UsageError
+from localrl.report import comparing, publish, report, stored
+from localrl.runs.plan import RunPlan
 from localrl.store import locks
 from localrl.store.runs import Store
+from localrl.thinking import split
 
 FETCHED = 1000
 """Rows read at a time."""

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from localrl.tui.words import number, percent, size, span
 
 if TYPE_CHECKING:
-    from localrl.bench.comparing import Pair, Side
+    from localrl.report.comparing import Pair, Side
 
 Part = str | tuple[str, str]
 FLIPS = 12
@@ -21,7 +21,7 @@ class Comparison(Static):
     DEFAULT_CSS = "Comparison { height: auto; }"
 
     def show(self, side: Side) -> None:
-        from localrl.bench import tables
+        from localrl.report import tables
 
         parts: list[Part] = []
         for pair in side.pairs:

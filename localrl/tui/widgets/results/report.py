@@ -20,7 +20,7 @@ class Report(Static):
     DEFAULT_CSS = "Report { height: auto; }"
 
     def show(self, line: RunLine) -> None:
-        from localrl.bench.report import SO_FAR
+        from localrl.report.report import SO_FAR
 
         made, speed = line.report, line.report["speed"]
         parts: list[Part] = [(line.model, "bold"), (f"  {made['run']}  {made['created'][:16]}", "$secondary")]

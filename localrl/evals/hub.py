@@ -1,0 +1,57 @@
+"""Files of datasets on the hub: fetched once at a pinned revision, then read without network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localrl.errors import NetworkError, UsageError
+
+if TYPE_CHECKING:
+    from localrl.evals.sources import HubData
+
+
+def fetch(data: HubData, file: str) -> Path:
+    """One file of a dataset, on this machine.
+
+    Honours HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
+
+    Raises:
+        NetworkError: it is not in the cache and the hub cannot be reached, or keeps it behind a gate.
+        UsageError: the dataset, the revision or the file does not exist.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not of every attempt
+    try:
+        return Path(
+            huggingface_hub.hf_hub_download(data.dataset, file, repo_type="dataset", revision=data.revision)
+        )
+    except errors.GatedRepoError as error:
+        raise _gated(data) from error
+    except errors.LocalEntryNotFoundError as error:
+        offline = huggingface_hub.is_offline_mode()
+        raise NetworkError(
+            f"{data.dataset}/{file} is not on this machine and "
+            + ("HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"),
+            hint="run this once with network" if offline else "check the connection, then try again",
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        if data.gated:
+            raise _gated(data) from error
+        raise UsageError(f"the hub has no dataset {data.dataset} that you may read") from error
+    except (errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
+        raise UsageError(f"dataset {data.dataset} has no file {file} at revision {data.revision}") from error
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise NetworkError(f"cannot get {data.dataset}/{file}: {error}", hint="try again later") from error
+
+
+def _gated(data: HubData) -> NetworkError:
+    return NetworkError(
+        f"dataset {data.dataset} is gated",
+        hint=f"accept its terms at https://huggingface.co/datasets/{data.dataset}, then set HF_TOKEN to a "
+        "token of that account (https://huggingface.co/settings/tokens) or run `hf auth login`",
+    )

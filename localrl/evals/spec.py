@@ -1,0 +1,135 @@
+"""What an eval is: one TOML file in `evals/` that fixes data, prompt, extractor, verifier and defaults.
+
+All of it is the protocol: two results of one eval compare only if name and version are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from localrl import paths, tomlfile
+from localrl.chat import Message
+from localrl.errors import UsageError, nearest
+from localrl.evals.sources import Data
+from localrl.tomlfile import Strict
+from localrl.verify.base import VerifierSpec
+from localrl.verify.rewards import Reward
+
+
+class Prompt(Strict):
+    template: str = "{question}"
+    """The user message; `{question}` is replaced, every other brace stays as it is."""
+    system: str = ""
+
+    def messages(self, question: str) -> tuple[Message, ...]:
+        user = Message(role="user", content=self.template.replace("{question}", question))
+        return (Message(role="system", content=self.system), user) if self.system else (user,)
+
+
+class Protocol(Strict):
+    """How a published score was made; None where the publisher does not say."""
+
+    samples: int | None = None
+    """Samples a problem that were averaged."""
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    prompt: str = ""
+    """The template, where it is not the eval's."""
+    system: str = ""
+    grader: str = ""
+    """Who or what judged, where it is not our verifier."""
+    note: str = ""
+
+
+class Published(Strict):
+    """A score that somebody reported for a model on this eval, shown beside ours."""
+
+    model: str
+    """The model card's name."""
+    value: float = Field(ge=0, le=1)
+    """Accuracy, 0 to 1."""
+    source: str
+    protocol: Protocol = Protocol()
+
+
+class EvalSpec(Strict):
+    name: str
+    title: str
+    version: int = Field(ge=1)
+    description: str = ""
+    licence: str = ""
+    citation: str = ""
+    data: Data
+    prompt: Prompt = Prompt()
+    verifier: VerifierSpec
+    rewards: list[Reward] = []
+    """Beside accuracy, never instead of it."""
+    samples: int = Field(default=1, ge=1)
+    """Default group size k."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Default token limit, thinking included."""
+    published: list[Published] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row of an eval, ready to be asked."""
+
+    id: str
+    messages: tuple[Message, ...]
+    target: Any
+    """JSON value that the verifier compares with; never shown to the model or to a graded program."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """JSON values worth keeping with the samples, such as a permutation of options."""
+
+
+def find(name: str) -> Path:
+    """The TOML file of an eval: a path to one, or a name looked up in `paths.toml_folders`.
+
+    Raises:
+        UsageError: there is no such eval; names the nearest.
+    """
+    if name.endswith(".toml"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"no eval file {name}")
+        return path
+    known = available()
+    if name not in known:
+        raise UsageError(f"no eval named {name!r}", hint=nearest(name, [*known, "gym:GENERATOR"]))
+    return known[name]
+
+
+def available() -> dict[str, Path]:
+    """Every eval by name; a file in ./evals or the user's folder hides a shipped one of the same name."""
+    found: dict[str, Path] = {}
+    for folder in reversed(paths.toml_folders("evals")):
+        found.update({path.stem: path for path in sorted(folder.glob("*.toml"))})
+    return found
+
+
+def load(name: str) -> tuple[EvalSpec, Path]:
+    """Read an eval's definition, with the path that its data files are relative to.
+
+    A name may carry options, `NAME,key=value,...`: `gym:countdown,size=50,seed=3,min_numbers=3`,
+    `livecodebench,release=5,since=2024-08-01` (see `variants`).
+
+    Raises:
+        UsageError: there is no such eval, or an option that it does not take.
+        ConfigError: its file is malformed.
+    """
+    from localrl.evals import variants
+
+    base, options = variants.split(name)
+    if base.startswith("gym:"):
+        return variants.gym(name, base.removeprefix("gym:"), options), paths.shipped("evals") / "gym"
+    path = find(base)
+    spec = tomlfile.load(path, EvalSpec)
+    return (variants.window(spec, name, options) if options else spec), path

@@ -1,0 +1,134 @@
+"""Members of one kind by name: a file each in a folder of ours, or an entry point of another package.
+
+A member is a module. Its name is its `NAME`, else its file's name with `-` for `_`. Names are read without
+importing anything, so a command's choices cost nothing; a member is imported, and held against its kind's
+contract, when it is first asked for. An installed package adds members with entry points of the kind's group:
+
+    [project.entry-points."localrl.verifiers"]
+    palindrome = "my_package.palindrome"
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from localrl.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+M = TypeVar("M")
+
+_NAME = re.compile(r'^NAME(?:\s*:[^=]+)?\s*=\s*["\']([^"\']+)["\']', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where a member is, known before it is imported."""
+
+    name: str
+    module: str
+    package: str = ""
+    """The installed distribution that brings it; empty for ours."""
+
+
+@dataclass(frozen=True)
+class Registry(Generic[M]):
+    """Every member of one kind.
+
+    `M` is the protocol that a member's module fulfils.
+    """
+
+    kind: str
+    """What one is called in messages: "verifier"."""
+    package: str
+    """The folder of ours whose modules are members, as an import path; names that begin with `_` are none."""
+    group: str
+    """The group of entry points through which others add theirs."""
+    contract: Mapping[str, str] = field(default_factory=dict)
+    """What a member must offer: attribute -> what it is, in the words of the message that misses it."""
+    check: Callable[[M], str] | None = None
+    """What else is wrong with a member, in words; an empty string for nothing."""
+    not_members: frozenset[str] = frozenset()
+    """Modules of the folder that are none."""
+
+    @cached_property
+    def members(self) -> dict[str, Member]:
+        """Every member by name, ours first; nothing is imported. Ours cannot be replaced from outside."""
+        found: dict[str, Member] = {}
+        for member in [*self._own(), *self._plugged()]:
+            found.setdefault(member.name, member)
+        return found
+
+    def names(self) -> list[str]:
+        return list(self.members)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.members
+
+    def get(self, name: str) -> M:
+        """The member of this name, imported and checked.
+
+        Raises:
+            UsageError: there is none (names the nearest), it cannot be imported, or it breaks the contract.
+        """
+        if name not in self.members:
+            raise UsageError(f"no {self.kind} named {name!r}", hint=nearest(name, self.members))
+        member = self.members[name]
+        module = self._import(member)
+        if wrong := self._wrong(module):
+            raise UsageError(f"{self._called(member)} {wrong}")
+        return cast("M", module)
+
+    def _import(self, member: Member) -> object:
+        try:
+            return importlib.import_module(member.module)
+        except ImportError as error:
+            if not member.package:
+                raise
+            raise UsageError(f"{self._called(member)} cannot be imported: {error}") from error
+
+    def _wrong(self, module: object) -> str:
+        for attribute, what in self.contract.items():
+            if getattr(module, attribute, None) in (None, ""):
+                return f"has no {attribute}: {what}"
+        return self.check(cast("M", module)) if self.check else ""
+
+    def _called(self, member: Member) -> str:
+        origin = f"{member.module}, of {member.package}" if member.package else member.module
+        return f"{self.kind} {member.name!r} ({origin})"
+
+    def _own(self) -> list[Member]:
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or not spec.submodule_search_locations:
+            return []
+        found = []
+        for path in sorted(Path(spec.submodule_search_locations[0]).iterdir()):
+            source = path / "__init__.py" if path.is_dir() else path
+            stem = path.stem
+            if (
+                source.suffix != ".py"
+                or not source.is_file()
+                or stem.startswith("_")
+                or stem in self.not_members
+            ):
+                continue
+            named = _NAME.search(source.read_text(encoding="utf-8"))
+            found.append(
+                Member(named.group(1) if named else stem.replace("_", "-"), f"{self.package}.{stem}")
+            )
+        return found
+
+    def _plugged(self) -> list[Member]:
+        points = importlib.metadata.entry_points(group=self.group)
+        return [
+            Member(point.name, point.value, point.dist.name if point.dist else "another package")
+            for point in sorted(points, key=lambda point: point.name)
+        ]

@@ -1,0 +1,98 @@
+"""One group a line, as reinforcement learning takes it: prompt, k completions, rewards, advantages.
+
+The advantage of sample i is (r_i - mean(r)) / (std(r) + 1e-6), with the sample's deviation (n - 1), as verl
+computes it and TRL nearly so (GRPO: Shao et al. 2024, arXiv 2402.03300, section 4.1.2). A group whose
+rewards are all equal has no gradient: its advantages are 0 and `zero_spread` is true, and DAPO's dynamic
+sampling (arXiv 2503.14476, section 3.2) would drop it.
+
+`prompt` is a list of messages, as TRL's prompt-only datasets have it; `data_source`, `ability`,
+`reward_model` and `extra_info` are verl's columns.
+"""
+
+from __future__ import annotations
+
+import json
+from statistics import fmean, stdev
+from typing import IO, TYPE_CHECKING, Any
+
+from localrl import jsontext
+from localrl.report.exports.flat import pyarrow
+from localrl.report.record import by_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localrl.report.record import Run
+
+EPSILON = 1e-6
+
+
+def advantages(rewards: list[float]) -> list[float]:
+    """Group-normalised rewards; all 0 for a group without spread."""
+    if len(rewards) < 2 or max(rewards) == min(rewards):
+        return [0.0] * len(rewards)
+    mean, spread = fmean(rewards), stdev(rewards)
+    return [(r - mean) / (spread + EPSILON) for r in rewards]
+
+
+def write_jsonl(run: Run, out: IO[bytes]) -> None:
+    for group in groups(run):
+        out.write(jsontext.dumps(group).encode("utf-8", "replace") + b"\n")
+
+
+def write_parquet(run: Run, out: IO[bytes]) -> None:
+    """The same rows with native lists and structs, as `datasets` and verl load them.
+
+    Raises:
+        Unavailable: pyarrow is not installed.
+    """
+    pa, parquet = pyarrow()
+    text, real = pa.string(), pa.float64()
+    message = pa.struct([("role", text), ("content", text)])
+    schema = pa.schema(
+        [
+            ("data_source", text),
+            ("prompt", pa.list_(message)),
+            ("ability", text),
+            ("reward_model", pa.struct([("style", text), ("ground_truth", text)])),
+            (
+                "extra_info",
+                pa.struct([("index", pa.int64()), ("problem", text), ("run", text), ("split", text)]),
+            ),
+            ("completions", pa.list_(text)),
+            ("rewards", pa.list_(real)),
+            ("advantages", pa.list_(real)),
+            ("outcomes", pa.list_(text)),
+            ("completion_tokens", pa.list_(pa.int64())),
+            ("zero_spread", pa.bool_()),
+        ]
+    )
+    with parquet.ParquetWriter(out, schema) as writer:
+        for group in groups(run):
+            clean = json.loads(jsontext.dumps(group).encode("utf-8", "replace"))
+            writer.write_table(pa.Table.from_pylist([clean], schema=schema))
+
+
+def groups(run: Run) -> Iterator[dict[str, Any]]:
+    """The run's groups in order, one JSON value each."""
+    run_id = str(run.report.get("run", ""))
+    for index, samples in enumerate(by_problem(run.samples())):
+        first = samples[0]
+        rewards = [s.row.score for s in samples]
+        target = first.target
+        yield {
+            "data_source": f"localrl/{first.row.eval}",
+            "prompt": [m.model_dump() for m in first.messages],
+            "ability": first.row.eval,
+            "reward_model": {
+                "style": "rule",
+                "ground_truth": target if isinstance(target, str) else jsontext.dumps(target),
+            },
+            "extra_info": {"index": index, "problem": first.row.problem, "run": run_id, "split": "test"},
+            "completions": [s.raw or s.thinking + s.answer for s in samples],
+            "rewards": rewards,
+            "advantages": advantages(rewards),
+            "outcomes": [s.row.outcome for s in samples],
+            "completion_tokens": [s.row.thinking_tokens + s.row.answer_tokens for s in samples],
+            "zero_spread": max(rewards) == min(rewards),
+        }

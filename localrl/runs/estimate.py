@@ -1,0 +1,147 @@
+"""How long a run will take, before it starts: from earlier runs, else from what the machine should do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localrl import stats
+from localrl.engine import ranking
+from localrl.errors import LocalrlError
+from localrl.evals import dataset
+from localrl.report import report
+from localrl.store import locks
+
+if TYPE_CHECKING:
+    from localrl.evals.spec import EvalSpec
+    from localrl.runs.plan import EvalPlan, RunPlan
+    from localrl.store.runs import Store
+
+PROBLEMS = {
+    "aime24": 30,
+    "aime25": 30,
+    "math500": 500,
+    "gsm8k": 1319,
+    "gpqa-diamond": 198,
+    "ifeval": 541,
+    "humaneval": 164,
+    "livecodebench": 1055,
+}
+"""Rows of the datasets that the shipped evals name, to be known without downloading them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    samples: int
+    """In all; those of evals whose size is not known are left out."""
+    tokens: float
+    """To be generated, thinking included."""
+    seconds: float | None
+    """None where nothing is known of the speed."""
+    basis: str
+    """Where the two numbers come from, in words."""
+
+
+def problems(spec: EvalSpec, limit: int | None = None) -> int:
+    """How many problems an eval has, without reading its data; 0 where that is not known."""
+    count = PROBLEMS.get(spec.name) or sum(data.size for data in spec.data.gym)
+    return min(count, limit) if limit else count
+
+
+def size(part: EvalPlan) -> int:
+    """Problems that a run will ask, without downloading any; 0 where that is not known."""
+    known = problems(part.spec, part.limit)
+    if known or part.spec.data.file is None:
+        return known
+    try:
+        return dataset.count(part.spec, Path(part.path), part.limit) or 0
+    except LocalrlError:
+        return 0
+
+
+def estimate(store: Store, plan: RunPlan) -> Estimate:
+    """Samples, tokens and time of a run that has not begun."""
+    samples, tokens, measured = 0, 0.0, True
+    lengths, rate, run = _earlier(store, plan)
+    for part in plan.evals:
+        count = size(part) * part.samples
+        length = lengths.get(part.spec.name)
+        measured = measured and length is not None
+        samples += count
+        tokens += count * (length or ranking.SHARE_USED * part.sampling.max_tokens)
+    basis = f"as long as in run {run}" if measured and run else f"{ranking.SHARE_USED:.0%} of the token limit"
+    if rate:
+        return Estimate(samples, tokens, tokens / rate, f"{basis}, {rate:,.0f} tokens/s as measured before")
+    expected = _expected(plan)
+    if expected is None:
+        return Estimate(samples, tokens, None, basis)
+    return Estimate(
+        samples, tokens, tokens / expected, f"{basis}, {expected:,.0f} tokens/s expected: a guess"
+    )
+
+
+def prospects(part: EvalPlan, count: int) -> list[str]:
+    """What a run of `count` problems will be able to show, in words."""
+    found = []
+    alike = part.samples > 1 and part.sampling.temperature == 0
+    if count > 1:
+        least = 100 * stats.detectable_difference(count, 1 if alike else part.samples)
+        found.append(f"two runs of {count} × {part.samples} show differences from {least:.0f} points")
+    if alike:
+        found.append(f"greedy: the {part.samples} samples of a problem come out alike without a temperature")
+    return found
+
+
+def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | None, str]:
+    """Tokens a sample by eval, tokens a second, and the run they are from; of the newest run that knows.
+
+    Lengths are of complete runs with the same limit only: what a run does first is what is short.
+    """
+    limits = {part.spec.name: part.sampling.max_tokens for part in plan.evals}
+    lengths: dict[str, float] = {}
+    rate, named = None, ""
+    for run in store.runs():
+        if locks.is_locked(run):  # at work, perhaps begun this moment: its figures are not settled
+            continue
+        theirs = run.manifest["plan"]
+        if (theirs["model_name"], theirs["quantisation"]) != (plan.model_name, plan.quantisation):
+            continue
+        made = report.make(store, run)
+        if not _answered(made["evals"]):
+            continue
+        for part in made["evals"]:
+            count = sum(part["outcomes"].values())
+            same = limits.get(part["eval"]) == part["sampling"]["max_tokens"]
+            if run.status == "complete" and count and same and part["eval"] not in lengths:
+                lengths[part["eval"]] = (part["tokens"]["thinking"] + part["tokens"]["answer"]) / count
+                named = named or run.id
+        if theirs["engine"]["backend"] == plan.engine.backend:
+            rate = rate or made["speed"]["decode_tokens_per_s"]
+        if rate and all(part.spec.name in lengths for part in plan.evals):
+            break
+    return lengths, rate, named
+
+
+def _answered(evals: list[dict[str, Any]]) -> bool:
+    """Whether most samples of a run ended as the model meant, so that its figures tell of a later one."""
+    outcomes = [part["outcomes"] for part in evals]
+    failed = sum(int(each["engine_error"]) for each in outcomes)
+    return 2 * failed <= sum(sum(each.values()) for each in outcomes)
+
+
+def _expected(plan: RunPlan) -> float | None:
+    """Tokens a second of all streams together, from the file's shape and the machine's bandwidth."""
+    path = Path(plan.model_path)
+    if path.suffix != ".gguf":
+        return None
+    from localrl.catalog import gguf
+    from localrl.catalog.shape import from_header
+
+    try:
+        shape = from_header(gguf.preflight(path))
+    except LocalrlError:
+        return None
+    work = ranking.Work(plan.engine.tokens_per_stream)
+    pace = ranking.line_of(plan.model_name, shape, ranking.here(), work).pace
+    return pace.together if pace else None

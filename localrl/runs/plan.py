@@ -1,0 +1,127 @@
+"""What a run will do, fixed before it starts and stored with it, so that it can go on where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from localrl.chat import ThinkingTags
+from localrl.engine.protocol import EngineSettings
+from localrl.evals import protocol, spec
+from localrl.evals.spec import EvalSpec
+from localrl.runs import rewarding
+from localrl.sampling import Sampling
+from localrl.tomlfile import Strict
+from localrl.verify import gymload, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from localrl.catalog.card import Card
+    from localrl.catalog.resolve import LocalModel
+
+PROMPT_TOKENS = 512
+"""Guess of a prompt's length, where only the answer's limit is known."""
+
+
+class EvalPlan(Strict):
+    """One eval as this run does it."""
+
+    spec: EvalSpec
+    path: str
+    """The definition's file: data files are relative to it."""
+    samples: int
+    """The group size k."""
+    limit: int | None = None
+    """Only so many problems, from the beginning."""
+    sampling: Sampling
+    deviations: list[str] = []
+
+
+class RunPlan(Strict):
+    model: str
+    """As the person named it."""
+    model_name: str
+    model_path: str
+    quantisation: str = ""
+    thinking: ThinkingTags | None = None
+    engine: EngineSettings
+    evals: list[EvalPlan]
+    seed: int = 0
+    loop_guard: bool = True
+    command: list[str] = []
+    """The command line, to do it again."""
+    until: float | None = None
+    """Stop an eval when its accuracy is known to plus or minus this, in [0, 1]."""
+    decide: str | None = None
+    """Stop an eval when the comparison with the run of this id is settled."""
+
+
+def make(
+    model: LocalModel,
+    eval_names: Sequence[str],
+    engine: EngineSettings,
+    *,
+    named: str = "",
+    samples: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    loop_guard: bool = True,
+    sampling: dict[str, Any] | None = None,
+    command: Sequence[str] = (),
+    until: float | None = None,
+    decide: str | None = None,
+) -> RunPlan:
+    """Put a run together: flags win over the card's protocol for an eval, that over the eval's own defaults.
+
+    Args:
+        sampling: the sampler's settings that the person gave, by name.
+
+    Raises:
+        UsageError: there is no such eval, or its definition cannot work.
+        Unavailable: what an eval needs is not installed.
+    """
+    card = model.card
+    parts = []
+    for name in eval_names:
+        found, path = spec.load(name)
+        found = protocol.for_model(found, card)
+        for verifier in rewarding.verifiers(found):
+            registry.ready(verifier)
+        if found.data.gym:
+            gymload.root()
+        chosen = protocol.sampling(found, card, Sampling()).model_copy(update=sampling or {})
+        chosen = Sampling.model_validate(chosen.model_dump())
+        k = samples or found.samples
+        departures = protocol.deviations(
+            found, card, sampling=chosen, samples=k, problems=limit, quantisation=model.quantisation
+        )
+        parts.append(
+            EvalPlan(
+                spec=found, path=str(path), samples=k, limit=limit, sampling=chosen, deviations=departures
+            )
+        )
+    tags = card.thinking if card else ThinkingTags()
+    longest = max(part.sampling.max_tokens for part in parts)
+    return RunPlan(
+        model=named or model.name,
+        model_name=model.name,
+        model_path=str(model.path),
+        quantisation=model.quantisation,
+        thinking=tags,
+        engine=replace(engine, model=str(model.path), tags=tags, tokens_per_stream=PROMPT_TOKENS + longest),
+        evals=parts,
+        seed=seed,
+        loop_guard=loop_guard,
+        command=list(command),
+        until=until,
+        decide=decide,
+    )
+
+
+def card_of(run_plan: RunPlan) -> Card | None:
+    """The model's card, when it is one that localrl knows."""
+    from localrl.catalog import card
+
+    name = run_plan.model_name
+    return card.load(name) if name in card.available() else None

@@ -1,0 +1,164 @@
+"""One session of a run, opened and closed as a whole: store, lock, engine, verifiers, and the runner.
+
+The command line and the terminal interface both begin here.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localrl import __version__, hardware, paths
+from localrl.catalog import hashes
+from localrl.engine.client import EngineClient
+from localrl.errors import LocalrlError, Stopped, UsageError
+from localrl.evals import dataset
+from localrl.runs.plan import RunPlan
+from localrl.runs.runner import Runner
+from localrl.store import locks
+from localrl.verify.pool import VerifierPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localrl.store.runs import Run, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    run: Run
+    plan: RunPlan
+    store: Store
+    engine: EngineClient
+    runner: Runner
+    log: Path
+    """What the worker and the native libraries say."""
+
+
+@contextmanager
+def start(
+    store: Store, plan: RunPlan, name: str = "", stopping: threading.Event | None = None
+) -> Iterator[Session]:
+    """Get the problems and load the model, then enter a new run into the store; `session.runner` does it.
+
+    Args:
+        stopping: set it to stop at any time, also while data is fetched or the model loaded.
+
+    Raises:
+        UsageError, Unavailable, NetworkError, Stopped: data or model are not to be had, or not wanted; there
+            is no run then.
+    """
+    _fetch(plan, stopping)
+    with _loaded(plan, stopping) as (engine, log, pool, fingerprint):
+        run = create(store, plan, name)
+        with locks.lock(run):
+            yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
+            fingerprint.note(store, run)
+
+
+@contextmanager
+def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> Iterator[Session]:
+    """Load the model of a run and be ready to do what the run still lacks.
+
+    Args:
+        stopping: as for `start`.
+
+    Raises:
+        UsageError: another process works on this run, or its model is gone.
+        UsageError, Unavailable, NetworkError, Stopped: as `start`.
+    """
+    plan = RunPlan.model_validate(run.manifest["plan"])
+    model = Path(plan.engine.model)
+    if plan.engine.backend != "server" and not model.exists():
+        raise UsageError(f"the model of this run is gone: {model}")
+    _fetch(plan, stopping)
+    with locks.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):
+        yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
+        fingerprint.note(store, run)
+
+
+def _fetch(plan: RunPlan, stopping: threading.Event | None) -> None:
+    """Have the problems at hand before a model is loaded, and wait no longer than they are wanted."""
+    errors: list[LocalrlError] = []
+
+    def work() -> None:
+        try:
+            for part in plan.evals:
+                dataset.fetch(part.spec, Path(part.path))
+        except LocalrlError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=0.1)
+        if stopping and stopping.is_set():
+            raise Stopped("stopped while the problems were being fetched")
+    if errors:
+        raise errors[0]
+
+
+@contextmanager
+def _loaded(
+    plan: RunPlan, stopping: threading.Event | None
+) -> Iterator[tuple[EngineClient, Path, VerifierPool, _Fingerprint]]:
+    log = new_log()
+    fingerprint = _Fingerprint(Path(plan.engine.model))
+    with EngineClient(plan.engine, log, stopping) as engine, VerifierPool() as pool, fingerprint:
+        yield engine, log, pool, fingerprint
+
+
+def create(store: Store, plan: RunPlan, name: str = "") -> Run:
+    """Enter a new run into the store; nothing is computed yet."""
+    machine = hardware.probe()
+    manifest = {
+        "plan": plan.model_dump(mode="json"),
+        "localrl": __version__,
+        "hardware": {
+            "device": machine.device,
+            "memory_bytes": machine.memory_bytes,
+            "cpu": machine.cpu,
+            "os": machine.os,
+        },
+    }
+    return store.create_run(manifest, name)
+
+
+def new_log() -> Path:
+    """A file for one worker's messages; the oldest logs are removed."""
+    folder = paths.ensure(paths.home("state") / "logs")
+    for old in sorted(folder.glob("worker-*.log"))[:-20]:
+        old.unlink(missing_ok=True)
+    return folder / f"worker-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.log"
+
+
+class _Fingerprint:
+    """The model file's SHA-256, computed beside the run and remembered for a file that has not changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._compute, daemon=True)
+        self.sha256: str | None = None
+
+    def note(self, store: Store, run: Run) -> None:
+        """Keep the hash with the run, once it is there."""
+        if self.sha256 and run.manifest.get("model_sha256") != self.sha256:
+            store.update_manifest(run, model_sha256=self.sha256)
+
+    def __enter__(self) -> _Fingerprint:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cancelled = True
+        self._thread.join()
+
+    def _compute(self) -> None:
+        if not self._path.is_file():
+            return
+        self.sha256 = hashes.of(self._path, lambda: self._cancelled) or None

@@ -1,0 +1,61 @@
+"""Evals named with options are protocols of their own, and a mistyped option names the nearest."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrl.errors import UsageError
+from localrl.evals import dataset, spec, variants
+
+
+def test_a_gym_eval_takes_a_generators_parameters_size_and_seed() -> None:
+    eval_spec, path = spec.load("gym:countdown,size=3,seed=7,min_numbers=3,max_numbers=3")
+    found = list(dataset.problems(eval_spec, path))
+    assert len(found) == 3
+    assert found == list(dataset.problems(eval_spec, path))
+    assert all(len(problem.target["entry"]["metadata"]["numbers"]) == 3 for problem in found)
+    other, _ = spec.load("gym:countdown,size=3,seed=8,min_numbers=3,max_numbers=3")
+    assert next(dataset.problems(other, path)).messages != found[0].messages
+    assert eval_spec.name == "gym:countdown,size=3,seed=7,min_numbers=3,max_numbers=3"
+
+
+def test_option_values_are_toml_values_or_text() -> None:
+    assert variants.split("a,b=1,c=[1, 2],d=x y,e=true,f=2024-08-01")[1] | {"f": ""} == {
+        "b": 1,
+        "c": [1, 2],
+        "d": "x y",
+        "e": True,
+        "f": "",
+    }
+    assert variants.split("plain") == ("plain", {})
+
+
+def test_a_release_and_a_window_replace_the_default_ones() -> None:
+    eval_spec, _ = spec.load("livecodebench,release=v6,since=2025-01-01")
+    window = eval_spec.data.window
+    assert window
+    assert (window.release, window.since, window.until) == (6, "2025-01-01", "")
+    assert eval_spec.published == []  # those are of the default span
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gym:cuontdown", "did you mean 'countdown'"),
+        ("gym:gcd,min_number=3", "did you mean 'min_numbers'"),
+        ("gym:gcd,size=x", "size: Input should be a valid integer"),
+        ("gym:gcd,size=0", "size"),
+        ("gym:gcd,extractor=boxd", "did you mean 'boxed'"),
+        ("gym:gcd,size", "is not one key=value"),
+        ("gym:gcd,size=1,size=2", "is not one key=value"),
+        ("aime24,release=3", "takes no option 'release'"),
+        ("livecodebench,relaese=2", "did you mean 'release'"),
+        ("livecodebench,release=vv", "release"),
+        ("livecodebench,since=2024-8-1", "since is no day; write it as YYYY-MM-DD"),
+        ("livecodebench,until=soon", "until is no day"),
+        ("gsm8", "did you mean 'gsm8k'"),
+    ],
+)
+def test_a_name_that_means_nothing_is_refused_with_the_nearest(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        spec.load(name)

@@ -1,0 +1,143 @@
+"""A run made up in memory, with texts that a report must survive."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from localrl.chat import Message
+from localrl.report.record import Row, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass
+class MadeRun:
+    """Implements `record.Run` from a list of samples."""
+
+    report: dict[str, Any]
+    made: list[Sample] = field(default_factory=list)
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def rows(self) -> list[Row]:
+        return [sample.row for sample in self.made]
+
+    def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
+        return {(s.row.eval, s.row.problem): (repr(s.messages), json.dumps(s.target)) for s in self.made}
+
+    def samples(self) -> Iterator[Sample]:
+        return iter(self.made)
+
+
+def made_run(
+    run: str = "r1",
+    problems: int = 12,
+    k: int = 4,
+    accuracy: float = 0.6,
+    seed: int = 0,
+    eval_name: str = "sums",
+    **model: Any,
+) -> MadeRun:
+    """Problems of many difficulties (the same for every seed), answered with the given mean accuracy."""
+    ease = np.random.default_rng(99).normal(0, 1.5, problems)
+    chance = 1 / (1 + np.exp(-(ease + np.log(accuracy / (1 - accuracy)))))
+    rng = np.random.default_rng(seed)
+    samples = []
+    for p in range(problems):
+        for i in range(k):
+            right = bool(rng.random() < chance[p])
+            cut = not right and rng.random() < 0.3
+            thinking = int(rng.lognormal(6 if right else 7, 0.5))
+            outcome = "correct" if right else "truncated" if cut else "wrong"
+            row = Row(
+                eval=eval_name,
+                problem=f"{eval_name}-{p}",
+                sample=i,
+                outcome=outcome,
+                score=float(right),
+                prompt_tokens=20,
+                thinking_tokens=thinking,
+                answer_tokens=0 if cut else 12,
+                ttft_s=0.1 + 0.01 * i,
+                tokens_per_s=float(rng.normal(30, 1)),
+            )
+            extracted = None if cut else str(40 + p + (not right))
+            samples.append(
+                Sample(
+                    row=row,
+                    seed=1000 * p + i,
+                    target=str(40 + p),
+                    messages=(Message(role="user", content=f"What is {p} + 40?"),),
+                    thinking=f"Let me see, {p} + 40 ...",
+                    answer="" if cut else f"The answer is {extracted}.",
+                    extracted=extracted,
+                    raw=f"<think>Let me see, {p} + 40 ..."
+                    + ("" if cut else f"</think>The answer is {extracted}."),
+                    finish="length" if cut else "stop",
+                )
+            )
+    correct = sum(s.row.outcome == "correct" for s in samples)
+    return MadeRun(
+        report={
+            "schema": 1,
+            "run": run,
+            "name": None,
+            "created": "2025-01-02T03:04:05+00:00",
+            "status": "complete",
+            "model": {
+                "name": "tiny",
+                "quantisation": "Q8_0",
+                "sha256": "ab" * 32,
+                "template_sha256": "t1",
+                **model,
+            },
+            "backend": {
+                "name": "llama.cpp",
+                "version": "0.3.36",
+                "parallel": 4,
+                "context": 4096,
+                "settings": {},
+            },
+            "hardware": {"device": "cpu", "memory_bytes": 8_000_000_000, "cpu": "a cpu", "os": "Linux"},
+            "sampling": {
+                "temperature": 0.6,
+                "top_p": 0.95,
+                "top_k": 20,
+                "min_p": 0.0,
+                "max_tokens": 2048,
+                "seed": seed,
+            },
+            "evals": [
+                {
+                    "eval": eval_name,
+                    "version": 1,
+                    "problems": problems,
+                    "samples": k,
+                    "extractor": "boxed",
+                    "verifier": "math",
+                    "published": [],
+                    "deviations": ["quantised Q8_0"],
+                }
+            ],
+            "speed": {
+                "wall_s": 120.0,
+                "prefill_tokens_per_s": 800.0,
+                "decode_tokens_per_s": 90.0,
+                "stream_tokens_per_s": {"p50": 30.0, "p95": 32.0},
+                "ttft_s": {"p50": 0.1, "p95": 0.2},
+                "peak_memory_bytes": 900_000_000,
+                "correct_per_hour": correct * 30.0,
+            },
+        },
+        made=samples,
+    )
+
+
+@pytest.fixture
+def make_run() -> Callable[..., MadeRun]:
+    return made_run

@@ -1,0 +1,199 @@
+"""A stored run is what was put into the store, and travels to another store and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from localrl import stats
+from localrl.chat import ThinkingTags
+from localrl.cli.runs import command
+from localrl.engine.protocol import EngineSettings
+from localrl.errors import UsageError
+from localrl.evals import spec
+from localrl.report import report, stored
+from localrl.runs.plan import EvalPlan, RunPlan
+from localrl.sampling import Sampling
+from localrl.store.runs import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def storable(run: Any, k: int = 4) -> Any:
+    """Give a made run of the eval `starter` what the store needs."""
+    found, path = spec.load("starter")
+    part = EvalPlan(spec=found, path=str(path), samples=k, sampling=Sampling())
+    plan = RunPlan(
+        model="tiny",
+        model_name="tiny",
+        model_path="tiny.gguf",
+        thinking=ThinkingTags(),
+        engine=EngineSettings(),
+        evals=[part],
+        command=["localrl", "bench", "tiny"],
+    )
+    counters = {"wall_s": 60.0, "generated_tokens": 6000, "decode_s": 50.0, "peak_memory_bytes": 10**9}
+    run.origin = {
+        "manifest": {"plan": plan.model_dump(mode="json"), "hardware": {"device": "cpu"}},
+        "sessions": [({"backend": "llama.cpp"}, counters)],
+        "status": "complete",
+    }
+    stored_as = {
+        "shared_tokens": 3,
+        "starts_thinking": False,
+        "error": "",
+        "verifier": "gym/1",
+        "ended": 1.0,
+        "meta": {},
+    }
+    run.made = [replace(s, stored=stored_as) for s in run.made]
+    return run
+
+
+@pytest.fixture
+def make_storable(make_run: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda run="r1", **more: storable(make_run(run, eval_name="starter", **more), more.get("k", 4))
+
+
+def invoke(*arguments: str) -> Any:
+    result = CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_the_store_gives_back_what_was_put_in(home: Path, make_storable: Callable[..., Any]) -> None:
+    made = make_storable()
+    with Store() as store:
+        run = stored.StoredRun(store, stored.put(store, made))
+        assert list(run.rows()) == made.rows()
+        assert [asdict(s) for s in run.samples()] == [asdict(s) for s in made.made]
+        assert run.report["status"] == "complete"
+        assert run.report["speed"]["wall_s"] == 60.0
+        assert run.report["command"] == ["localrl", "bench", "tiny"]
+
+
+def test_a_run_travels_to_another_store_unchanged(
+    home: Path, make_storable: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store() as store:
+        kept = stored.put(store, make_storable())
+    invoke("export", kept.id, "-o", str(home / "run.jsonl"))
+    monkeypatch.setenv("LOCALRL_HOME", str(home / "other"))
+    new = invoke("import", str(home / "run.jsonl")).stdout.strip()
+    there = json.loads(invoke("show", new, "--json").stdout)
+    monkeypatch.setenv("LOCALRL_HOME", str(home / "home"))
+    here = json.loads(invoke("show", kept.id, "--json").stdout)
+    assert there.pop("run") != here.pop("run")
+    assert there == here
+    assert there["created"] == make_storable().report["created"]
+
+
+def test_the_report_names_the_verifier_that_judged_and_not_todays(
+    home: Path, make_storable: Callable[..., Any]
+) -> None:
+    old, mixed, foreign = make_storable("a"), make_storable("b"), make_storable("c")
+    old.made = [replace(s, stored=s.stored | {"verifier": "gym/0"}) for s in old.made]
+    mixed.made[-1] = replace(
+        mixed.made[-1], stored=mixed.made[-1].stored | {"verifier": "gym/2", "ended": 2.0}
+    )
+    foreign.origin["manifest"]["plan"]["evals"][0]["spec"]["verifier"]["name"] = "oracle"
+    foreign.made = [replace(s, stored=s.stored | {"verifier": None}) for s in foreign.made]
+    with Store() as store:
+        said = [
+            stored.StoredRun(store, stored.put(store, run)).report["evals"][0]["verifier"]
+            for run in (old, mixed, foreign)
+        ]
+    assert said == ["gym/0", "gym/1, gym/2", "oracle"]
+    assert "oracle" not in invoke("ls").stderr
+
+
+def test_every_vote_of_a_report_is_over_all_problems(home: Path, make_storable: Callable[..., Any]) -> None:
+    run = make_storable("a")
+    partial = make_storable("b")
+    partial.made = partial.made[:-1]  # one problem has three samples of four
+    with Store() as store:
+        whole, part = (
+            stored.StoredRun(store, stored.put(store, made)).report["evals"][0] for made in (run, partial)
+        )
+    groups = [run.made[i : i + 4] for i in range(0, len(run.made), 4)]
+    for j in (2, 4):
+        won = [
+            stats.majority_of([s.extracted for s in g], [s.row.outcome == "correct" for s in g], j)
+            for g in groups
+        ]
+        assert whole["majority_at"][str(j)] == pytest.approx(sum(won) / len(won))
+    assert list(part["majority_at"]) == ["2", "3"] == list(part["pass_at"])[1:]
+
+
+def test_the_votes_of_a_large_run_are_those_of_problems_drawn_by_chance(
+    home: Path, make_storable: Callable[..., Any]
+) -> None:
+    run = make_storable("a", problems=400)
+    with Store() as store:
+        kept = stored.put(store, run)
+        exact = report._majority(report._ballots(store, kept, 0, 1600), np.full(400, 4))
+        drawn = report._ballots(store, kept, 0, 400)
+        estimated = report._majority(drawn, np.full(400, 4))
+    assert 60 < drawn.total() < 140
+    assert estimated != exact
+    assert estimated == pytest.approx(exact, abs=0.15)
+
+
+def test_the_same_run_is_not_imported_twice(home: Path, make_storable: Callable[..., Any]) -> None:
+    with Store() as store:
+        stored.put(store, make_storable("abc"))
+        with pytest.raises(UsageError, match="here already"):
+            stored.put(store, make_storable("abc"))
+
+
+def test_a_run_that_cannot_be_kept_whole_leaves_nothing(
+    home: Path, make_storable: Callable[..., Any]
+) -> None:
+    bare, foreign = make_storable("a"), make_storable("b")
+    bare.origin = {}
+    foreign.made[7] = replace(foreign.made[7], row=foreign.made[7].row._replace(eval="unknown"))
+    with Store() as store:
+        for run, words in ((bare, "no whole run"), (foreign, "no eval 'unknown'")):
+            with pytest.raises(UsageError, match=words):
+                stored.put(store, run)
+        assert store.runs() == []
+
+
+def test_samples_that_no_verifier_has_judged_are_left_out(
+    home: Path, make_storable: Callable[..., Any]
+) -> None:
+    with Store() as store:
+        run = stored.StoredRun(store, stored.put(store, make_storable()))
+        store.connection.execute("UPDATE samples SET outcome = NULL WHERE idx = 0")
+        assert len(list(run.rows())) == len(list(run.samples())) == 36
+
+
+def test_compare_report_and_export_work_from_the_command_line(
+    home: Path, make_storable: Callable[..., Any]
+) -> None:
+    with Store() as store:
+        a = stored.put(store, make_storable("a", accuracy=0.9)).id
+        b = stored.put(store, make_storable("b", accuracy=0.2, seed=3)).id
+    side = json.loads(invoke("compare", a, b, "--json").stdout)
+    assert side["pairs"][0]["comparison"]["difference"]["high"] < 0
+    assert "| starter |" in invoke("compare", a, b).stdout
+    invoke("report", a, b, "-o", str(home / "r.html"))
+    assert (home / "r.html").read_text().startswith("<!doctype html>")
+    assert invoke("report", a, "--format", "md").stdout.startswith("# ")
+    assert len(invoke("export", a).stdout.splitlines()) == 48
+    assert len(invoke("export", a, "--format", "grpo", "--eval", "starter").stdout.splitlines()) == 12
+    with pytest.raises(UsageError, match="did you mean 'starter'"):
+        invoke("export", a, "--eval", "startr")

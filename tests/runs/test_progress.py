@@ -1,0 +1,47 @@
+"""How far a run is, and how long it still takes, are told from the time in which it worked."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrl.engine.protocol import Load
+from localrl.runs.progress import EvalProgress, Progress
+from localrl.verdict import Outcome
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_pause_is_no_time_of_work() -> None:
+    clock = Clock()
+    progress = Progress([EvalProgress("sums", 100)], clock=clock)
+    progress.take(Load())
+    clock.now += 10
+    progress.take(Load(generated_tokens=500))
+    for i in range(20):
+        progress.evals[0].judged(i, Outcome.CORRECT, 1)
+    for paused in (True, True):  # a second time changes nothing
+        progress.pause(paused)
+        clock.now += 300
+    assert progress.worked_s == pytest.approx(10)
+    assert progress.eta_s == pytest.approx(40)
+    progress.pause(False)
+    clock.now += 5
+    progress.take(Load(generated_tokens=750))
+    assert progress.worked_s == pytest.approx(15)
+    assert progress.eta_s == pytest.approx(60)
+    assert progress.tokens_per_s == pytest.approx(50)
+
+
+def test_what_earlier_sessions_did_does_not_speed_up_the_estimate() -> None:
+    clock = Clock()
+    progress = Progress([EvalProgress("sums", 100)], clock=clock)
+    for i in range(40):
+        progress.evals[0].judged(i, Outcome.WRONG, 1)
+    progress.done_before = 30
+    clock.now += 10
+    assert progress.eta_s == pytest.approx(60)

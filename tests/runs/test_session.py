@@ -1,0 +1,76 @@
+"""What a session knows of the model's file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from localrl import paths
+from localrl.catalog.resolve import LocalModel
+from localrl.engine.protocol import EngineSettings
+from localrl.errors import Unavailable, UsageError
+from localrl.runs import plan, session
+from localrl.store.runs import Store
+from tests.scripted import make_plan, write_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+
+
+def test_an_eval_without_a_problem_makes_no_run(tmp_path: Path) -> None:
+    made = make_plan(tmp_path, problems=0)
+    with Store() as store:
+        with pytest.raises(UsageError, match="eval 'sums' has no problems"), session.start(store, made):
+            pass
+        assert store.runs() == []
+
+
+def test_an_eval_whose_generators_are_not_installed_is_refused_before_there_is_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LocalModel("script", write_script(tmp_path))
+    monkeypatch.delitem(sys.modules, "reasoning_gym", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(Unavailable, match="reasoning-gym is not installed"):
+        plan.make(model, ["starter"], EngineSettings(backend="scripted"))
+
+
+def test_evals_of_generators_are_planned_however_many_were_planned_before(tmp_path: Path) -> None:
+    model = LocalModel("script", write_script(tmp_path))
+    for name in ("gym:countdown,size=3", "starter", "gym:basic_arithmetic,size=2,seed=5"):
+        made = plan.make(model, [name], EngineSettings(backend="scripted"))
+        assert made.evals[0].spec.data.gym
+
+
+@pytest.mark.parametrize("remembered", ["", '{"cut off', "[1]"])
+def test_the_models_hash_is_kept_whatever_stands_where_hashes_are_remembered(
+    tmp_path: Path, remembered: str
+) -> None:
+    cache = paths.ensure(paths.home("cache")) / "sha256.json"
+    cache.write_text(remembered)
+    made = make_plan(tmp_path)
+    with Store() as store:
+        with session.start(store, made) as opened:
+            list(opened.runner.events())
+        kept = store.find("last").manifest["model_sha256"]
+    assert kept == hashlib.sha256((tmp_path / "script.json").read_bytes()).hexdigest()
+    assert kept in cache.read_text()
+    assert [path.name for path in cache.parent.iterdir()] == ["sha256.json"]
+
+
+def test_the_models_hash_is_known_where_nothing_can_be_remembered(tmp_path: Path) -> None:
+    paths.home("cache").parent.mkdir(parents=True)
+    paths.home("cache").write_text("a file in the place of the folder")
+    with Store() as store:
+        with session.start(store, make_plan(tmp_path)) as opened:
+            list(opened.runner.events())
+        assert len(store.find("last").manifest["model_sha256"]) == 64

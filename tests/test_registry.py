@@ -1,0 +1,73 @@
+"""A member is one file of ours or an entry point; its contract is checked when it is loaded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from localrl.errors import UsageError
+from localrl.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+_CONTRACT = {"VERSION": "a string that changes with its verdicts"}
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[ModuleType]:
+    """Members in a folder `kinds`, and others in a distribution `outside` that is installed beside it."""
+    ours = tmp_path / "kinds"
+    ours.mkdir()
+    (ours / "__init__.py").touch()
+    (ours / "_helper.py").touch()
+    (ours / "exact_text.py").write_text('VERSION = "1"\n')
+    (ours / "dotted.py").write_text('"""First."""\n\nNAME = "dot.ted"\nVERSION = "1"\n')
+    (ours / "bare.py").write_text("X = 1\n")
+    (tmp_path / "outside.py").write_text('VERSION = "7"\n')
+    dist = tmp_path / "outside-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text(
+        "[kinds.more]\nguest = outside\ndot.ted = outside\nlost = no_such_module\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("kinds", "outside")]:
+        monkeypatch.delitem(sys.modules, name)
+    return Registry("kind", "kinds", "kinds.more", _CONTRACT)
+
+
+def test_names_come_from_a_constant_or_the_file_and_from_entry_points_without_an_import(
+    registry: Registry[ModuleType],
+) -> None:
+    assert registry.names() == ["bare", "dot.ted", "exact-text", "guest", "lost"]
+    assert not [name for name in sys.modules if name.startswith("kinds.")]
+
+
+def test_a_member_from_another_package_is_loaded_and_says_where_it_is_from(
+    registry: Registry[ModuleType],
+) -> None:
+    assert registry.get("guest").VERSION == "7"
+    assert registry.members["guest"].package == "outside"
+
+
+def test_a_member_of_ours_is_not_replaced_from_outside(registry: Registry[ModuleType]) -> None:
+    assert registry.get("dot.ted").VERSION == "1"
+
+
+def test_a_missing_part_of_the_contract_is_named_in_one_line(registry: Registry[ModuleType]) -> None:
+    with pytest.raises(UsageError, match=r"kind 'bare' \(kinds.bare\) has no VERSION: a string that changes"):
+        registry.get("bare")
+
+
+def test_an_unknown_name_gets_the_nearest(registry: Registry[ModuleType]) -> None:
+    with pytest.raises(UsageError, match="no kind named 'exact-txt'; did you mean 'exact-text'"):
+        registry.get("exact-txt")
+
+
+def test_a_package_that_cannot_be_imported_is_named(registry: Registry[ModuleType]) -> None:
+    with pytest.raises(UsageError, match=r"'lost' .*of outside.* cannot be imported"):
+        registry.get("lost")
