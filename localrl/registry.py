@@ -6,6 +6,8 @@ contract, when it is first asked for. An installed package adds members with ent
 
     [project.entry-points."localrl.verifiers"]
     palindrome = "my_package.palindrome"
+
+Evals and model cards are data: their entry points name a package whose folder holds the TOML files.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ class Member:
     module: str
     package: str = ""
     """The installed distribution that brings it; empty for ours."""
+    version: str = ""
+    """Of that distribution."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Registry(Generic[M]):
     def members(self) -> dict[str, Member]:
         """Every member by name, ours first; nothing is imported. Ours cannot be replaced from outside."""
         found: dict[str, Member] = {}
-        for member in [*self._own(), *self._plugged()]:
+        for member in [*self._own(), *plugged(self.group)]:
             found.setdefault(member.name, member)
         return found
 
@@ -87,13 +91,24 @@ class Registry(Generic[M]):
             raise UsageError(f"{self._called(member)} {wrong}")
         return cast("M", module)
 
+    def fault(self, member: Member) -> str:
+        """Why a member cannot be used, in one line; an empty string when it can. Imports it."""
+        if self.members.get(member.name) != member:
+            return f"{self._called(member)} has the name of one that is there already"
+        try:
+            self.get(member.name)
+        except UsageError as error:
+            return str(error)
+        return ""
+
     def _import(self, member: Member) -> object:
         try:
             return importlib.import_module(member.module)
-        except ImportError as error:
+        except Exception as error:
             if not member.package:
                 raise
-            raise UsageError(f"{self._called(member)} cannot be imported: {error}") from error
+            reason = f"{type(error).__name__}: {error}" if not isinstance(error, ImportError) else error
+            raise UsageError(f"{self._called(member)} cannot be imported: {reason}") from error
 
     def _wrong(self, module: object) -> str:
         for attribute, what in self.contract.items():
@@ -126,9 +141,30 @@ class Registry(Generic[M]):
             )
         return found
 
-    def _plugged(self) -> list[Member]:
-        points = importlib.metadata.entry_points(group=self.group)
-        return [
-            Member(point.name, point.value, point.dist.name if point.dist else "another package")
-            for point in sorted(points, key=lambda point: point.name)
-        ]
+
+def plugged(group: str) -> list[Member]:
+    """The entry points of a group, by name, in every installed package."""
+    return [
+        Member(
+            point.name,
+            point.value,
+            point.dist.name if point.dist else "another package",
+            point.dist.version if point.dist else "",
+        )
+        for point in sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name)
+    ]
+
+
+def folder(member: Member) -> Path:
+    """The folder of a package that an entry point names for the data in it; does not import the package.
+
+    Raises:
+        UsageError: there is no such package.
+    """
+    try:
+        spec = importlib.util.find_spec(member.module)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(f"package {member.module!r}, named by {member.package}, is not there")
+    return Path(spec.submodule_search_locations[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.errors import UsageError
-from localrl.registry import Registry
+from localrl.registry import Member, Registry, folder, plugged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,14 +28,15 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Module
     (ours / "dotted.py").write_text('"""First."""\n\nNAME = "dot.ted"\nVERSION = "1"\n')
     (ours / "bare.py").write_text("X = 1\n")
     (tmp_path / "outside.py").write_text('VERSION = "7"\n')
+    (tmp_path / "rude.py").write_text("1 / 0\n")
     dist = tmp_path / "outside-1.0.dist-info"
     dist.mkdir()
     (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
     (dist / "entry_points.txt").write_text(
-        "[kinds.more]\nguest = outside\ndot.ted = outside\nlost = no_such_module\n"
+        "[kinds.more]\nguest = outside\ndot.ted = outside\nlost = no_such_module\nrude = rude\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in [n for n in sys.modules if n.partition(".")[0] in ("kinds", "outside")]:
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("kinds", "outside", "rude")]:
         monkeypatch.delitem(sys.modules, name)
     return Registry("kind", "kinds", "kinds.more", _CONTRACT)
 
@@ -43,7 +44,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Module
 def test_names_come_from_a_constant_or_the_file_and_from_entry_points_without_an_import(
     registry: Registry[ModuleType],
 ) -> None:
-    assert registry.names() == ["bare", "dot.ted", "exact-text", "guest", "lost"]
+    assert registry.names() == ["bare", "dot.ted", "exact-text", "guest", "lost", "rude"]
     assert not [name for name in sys.modules if name.startswith("kinds.")]
 
 
@@ -71,3 +72,27 @@ def test_an_unknown_name_gets_the_nearest(registry: Registry[ModuleType]) -> Non
 def test_a_package_that_cannot_be_imported_is_named(registry: Registry[ModuleType]) -> None:
     with pytest.raises(UsageError, match=r"'lost' .*of outside.* cannot be imported"):
         registry.get("lost")
+
+
+def test_a_package_that_raises_when_it_is_imported_is_named(registry: Registry[ModuleType]) -> None:
+    with pytest.raises(UsageError, match=r"'rude' .*of outside.* cannot be imported: ZeroDivisionError"):
+        registry.get("rude")
+
+
+def test_every_plugged_member_says_what_is_wrong_with_it_in_one_line(
+    registry: Registry[ModuleType],
+) -> None:
+    found = {member.name: registry.fault(member) for member in plugged(registry.group)}
+    assert found.pop("guest") == ""
+    assert "name of one that is there already" in found.pop("dot.ted")
+    assert list(found) == ["lost", "rude"]
+    assert all("cannot be imported" in fault for fault in found.values())
+
+
+def test_the_folder_of_a_package_of_data_is_found_without_importing_it(
+    registry: Registry[ModuleType], tmp_path: Path
+) -> None:
+    assert folder(Member("x", "kinds", "outside")) == tmp_path / "kinds"
+    assert "kinds" not in sys.modules
+    with pytest.raises(UsageError, match=r"'no.such', named by outside, is not there"):
+        folder(Member("x", "no.such", "outside"))
