@@ -12,7 +12,7 @@ import time
 import llama_cpp as lib
 import numpy as np
 
-from localrl.engine.llamacpp_plan import may_repack
+from localrl.engine.backends.llama_cpp.allocation import may_repack
 
 PROMPT = 32
 

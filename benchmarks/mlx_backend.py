@@ -14,8 +14,8 @@ import random
 import statistics
 import time
 
-from localrl.engine.mlx import PREFILL_TOKENS, MlxRows
-from localrl.engine.padded import PaddedBackend
+from localrl.engine.backends.mlx.model import PREFILL_TOKENS, MlxRows
+from localrl.engine.backends.mlx.padded import PaddedBackend
 from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
 from localrl.sampling import Sampling
 

@@ -15,8 +15,8 @@ import multiprocessing
 import statistics
 import time
 
+from localrl.engine.backends.server.backend import ServerBackend
 from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
-from localrl.engine.server import ServerBackend
 from localrl.sampling import Sampling
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n\r\n"

@@ -26,8 +26,8 @@ SIGNS: dict[State, str] = {"ok": "✓", "note": "·", "missing": "✗"}
 LEAST_FREE_BYTES = 5 << 30
 LIBRARY = """
 import json
-from localrl.engine import llamacpp
-print(json.dumps(llamacpp.library()))
+from localrl.engine.backends.llama_cpp import device
+print(json.dumps(device.library()))
 """
 
 
@@ -95,12 +95,13 @@ def _llama_cpp(machine: Machine) -> Finding:
 
 
 def _other_backends(machine: Machine) -> Iterator[Finding]:
-    from localrl.engine import backends, mlx
+    from localrl.engine import backends
+    from localrl.engine.backends.mlx import model
 
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
     if backends.available("mlx"):
         version = importlib.metadata.version("mlx-lm")
-        yield Finding("MLX", "ok", f"mlx-lm {version}; it cannot: {'; '.join(mlx.limits())}")
+        yield Finding("MLX", "ok", f"mlx-lm {version}; it cannot: {'; '.join(model.limits())}")
     else:
         state: State = "missing" if apple else "note"
         yield Finding("MLX", state, "not installed", "pip install 'localrl[mlx]'" if apple else "")

@@ -3,7 +3,7 @@
 A stream counts as looping when its last tokens are one block repeated exactly, at least four times and over
 at least 256 tokens; 2,048 where the block holds no letter, since grids of zeros and the digits of a third
 repeat too. Long enumerations, tables and counting do not fire, because their tokens change from one line to
-the next; see `tests/engine/test_text.py` for the texts that this was tried on.
+the next; see `tests/engine/test_stream.py` for the texts that this was tried on.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def line_of(name: str, shape: Shape, machine: Machine, work: Work, path: Any = N
     """One quantisation on a machine; with the file's path, llama.cpp itself says what it allocates."""
     measure = None
     if path is not None and not machine.described:
-        from localrl.engine.llamacpp_plan import Measured
+        from localrl.engine.backends.llama_cpp.allocation import Measured
 
         measure = Measured(path, machine.kind, fit.sequences(shape))
     plan = fit.plan(shape, machine, tokens_per_stream=work.tokens_per_stream, measure=measure)

@@ -14,11 +14,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.device import Batch, Device
-from localrl.engine.memory import Holder, Memory
-from localrl.engine.meter import Steps
+from localrl.engine.kv_cache.cache import Holder, Memory
+from localrl.engine.metrics import Steps
 from localrl.engine.parallel import Parallel
-from localrl.engine.prompt import cancelled, encoded, refused, unstarted
 from localrl.engine.protocol import Event, FinishReason, Group, Load, SampleRequest
+from localrl.engine.queueing import cancelled, encoded, refused, unstarted
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
 

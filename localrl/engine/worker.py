@@ -128,22 +128,22 @@ def load(settings: EngineSettings) -> Backend:
         LocalrlError: the model or the backend cannot be used; says why.
     """
     if settings.backend == "scripted":
-        from localrl.engine import scripted
+        from localrl.engine.backends import scripted
 
         return scripted.load(settings)
     if settings.backend == "llama.cpp":
-        from localrl.engine.llamacpp import LlamaDevice
+        from localrl.engine.backends.llama_cpp.device import LlamaDevice
         from localrl.engine.scheduler import Scheduler
 
         return Scheduler(LlamaDevice(settings), settings.parallel)
     if settings.backend == "server":
-        from localrl.engine import server
+        from localrl.engine.backends.server import backend
 
-        return server.load(settings)
+        return backend.load(settings)
     if settings.backend == "mlx":
-        from localrl.engine import mlx
+        from localrl.engine.backends.mlx import model
 
-        return mlx.load(settings)
+        return model.load(settings)
     raise LocalrlError(f"no backend {settings.backend!r}")
 
 

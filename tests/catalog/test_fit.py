@@ -10,7 +10,8 @@ from localrl import devices, hardware
 from localrl.catalog import card as cards
 from localrl.catalog import fit, gguf, pace, shape
 from localrl.catalog.shape import Shape
-from localrl.engine import llamacpp_plan, ranking
+from localrl.engine import ranking
+from localrl.engine.backends.llama_cpp import allocation
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ def test_the_prediction_is_what_llama_cpp_allocates(
         machine,
         context=4096,
         cache_type=cache_type,
-        measure=llamacpp_plan.Measured(path, machine.kind, sequences),
+        measure=allocation.Measured(path, machine.kind, sequences),
     )
-    question = llamacpp_plan.Question(
+    question = allocation.Question(
         path=str(path),
         context=4096,
         cache_type=cache_type,
@@ -105,7 +106,7 @@ def test_the_prediction_is_what_llama_cpp_allocates(
         outputs=min(sequences, fit.OUTPUT_ROWS),
         allocate=True,
     )
-    real = llamacpp_plan.measure(question)
+    real = allocation.measure(question)
     assert plan.memory.weights == pytest.approx(sum(real.weights.values()), rel=0.03)
     assert plan.memory.cache + plan.memory.state == pytest.approx(real.cache, rel=0.03)
     assert plan.memory.compute == pytest.approx(real.compute_on("cpu"), rel=0.03)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.engine.hostile_server import MODEL, Conversation, hostile
+from tests.engine.backends.server.hostile_server import MODEL, Conversation, hostile
 
 if TYPE_CHECKING:
     from pathlib import Path

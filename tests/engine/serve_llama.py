@@ -6,7 +6,7 @@ import runpy
 
 import llama_cpp.llama_cpp as lib
 
-from localrl.engine.llamacpp_plan import may_repack
+from localrl.engine.backends.llama_cpp.allocation import may_repack
 
 defaults = lib.llama_model_default_params
 

@@ -11,7 +11,7 @@ from localrl.chat import Message, ThinkingTags
 from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, Load, SampleRequest, Text
 from localrl.sampling import Sampling
 from localrl.thinking import split
-from tests.engine.mlx_folder import convert
+from tests.engine.backends.mlx.mlx_folder import convert
 from tests.engine.subjects import (
     PATIENCE_S,
     Outcome,

@@ -1,0 +1,368 @@
+"""llama.cpp as a `Device`, through the low-level API of llama-cpp-python.
+
+The high-level `Llama` class cannot batch requests; here one context holds all sequences: in a unified cache,
+where copying a prompt to its samples moves nothing, or on CUDA each in a slot of its own. Only this module
+and its helpers `llamacpp_*` import `llama_cpp`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import resource
+import sys
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp as lib
+import numpy as np
+
+from localrl import hardware
+from localrl.catalog import fit, gguf, hashes, shape
+from localrl.engine.backends.llama_cpp import accelerators
+from localrl.engine.backends.llama_cpp.allocation import may_repack
+from localrl.engine.backends.llama_cpp.batch import BatchArrays
+from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
+from localrl.engine.chat_template import Renderer
+from localrl.engine.kv_cache.cache import KEPT_PROMPTS
+from localrl.engine.kv_cache.slots import Slots
+from localrl.engine.protocol import EngineSettings, Group, ModelInfo
+from localrl.errors import LocalrlError, Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from localrl.engine.device import Batch
+    from localrl.sampling import Sampling
+
+BATCH_TOKENS = 512
+"""Tokens in one forward pass; also llama.cpp's micro-batch, so a step is one pass and never several."""
+SEQUENCES = 256
+"""llama.cpp's own limit."""
+IDLE_SHARE = 0.02
+"""How much of a step of one stream may go into cells that nobody computes on."""
+SPARE_SLOTS = 2
+"""Slots beyond the streams': for the next prompt while all of them run, and one to move others through."""
+FEWEST_APART = 4
+"""With fewer streams of full length, all of them share one pool of cells instead."""
+STORED_BYTES = 4 << 30
+"""Most host memory for texts that may come back."""
+CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
+"""ggml's numbers for the cache types."""
+
+DEBUG, INFO, WARNING, ERROR, GOES_ON = range(1, 6)
+"""ggml's log levels, as its ggml.h numbers them; the last is of progress dots."""
+
+_log: deque[str] = deque(maxlen=50)
+"""Warnings and errors, which explain a failure to load."""
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_log(level: int, text: bytes, _data: Any) -> None:
+    if level in (DEBUG, GOES_ON):  # a line or more for each tensor and each layer
+        return
+    line = text.decode("utf-8", errors="replace")
+    if level in (WARNING, ERROR):
+        _log.append(line.strip())
+    sys.stderr.write(line)
+
+
+class LlamaDevice:
+    """One model and one context, loaded in the process that calls this.
+
+    Raises (when made):
+        UsageError: the file is no model that llama.cpp can load, or the context is impossible.
+        Unavailable: there is not enough memory.
+    """
+
+    def __init__(self, settings: EngineSettings, apart: bool | None = None) -> None:
+        """`apart` gives every sequence cells of its own; None decides by device and lengths."""
+        lib.llama_log_set(_on_log, ctypes.c_void_p(0))
+        lib.llama_backend_init()
+        self._settings = settings
+        for part in gguf.shard_paths(Path(settings.model)):
+            hashes.check_unchanged(part)
+        header = gguf.preflight(Path(settings.model))
+        self._shape = shape.from_header(header)
+        machine = accelerators.machine()
+        self._offloads = bool(accelerators.usable())
+        if apart is None:
+            apart = self._offloads and accelerators.pools_are_slow()
+        apart = apart and settings.parallel != 1 and not self._shape.state_bytes
+        self._plan = fit.plan(
+            header,
+            machine,
+            tokens_per_stream=settings.tokens_per_stream,
+            context=settings.context,
+            cache_type=settings.cache_type,
+            gpu_layers=settings.gpu_layers,
+            streams=(settings.parallel or fit.STREAMS) + SPARE_SLOTS * apart,
+        )
+        self._slots = self._own_cells() if apart else None
+        self.own_cells = self._slots is not None
+        self.max_sequences, self.most_streams = self._sequences()
+        self._check_memory()
+        self._model = self._load_model()
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self._vocab_size = lib.llama_vocab_n_tokens(self._vocab)
+        self.partial = not (
+            lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model)
+        )
+        self._context = self._make_context()
+        self._memory = lib.llama_get_memory(self._context)
+        self.cells = int(lib.llama_n_ctx(self._context))
+        one = int(lib.llama_n_ctx_seq(self._context)) if self.own_cells else self.cells
+        self.longest = min(one, int(lib.llama_model_n_ctx_train(self._model)) or one)
+        self.batch_tokens = int(lib.llama_n_batch(self._context))
+        self.state_bytes_per_token = self._shape.cache_bytes(256, self._plan.cache_type) // 256
+        # One stream reads the active weights and its cells in every step.
+        self.idle_cells = int(IDLE_SHARE * self._shape.active_bytes / max(1, self.state_bytes_per_token))
+        if self.own_cells:  # then nobody else looks at them
+            self.idle_cells = self.cells
+        self.stored_bytes = min(STORED_BYTES, hardware.free_memory() // 8)
+        self._batch = BatchArrays(self.batch_tokens)
+        self._candidates = Candidates(self._vocab_size)
+        self._pieces: dict[int, bytes] = {}
+        self._ends = {t for t in range(self._vocab_size) if lib.llama_vocab_is_eog(self._vocab, t)}
+        self._shown = self._tag_tokens()
+        template = lib.llama_model_chat_template(self._model, None)
+        self._template = template.decode("utf-8", errors="replace") if template else ""
+        self._renderer = Renderer(
+            self._template, self._text_of(lib.llama_vocab_bos), self._text_of(lib.llama_vocab_eos)
+        )
+        self.info = self._describe()
+
+    # -- loading
+
+    def _own_cells(self) -> Slots | None:
+        """Slots for the streams wanted, each as long as a stream may become; None where they do not fit."""
+        size = -(-self._settings.tokens_per_stream // fit.STEP) * fit.STEP
+        count = min(self._plan.context // size, SEQUENCES)
+        wanted = self._settings.parallel or FEWEST_APART
+        if count < wanted + SPARE_SLOTS:
+            return None
+        if self._settings.parallel:
+            count = wanted + SPARE_SLOTS
+        if self._settings.context:  # all that was asked for
+            size = self._settings.context // count // fit.STEP * fit.STEP
+        return Slots(count, size)
+
+    def _sequences(self) -> tuple[int, int]:
+        """How many sequences there are, and how many of them may be streams."""
+        if self._slots:
+            return self._slots.count - 1, self._slots.count - SPARE_SLOTS
+        count = SEQUENCES
+        if self._shape.state_bytes:
+            # Each sequence of a recurrent model holds a whole state.
+            streams = self._settings.parallel or fit.RECURRENT_STREAMS
+            count = min(SEQUENCES, streams + fit.SPARE_SEQUENCES)
+        return count, count - 2 * KEPT_PROMPTS
+
+    def _check_memory(self) -> None:
+        """Main memory is promised beyond what there is, and then the kernel kills: ask before."""
+        if self._offloads and self._plan.gpu_layers:
+            return
+        needed, free = self._plan.memory.total - self._plan.memory.weights, hardware.free_memory()
+        if needed > free:
+            raise Unavailable(
+                f"{self._plan.context:,} tokens of context need {fit.gib(needed)}; {fit.gib(free)} are free",
+                hint="ask for less with --ctx",
+            )
+
+    def _load_model(self) -> Any:
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = self._plan.gpu_layers
+        params.use_extra_bufts = may_repack(lib)
+        model = lib.llama_model_load_from_file(self._settings.model.encode(), params)
+        if not model:
+            raise UsageError(
+                f"llama.cpp cannot load {self._settings.model}: {_last_error()}",
+                hint="check the file with `localrl models verify`",
+            )
+        return model
+
+    def _make_context(self) -> Any:
+        params = lib.llama_context_default_params()
+        params.n_ctx = self._slots.count * self._slots.size if self._slots else self._plan.context
+        params.n_batch = params.n_ubatch = BATCH_TOKENS
+        params.n_seq_max = self._slots.count if self._slots else self.max_sequences
+        params.n_outputs_max = params.n_seq_max
+        params.kv_unified = not self._slots
+        params.no_perf = True
+        params.type_k = params.type_v = CACHE_TYPES[self._plan.cache_type]
+        params.n_threads = params.n_threads_batch = self.threads = self._settings.threads or hardware.cores()
+        context = lib.llama_init_from_model(self._model, params)
+        if not context:
+            raise Unavailable(
+                f"no memory for a context of {params.n_ctx} tokens ({_last_error()})",
+                hint="ask for less with --ctx",
+            )
+        return context
+
+    def _describe(self) -> ModelInfo:
+        buffer = ctypes.create_string_buffer(256)
+        lib.llama_model_desc(self._model, buffer, len(buffer))
+        return ModelInfo(
+            backend="llama.cpp",
+            version=lib.__version__,
+            context=self.cells,
+            parameters=int(lib.llama_model_n_params(self._model)),
+            description=buffer.value.decode("utf-8", errors="replace"),
+            template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
+            on_processor=not self._offloads or self._plan.gpu_layers == 0,
+            settings={
+                "cache_type": self._plan.cache_type,
+                "batch_tokens": self.batch_tokens,
+                "slots": self._slots.count if self._slots else 0,
+                "threads": self.threads,
+                "gpu_layers": self._plan.gpu_layers,
+                "gpu_offload": self._offloads,
+            },
+        )
+
+    # -- text
+
+    def encode(self, group: Group) -> tuple[list[int], bool]:
+        prompt = group.prompt
+        if isinstance(prompt, str):
+            return self._tokenize(prompt, add_special=True), False
+        if not prompt or isinstance(prompt[0], int):
+            return [int(token) for token in prompt], False  # type: ignore[arg-type]
+        messages = [message for message in prompt if not isinstance(message, int)]
+        if self._template:
+            text = self._renderer.render(messages)
+        else:
+            text = "\n\n".join(message.content for message in messages) + "\n\n"
+        inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
+        return self._tokenize(text, add_special=not self._template), inside
+
+    def _tokenize(self, text: str, add_special: bool) -> list[int]:
+        raw = text.encode("utf-8", errors="replace")
+        size = len(raw) + 8
+        tokens = (lib.llama_token * size)()
+        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, size, add_special, True)
+        if count < 0:
+            raise LocalrlError(f"a text of {len(text)} characters could not be split into tokens")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._to_piece(token, special=token in self._shown)
+        return known
+
+    def _to_piece(self, token: int, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(64)
+        size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        if size < 0:
+            buffer = ctypes.create_string_buffer(-size)
+            size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        return buffer.raw[:size]
+
+    def _tag_tokens(self) -> set[int]:
+        """Special tokens that stand in the thinking tags: the splitter must see them."""
+        tags = self._settings.tags
+        return set() if tags is None else set(self._tokenize(tags.open + tags.close, add_special=False))
+
+    def _text_of(self, which: Any) -> str:
+        token = which(self._vocab)
+        return self._to_piece(token, special=True).decode("utf-8", errors="replace") if token >= 0 else ""
+
+    def is_end(self, token: int) -> bool:
+        return token in self._ends
+
+    # -- computing
+
+    def decode(self, batch: Batch) -> bool:
+        if self._slots:
+            tokens = Counter(batch.sequences)  # a chunk of a prompt takes a pass of its own anyway
+            for source, target in self._slots.arrange([one for one in tokens if tokens[one] == 1]):
+                lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+                lib.llama_memory_seq_rm(self._memory, source, -1, -1)
+        status = lib.llama_decode(self._context, self._batch.fill(batch, self._slots))
+        if status == 1:
+            return False
+        if status != 0:
+            raise Unavailable(f"llama_decode failed with {status}: {_last_error()}")
+        return True
+
+    def logits(self, row: int) -> Any:
+        return self._row(row).copy()
+
+    def _row(self, row: int) -> Any:
+        """The logits of one output row where llama.cpp keeps them, valid until the next forward pass."""
+        pointer = lib.llama_get_logits_ith(self._context, self._batch.places[row] if self._slots else row)
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
+        return np.frombuffer((ctypes.c_float * self._vocab_size).from_address(address), np.float32)
+
+    def sampler(self, sampling: Sampling, seed: int) -> Any:
+        return Sampler(sampling, seed, self._candidates)
+
+    def free_sampler(self, sampler: Any) -> None:
+        sampler.close()
+
+    def sample(self, sampler: Any, row: int) -> int:
+        return int(sampler.draw(self._row(row)))
+
+    def sample_from(self, sampler: Any, logits: Any) -> int:
+        return int(sampler.draw(logits))
+
+    # -- cells
+
+    def share(self, source: int, target: int, tokens: int) -> None:
+        if self._slots:  # only whole ones can be copied
+            place = self._slots.of(target, stream=True)
+            lib.llama_memory_seq_cp(self._memory, self._slots.of(source), place, -1, -1)
+            lib.llama_memory_seq_rm(self._memory, place, tokens, -1)
+            return
+        # A recurrent state cannot be cut; its caller only asks for whole sequences.
+        lib.llama_memory_seq_cp(
+            self._memory, source, target, 0 if self.partial else -1, tokens if self.partial else -1
+        )
+
+    def cut(self, sequence: int, tokens: int) -> None:
+        lib.llama_memory_seq_rm(self._memory, self._place(sequence), tokens, -1)
+
+    def remove(self, sequence: int) -> None:
+        lib.llama_memory_seq_rm(self._memory, self._place(sequence), -1, -1)
+        if self._slots:
+            self._slots.give_up(sequence)
+
+    def replace_prefix(self, source: int, target: int, tokens: int) -> None:
+        lib.llama_memory_seq_rm(self._memory, target, 0, tokens)
+        lib.llama_memory_seq_cp(self._memory, source, target, 0, tokens)
+
+    def save(self, sequence: int) -> Any:
+        place = self._place(sequence)
+        size = lib.llama_state_seq_get_size(self._context, place)
+        buffer = (ctypes.c_uint8 * size)()
+        lib.llama_state_seq_get_data(self._context, buffer, size, place)
+        return buffer
+
+    def restore(self, sequence: int, state: Any) -> bool:
+        return bool(lib.llama_state_seq_set_data(self._context, state, len(state), self._place(sequence)))
+
+    def _place(self, sequence: int) -> int:
+        """llama.cpp's number for a sequence."""
+        return self._slots.of(sequence) if self._slots else sequence
+
+    def peak_memory_bytes(self) -> int:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+    def close(self) -> None:
+        self._renderer.close()
+        lib.llama_free(self._context)
+        lib.llama_model_free(self._model)
+
+
+def library() -> dict[str, Any]:
+    """What is installed: version, whether it was built for an accelerator, and those that it can use."""
+    return {
+        "version": lib.__version__,
+        "gpu_offload": bool(lib.llama_supports_gpu_offload()),
+        "accelerators": [one.name for one in accelerators.usable()],
+    }
+
+
+def _last_error() -> str:
+    return " ".join(list(_log)[-2:]) or "no reason given"

@@ -1,0 +1,296 @@
+"""Continuous batching over a cache that is padded to its longest row, as mlx-lm's is.
+
+Such a cache costs rows × longest row: one long trace makes every row long. So streams of similar expected
+length run together, new ones are held back while they would not fit, and when the rows outgrow the memory the
+youngest is set aside and computed again later. The library is behind `Rows`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from localrl.engine.metrics import Steps
+from localrl.engine.parallel import Parallel
+from localrl.engine.protocol import Event, FinishReason, Group, Load, ModelInfo, SampleRequest
+from localrl.engine.queueing import cancelled, encoded, refused
+from localrl.engine.stream import Stream
+from localrl.errors import LocalrlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from localrl.sampling import Sampling
+
+CHUNK = 512
+"""Prompt tokens computed in one step beside the streams."""
+START_STREAMS = 4
+
+
+class Rows(Protocol):
+    """A loaded model that generates rows of one padded batch."""
+
+    info: ModelInfo
+    cells: int
+    """Tokens that the padding, too, may take."""
+    longest: int
+    """Most tokens in one row."""
+    cell_step: int
+    """Rows grow by so many tokens at a time."""
+    most_rows: int
+
+    def encode(self, group: Group) -> tuple[list[int], bool]:
+        """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
+
+    def piece(self, token: int) -> bytes: ...
+    def is_end(self, token: int) -> bool: ...
+    def prefill(self, cache: Any, tokens: Sequence[int]) -> Any:
+        """Compute tokens behind those of a cache, None for an empty one; the cache with them."""
+
+    def insert(self, tokens: list[int], known: int, cache: Any, sampler: Any) -> int:
+        """Start a row whose first `known` tokens are in the cache, which is not changed; its number."""
+
+    def sampler(self, sampling: Sampling, seed: int, drawn: int) -> Any:
+        """One that has drawn so many tokens already."""
+
+    def next(self) -> tuple[int, list[tuple[int, int]]]:
+        """One step: prompt tokens computed, and the token of each row that generates."""
+
+    def remove(self, rows: list[int]) -> None: ...
+    def peak_memory_bytes(self) -> int: ...
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Prompt:
+    """A group's prompt, and its samples that have not started."""
+
+    tokens: list[int]
+    group: Group
+    starts_thinking: bool
+    submitted: float
+    samples: deque[SampleRequest]
+    cache: Any = None
+    filled: int = 0
+    served: bool = False
+    """A sample has started from it."""
+
+    @property
+    def bucket(self) -> int:
+        """Prompts of the same bucket are expected to become equally long, within a factor of two."""
+        return (len(self.tokens) + self.group.sampling.max_tokens).bit_length()
+
+    @property
+    def ready(self) -> bool:
+        """What several samples share is computed first; the last token is each row's own."""
+        return (len(self.samples) == 1 and not self.filled) or self.filled == len(self.tokens) - 1
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    stream: Stream
+    prompt: list[int]
+    bucket: int
+    number: int = -1
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt) + len(self.stream.tokens)
+
+
+class PaddedBackend:
+    """The `Backend` of a library with a padded batch cache."""
+
+    def __init__(
+        self, rows: Rows, parallel: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.info = rows.info
+        self._rows = rows
+        self._clock = clock
+        self._parallel = Parallel(parallel, START_STREAMS, rows.most_rows)
+        self._waiting: deque[_Prompt] = deque()
+        self._filling: _Prompt | None = None
+        self._running: list[_Row] = []
+        self._aside: deque[_Row] = deque()
+        self._events: list[Event] = []
+        self._steps = Steps(self._parallel)
+
+    # -- Backend: submit, cancel, step, close
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._filling or self._running or self._aside or self._events)
+
+    def submit(self, group: Group) -> None:
+        try:
+            tokens, inside = encoded(self._rows.encode, group, min(self._rows.longest, self._rows.cells))
+        except LocalrlError as error:
+            self._events += refused(group, str(error))
+            return
+        self._waiting.append(_Prompt(tokens, group, inside, self._clock(), deque(group.samples)))
+
+    def cancel(self, name: str) -> None:
+        self._events += cancelled([*self._waiting, *([self._filling] if self._filling else [])], name)
+        self._waiting = deque(prompt for prompt in self._waiting if prompt.samples)
+        if self._filling is not None and not self._filling.samples:
+            self._filling = None
+        ended = [
+            (row, FinishReason.CANCELLED)
+            for row in [*self._running, *self._aside]
+            if name in (row.stream.sample.id, row.stream.group.id)
+        ]
+        self._end(ended)
+
+    def step(self) -> list[Event]:
+        self._admit()
+        self._make_room()
+        if self._running or self._filling:
+            began = self._clock()
+            prefilled = self._fill()
+            decoding = 0
+            if self._running:
+                computed, drawn = self._rows.next()
+                prefilled += computed
+                decoding = len(drawn)
+                self._accept(drawn)
+            self._steps.measure(decoding, prefilled, self._clock() - began)
+            self._events.append(self._load())
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        self._rows.close()
+
+    # -- what may run
+
+    def _admit(self) -> None:
+        """Continue what was set aside, oldest first; then start samples; then begin the next prompt."""
+        while self._aside and self._fits(self._aside[0].length):
+            row = self._aside.popleft()
+            self._insert(row, 0, None)
+        if self._aside:
+            return
+        while self._start_samples() and (following := self._following()) is not None:
+            self._waiting.remove(following)
+            self._filling = following
+
+    def _start_samples(self) -> bool:
+        """Start samples of the current prompt; True when it has none left, or there is no prompt."""
+        prompt = self._filling
+        if prompt is None:
+            return True
+        while prompt.ready and prompt.samples and self._open(len(prompt.tokens)):
+            self._start(prompt, prompt.samples.popleft())
+        if not prompt.samples:
+            self._filling = None
+        return not prompt.samples
+
+    def _following(self) -> _Prompt | None:
+        """The next prompt: one that becomes about as long as those that run, else the first, if it fits."""
+        if not self._waiting:
+            return None
+        buckets = {row.bucket for row in self._running}
+        found = next((p for p in self._waiting if p.bucket in buckets), self._waiting[0])
+        return found if self._open(len(found.tokens)) else None
+
+    def _open(self, length: int) -> bool:
+        return len(self._running) < self._parallel.limit and self._fits(length)
+
+    def _fits(self, length: int) -> bool:
+        """Whether one more row of this length fits, with every row padded to the longest."""
+        if not self._running:
+            return True
+        return self._padded(len(self._running) + 1, max(length, self._longest())) <= self._rows.cells
+
+    def _longest(self) -> int:
+        return max((row.length for row in self._running), default=0)
+
+    def _padded(self, rows: int, longest: int) -> int:
+        step = self._rows.cell_step
+        return rows * -(-(longest + 1) // step) * step
+
+    def _start(self, prompt: _Prompt, sample: SampleRequest) -> None:
+        shared = prompt.filled if prompt.served else 0
+        prompt.served = True
+        stream = Stream(
+            sample, prompt.group, prompt.submitted, len(prompt.tokens), prompt.starts_thinking, shared
+        )
+        self._insert(_Row(stream, prompt.tokens, prompt.bucket), prompt.filled, prompt.cache)
+
+    def _insert(self, row: _Row, known: int, cache: Any) -> None:
+        stream = row.stream
+        drawn = len(stream.tokens)
+        sampler = self._rows.sampler(stream.group.sampling, stream.sample.seed, drawn)
+        row.number = self._rows.insert([*row.prompt, *stream.tokens], known, cache, sampler)
+        self._running.append(row)
+
+    def _make_room(self) -> None:
+        """Set the youngest rows aside when all of them, padded, outgrow the memory."""
+        removed = []
+        while len(self._running) > 1 and (
+            self._padded(len(self._running), self._longest()) > self._rows.cells
+        ):
+            row = self._running.pop()
+            removed.append(row.number)
+            self._aside.appendleft(row)
+        if removed:
+            self._rows.remove(removed)
+
+    # -- one step
+
+    def _fill(self) -> int:
+        """Compute the next piece of the prompt that several samples will share."""
+        prompt = self._filling
+        if prompt is None or prompt.ready:
+            return 0
+        end = min(prompt.filled + CHUNK, len(prompt.tokens) - 1)
+        prompt.cache = self._rows.prefill(prompt.cache, prompt.tokens[prompt.filled : end])
+        count, prompt.filled = end - prompt.filled, end
+        return count
+
+    def _accept(self, drawn: list[tuple[int, int]]) -> None:
+        rows = {row.number: row for row in self._running}
+        now = self._clock()
+        ended = []
+        for number, token in drawn:
+            row = rows[number]
+            if not row.stream.tokens:
+                self._events.append(row.stream.started())
+            reason = self._push(row, token, now)
+            if reason is not None:
+                ended.append((row, reason))
+            else:
+                self._events += row.stream.texts()
+        self._end(ended)
+
+    def _push(self, row: _Row, token: int, now: float) -> FinishReason | None:
+        stream = row.stream
+        if self._rows.is_end(token) and not stream.group.ignore_end:
+            stream.end(now)
+            return FinishReason.STOP
+        self._steps.generated += 1
+        reason = stream.push(token, self._rows.piece(token), now)
+        if reason is None and row.length + 1 >= min(self._rows.longest, self._rows.cells):
+            return FinishReason.CONTEXT
+        return reason
+
+    def _end(self, ended: list[tuple[_Row, FinishReason]]) -> None:
+        if removed := [row.number for row, _ in ended if row in self._running]:
+            self._rows.remove(removed)
+        for row, reason in ended:
+            (self._running if row in self._running else self._aside).remove(row)
+            self._events += row.stream.finish(reason)
+
+    def _load(self) -> Load:
+        waiting = [*self._waiting, *([self._filling] if self._filling else [])]
+        return replace(
+            self._steps.load(),
+            running=len(self._running),
+            waiting=sum(len(prompt.samples) for prompt in waiting),
+            set_aside=len(self._aside),
+            cells_used=self._padded(len(self._running), self._longest()),
+            cells=self._rows.cells,
+            peak_memory_bytes=self._rows.peak_memory_bytes(),
+        )

@@ -1,0 +1,169 @@
+"""A backend that replays prepared texts: deterministic, without a model, with a clock of its own.
+
+Most tests run on it. Its model file is a JSON object with the fields of `Script`. A sample says the text
+at its seed modulo the number of texts; a token is a word with the space before it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import zlib
+from collections import deque
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from localrl import __version__
+from localrl.engine.protocol import (
+    EngineSettings,
+    Event,
+    Finished,
+    FinishReason,
+    Group,
+    Load,
+    ModelInfo,
+    SampleRequest,
+)
+from localrl.engine.queueing import refused
+from localrl.engine.stream import Stream
+from localrl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Script:
+    texts: tuple[str, ...] = ("ok",)
+    cells: int = 100_000
+    step_s: float = 0.01
+    """What the clock advances in a step."""
+    real_s: float = 0.0
+    """What a step really takes; 0 runs as fast as it can."""
+    load_s: float = 0.0
+    """What loading really takes."""
+    die_on: tuple[str, ...] = ()
+    """Words that kill the process when they are generated."""
+
+
+@dataclass(slots=True, eq=False)
+class _Playing:
+    stream: Stream
+    words: deque[str]
+
+
+@dataclass(slots=True)
+class ScriptedBackend:
+    """Runs up to `parallel` samples at once, one word each a step."""
+
+    script: Script
+    parallel: int = 8
+    _now: float = 0.0
+    _waiting: deque[tuple[Group, SampleRequest, float]] = field(default_factory=deque)
+    _playing: list[_Playing] = field(default_factory=list)
+    _events: list[Event] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _generated: int = 0
+    _prefilled: int = 0
+    _steps: int = 0
+
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo("scripted", __version__, self.script.cells, description="a script")
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._playing or self._events)
+
+    def submit(self, group: Group) -> None:
+        tokens = _prompt_tokens(group)
+        if tokens >= self.script.cells:
+            error = f"a prompt of {tokens} tokens does not fit a context of {self.script.cells}"
+            self._events += refused(group, error)
+            return
+        self._waiting += [(group, sample, self._now) for sample in group.samples]
+
+    def cancel(self, name: str) -> None:
+        for entry in [e for e in self._waiting if name in (e[0].id, e[1].id)]:
+            self._waiting.remove(entry)
+            self._events.append(Finished(entry[1].id, FinishReason.CANCELLED, ""))
+        for playing in [p for p in self._playing if name in (p.stream.group.id, p.stream.sample.id)]:
+            self._end(playing, FinishReason.CANCELLED)
+
+    def step(self) -> list[Event]:
+        if self.script.real_s:
+            time.sleep(self.script.real_s)
+        self._now += self.script.step_s
+        self._steps += 1
+        while self._waiting and len(self._playing) < self.parallel:
+            self._start(*self._waiting.popleft())
+        for playing in list(self._playing):
+            self._advance(playing)
+        events, self._events = self._events, []
+        return [*events, self._load()]
+
+    def close(self) -> None:
+        self._playing.clear()
+
+    def _start(self, group: Group, sample: SampleRequest, submitted: float) -> None:
+        tokens = _prompt_tokens(group)
+        shared = tokens if group.id in self._seen else 0
+        self._seen = {group.id}
+        self._prefilled += tokens - shared
+        stream = Stream(sample, group, submitted, tokens, starts_thinking=False, shared_tokens=shared)
+        text = self.script.texts[sample.seed % len(self.script.texts)]
+        self._playing.append(_Playing(stream, deque(re.findall(r"\s*\S+|\s+$", text))))
+        self._events.append(stream.started())
+
+    def _advance(self, playing: _Playing) -> None:
+        if not playing.words:
+            playing.stream.end(self._now)
+            self._end(playing, FinishReason.STOP)
+            return
+        word = playing.words.popleft()
+        if word.strip() in self.script.die_on:
+            os._exit(9)
+        self._generated += 1
+        reason = playing.stream.push(zlib.crc32(word.encode()), word.encode(), self._now)
+        self._events += playing.stream.texts()
+        if reason is not None:
+            self._end(playing, reason)
+
+    def _end(self, playing: _Playing, reason: FinishReason) -> None:
+        self._playing.remove(playing)
+        self._events += playing.stream.finish(reason)
+
+    def _load(self) -> Load:
+        return Load(
+            running=len(self._playing),
+            waiting=len(self._waiting),
+            parallel=self.parallel,
+            cells=self.script.cells,
+            generated_tokens=self._generated,
+            decode_s=self._now,
+            prefill_tokens=self._prefilled,
+            prefill_s=self._steps * self.script.step_s / 10,
+            steps=self._steps,
+        )
+
+
+def _prompt_tokens(group: Group) -> int:
+    if isinstance(group.prompt, str):
+        return len(group.prompt.split())
+    return sum(1 if isinstance(part, int) else len(part.content.split()) for part in group.prompt)
+
+
+def load(settings: EngineSettings) -> ScriptedBackend:
+    """Read a script.
+
+    Raises:
+        UsageError: the file is no script.
+    """
+    try:
+        script = TypeAdapter(Script).validate_json(Path(settings.model).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UsageError(f"cannot read the script {settings.model}: {error}") from error
+    time.sleep(script.load_s)
+    if settings.context:
+        script = replace(script, cells=settings.context)
+    return ScriptedBackend(script, settings.parallel or 8)

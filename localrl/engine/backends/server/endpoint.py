@@ -1,0 +1,219 @@
+"""One OpenAI-compatible server: what it serves, how it is asked, and what its failures mean.
+
+Whatever goes wrong ends as a `RequestFailed` that says in one line what it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from pydantic import ValidationError
+
+from localrl.engine.backends.server import address
+from localrl.engine.backends.server.responses import (
+    LONGEST_QUOTE,
+    Chunk,
+    Failure,
+    Models,
+    RequestFailed,
+    Served,
+    chunks,
+    printable,
+    read,
+    said,
+)
+from localrl.engine.protocol import Group
+
+CONNECT_S = 10.0
+PROBE_S = 60.0
+"""Some servers list their models only between two requests."""
+PROBLEM_S = 10.0
+"""How long a server may take to say what is wrong."""
+DENIALS = {
+    401: " (the key is taken from LOCALRL_API_KEY or OPENAI_API_KEY)",
+    402: "",
+    403: " (the key is taken from LOCALRL_API_KEY or OPENAI_API_KEY)",
+    404: " (check the model's name and the path of --endpoint)",
+    405: " (check the path of --endpoint)",
+    410: "",
+    501: "",
+}
+"""Answers that waiting does not change, and what to do about them."""
+NEUTRAL = {"top_k", "min_p", "repetition_penalty", "stream_options", "seed"}
+"""Fields that are left out for a server that does not know them, if that changes nothing."""
+
+
+@dataclass(eq=False)
+class Endpoint:
+    """A server at a base URL such as `http://host:8000/v1`."""
+
+    url: str
+    key: str = ""
+    model: str = ""
+    """The model's name there, once `models` was asked."""
+    kind: str = ""
+    """Who says to own the model: `vllm`, `sglang`, `llamacpp`, ..."""
+    left_out: set[str] = field(default_factory=set)
+    """Fields that this server does not know."""
+
+    def __post_init__(self) -> None:
+        self.url = address.checked(self.url)
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def shares_prefill(self) -> bool:
+        """Whether `n` samples of one request share the prompt, with a seed of their own each.
+
+        vLLM gives sample i the seed `seed + i`. Others ignore `n`, or give all the same seed.
+        """
+        return self.kind == "vllm"
+
+    def quoted(self, reason: str) -> str:
+        """What went wrong, in a few printable words without the key: servers repeat what they were sent."""
+        hidden = reason.replace(self.key, "***") if self.key else reason
+        return hidden if len(hidden) <= LONGEST_QUOTE else hidden[:LONGEST_QUOTE] + "…"
+
+    async def models(self, session: aiohttp.ClientSession) -> list[Served]:
+        """What is served here; empty where the server cannot say. Raises RequestFailed."""
+        try:
+            served = await self._models(session)
+        except RequestFailed as failed:
+            raise RequestFailed(failed.failure, self.quoted(failed.reason)) from failed
+        for model in served:
+            model.owned_by = self.quoted(printable(model.owned_by.encode()))
+        return served
+
+    async def _models(self, session: aiohttp.ClientSession) -> list[Served]:
+        try:
+            async with asyncio.timeout(PROBE_S), self._ask(session, "GET", "/models", None) as response:
+                body = await read(response)
+                if response.status not in (200, 404):
+                    raise self._failure(response, body)
+                return Models.model_validate_json(body).data
+        except TimeoutError as error:
+            raise RequestFailed(Failure.DOWN, f"no answer within {PROBE_S:g} s") from error
+        except ValidationError:
+            return []  # mlx_lm.server says nothing when there is no hub cache
+        except aiohttp.ClientError as error:
+            raise RequestFailed(Failure.DOWN, _connection_error(error)) from error
+
+    async def stream(
+        self, session: aiohttp.ClientSession, group: Group, seeds: list[int]
+    ) -> AsyncIterator[Chunk | None]:
+        """Ask for one sample a seed; the chunks as they come, and None when the server says that it is done.
+
+        Raises RequestFailed.
+        """
+        body = self.body(group, seeds)
+        path = "/chat/completions" if "messages" in body else "/completions"
+        begun = False
+        try:
+            async with self._ask(session, "POST", path, body) as response:
+                if response.status != 200:
+                    self._learn(await self._problem(response), body)
+                begun = True
+                async for chunk in chunks(response):
+                    yield chunk
+        except aiohttp.ClientError as error:
+            answered = begun or isinstance(error, aiohttp.ClientResponseError)
+            raise RequestFailed(
+                Failure.TORN if answered else Failure.DOWN, _connection_error(error)
+            ) from error
+        except TimeoutError as error:
+            raise RequestFailed(Failure.DOWN, "no connection") from error
+
+    def body(self, group: Group, seeds: list[int]) -> dict[str, Any]:
+        """The request. Every setting is sent, since servers have defaults of their own."""
+        sampling = group.sampling
+        body: dict[str, Any] = {
+            "model": self.model,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            # SGLang takes 0 for an error, llama.cpp's servers take -1 for one.
+            "top_k": sampling.top_k or (-1 if self.kind in ("vllm", "sglang") else 0),
+            "min_p": sampling.min_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": seeds[0],
+        }
+        if self.kind in ("vllm", "sglang"):  # they take defaults from the model's generation_config.json
+            body["repetition_penalty"] = 1.0
+        if len(seeds) > 1:
+            body["n"] = len(seeds)
+            body["stream_options"]["continuous_usage_stats"] = True
+        if group.ignore_end:
+            body["ignore_eos"] = True
+        messages = [message for message in group.prompt if not isinstance(message, (int, str))]
+        if messages:
+            body["messages"] = [message.model_dump() for message in messages]
+        else:
+            body["prompt"] = group.prompt if isinstance(group.prompt, str) else list(group.prompt)
+        return {name: value for name, value in body.items() if name not in self.left_out}
+
+    def _ask(self, session: aiohttp.ClientSession, method: str, path: str, body: Any) -> Any:
+        # No compression: a bound on bytes would mean nothing. No redirects: they would carry the key away.
+        headers = {"Accept-Encoding": "identity"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        return session.request(method, self.url + path, json=body, headers=headers, allow_redirects=False)
+
+    async def _problem(self, response: aiohttp.ClientResponse) -> RequestFailed:
+        try:
+            async with asyncio.timeout(PROBLEM_S):
+                return self._failure(response, await read(response))
+        except TimeoutError:
+            return self._failure(response, b"")
+
+    def _failure(self, response: aiohttp.ClientResponse, body: bytes) -> RequestFailed:
+        status = response.status
+        advice = DENIALS.get(status, "")
+        if 300 <= status < 400:
+            elsewhere = printable(response.headers.get("Location", "").encode())
+            advice = f" (redirects are not followed; name what is meant with --endpoint: {elsewhere})"
+        reason = f"HTTP {status}{advice}: {said(body)}"
+        if status in (429, 503):
+            return RequestFailed(Failure.BUSY, reason, _seconds(response.headers.get("Retry-After")))
+        if status in (400, 413, 422):
+            return RequestFailed(Failure.REJECTED, reason)
+        denied = status in DENIALS or 300 <= status < 400
+        return RequestFailed(Failure.DENIED if denied else Failure.DOWN, reason)
+
+    def _learn(self, failed: RequestFailed, body: dict[str, Any]) -> None:
+        """Leave out what the server does not know, if that changes nothing; the request is tried again."""
+        unknown = {name for name in NEUTRAL & body.keys() if name in failed.reason}
+        matters = {name for name in ("top_k", "min_p") if body.get(name, 0) > 0}
+        if failed.failure is Failure.REJECTED and unknown and not unknown & matters:
+            self.left_out |= unknown
+            raise RequestFailed(Failure.BROKEN, failed.reason)
+        raise failed
+
+
+def _seconds(header: str | None) -> float | None:
+    """How long `Retry-After` asks to wait: a number of seconds, or the date of the end."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(header or "").timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return seconds if seconds > 0 else None
+
+
+def _connection_error(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection broke in the middle of the answer"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the answer is no HTTP: {printable(error.message.encode())}"
+    return f"the connection failed: {printable(str(error).encode() or type(error).__name__.encode())}"

@@ -1,0 +1,1 @@
+"""Who holds which KV cells: allocation, shared prefixes, the prefix cache and preemption."""

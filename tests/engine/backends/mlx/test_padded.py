@@ -1,0 +1,160 @@
+"""A padded cache stays within its memory, and no sample's text depends on what ran beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from localrl.engine.backends.mlx.padded import PaddedBackend
+from localrl.engine.protocol import FinishReason, Group, Load, ModelInfo, SampleRequest
+from localrl.sampling import Sampling
+from tests.engine.subjects import Outcome, run, take
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+END = 0
+
+
+def next_token(tokens: Sequence[int], seed: int) -> int:
+    digest = hashlib.blake2b(repr((tuple(tokens), seed)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % 97
+
+
+class FakeRows:
+    """The next token depends on every token before it, and the cache must hold just what it is said to."""
+
+    def __init__(self, cells: int = 2000, cell_step: int = 8) -> None:
+        self.info = ModelInfo("fake", "0", cells)
+        self.cells, self.longest, self.cell_step, self.most_rows = cells, cells, cell_step, 16
+        self.rows: dict[int, tuple[list[int], int, int]] = {}
+        """Tokens, how many of them are computed, seed."""
+        self.computed = self.most_cells = 0
+        self._numbers = 0
+
+    def encode(self, group: Group) -> tuple[list[int], bool]:
+        return [token for token in group.prompt if isinstance(token, int)], False
+
+    def piece(self, token: int) -> bytes:
+        return f"{token} ".encode()
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+    def prefill(self, cache: Any, tokens: Sequence[int]) -> Any:
+        self.computed += len(tokens)
+        return [*(cache or []), *tokens]
+
+    def insert(self, tokens: list[int], known: int, cache: Any, sampler: Any) -> int:
+        assert list(cache or []) == tokens[:known]
+        self._numbers += 1
+        self.rows[self._numbers] = (list(tokens), known, sampler)
+        return self._numbers
+
+    def sampler(self, sampling: Sampling, seed: int, drawn: int) -> Any:
+        return seed
+
+    def next(self) -> tuple[int, list[tuple[int, int]]]:
+        prefilled, drawn = 0, []
+        for number, (tokens, known, seed) in list(self.rows.items()):
+            if known < len(tokens) - 1:
+                prefilled += len(tokens) - known
+            token = next_token(tokens, seed)
+            self.rows[number] = ([*tokens, token], len(tokens), seed)
+            drawn.append((number, token))
+        self.computed += prefilled
+        longest = max((len(tokens) - 1 for tokens, _, _ in self.rows.values()), default=0)
+        steps = -(-longest // self.cell_step) * self.cell_step
+        self.most_cells = max(self.most_cells, len(self.rows) * steps)
+        return prefilled, drawn
+
+    def remove(self, rows: list[int]) -> None:
+        for row in rows:
+            del self.rows[row]
+
+    def peak_memory_bytes(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        assert not self.rows
+
+
+def group(name: str, length: int, k: int, tokens: int) -> Group:
+    dice = random.Random(name)
+    prompt = tuple(dice.randrange(1, 97) for _ in range(length))
+    samples = tuple(SampleRequest(f"{name}.{i}", dice.randrange(1 << 32)) for i in range(k))
+    return Group(name, prompt, samples, Sampling(max_tokens=tokens), loop_guard=False)
+
+
+def expected(group: Group, index: int) -> str:
+    tokens = [token for token in group.prompt if isinstance(token, int)]
+    said: list[int] = []
+    while len(said) < group.sampling.max_tokens:
+        token = next_token(tokens, group.samples[index].seed)
+        if token == END:
+            break
+        said.append(token)
+        tokens.append(token)
+    return "".join(f"{token} " for token in said)
+
+
+@pytest.mark.parametrize("cells", [160, 400, 5000])
+def test_texts_do_not_depend_on_what_ran_beside_and_the_padding_fits(cells: int) -> None:
+    dice = random.Random(cells)
+    groups = [
+        group(f"g{i}", dice.randrange(1, 60), dice.randrange(1, 6), dice.choice([3, 20, 60]))
+        for i in range(25)
+    ]
+    rows = FakeRows(cells)
+    backend = PaddedBackend(rows, parallel=12)
+    outcomes = run(backend, groups)
+    backend.close()
+    assert rows.most_cells <= cells
+    for each in groups:
+        for index, sample in enumerate(each.samples):
+            assert outcomes[sample.id].text == expected(each, index)
+
+
+def test_streams_of_similar_length_run_together() -> None:
+    backend = PaddedBackend(FakeRows(100_000), parallel=4)
+    for i in range(8):
+        backend.submit(group(f"{'short' if i % 2 else 'long'}{i}", 5, 1, 20 if i % 2 else 2000))
+    outcomes: dict[str, Outcome] = {}
+    for event in backend.step() + backend.step():
+        take(outcomes, event)
+    assert {name.rstrip("0123456789.") for name in outcomes} == {"long"}
+
+
+def test_a_group_computes_its_prompt_once() -> None:
+    rows = FakeRows()
+    backend = PaddedBackend(rows, parallel=8)
+    outcomes = run(backend, [group("g", 40, 6, 5)])
+    assert rows.computed < 2 * 40
+    assert sorted(outcome.finished.shared_tokens for outcome in outcomes.values()) == [0, *([39] * 5)]
+
+
+def test_a_row_that_fills_all_memory_ends_by_the_context() -> None:
+    rows = FakeRows(64)
+    endless = group("g", 10, 1, 10_000)
+    backend = PaddedBackend(rows, parallel=2)
+    end = run(backend, [Group(**{**vars_of(endless), "ignore_end": True})])["g.0"]
+    assert end.reason is FinishReason.CONTEXT
+    assert rows.most_cells <= 64
+
+
+def vars_of(group: Group) -> dict[str, Any]:
+    return {name: getattr(group, name) for name in Group.__dataclass_fields__}
+
+
+def test_the_load_says_what_is_set_aside() -> None:
+    backend = PaddedBackend(FakeRows(160), parallel=8)
+    for i in range(12):
+        backend.submit(group(f"g{i}", 10, 1, 60))
+    most = 0
+    while backend.busy:
+        loads = [event for event in backend.step() if isinstance(event, Load)]
+        most = max([most, *(load.set_aside for load in loads)])
+    assert most > 0
