@@ -1,9 +1,8 @@
 """Ask llama.cpp what it would allocate, without allocating it.
 
 `python -m localrl.engine.backends.llama_cpp.allocation` reads a `Question` as JSON from standard input, sets
-the model and a context up with `no_alloc`, and prints an `Answer`. It runs in a child process, because a native
-library may die on a file that nobody has loaded before. With `allocate` it allocates for real, to check the
-promise.
+model and context up with `no_alloc`, and prints an `Answer`: in a child process, because a native library may
+die on a file that nobody has loaded before. With `allocate` it allocates for real, to check the promise.
 """
 
 from __future__ import annotations
