@@ -134,6 +134,11 @@ def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> No
         table(["text", "tried", "judged otherwise"], [[k, n, bad[k]] for k, n in tried.items()], right=(1, 2))
         for one in failed:
             click.echo(f"{one.problem}: {one.kind}: {one.reason}")
+    if limit is None and spec.data.size not in (None, tried["empty"]):
+        raise UsageError(
+            f"{spec.name}: its data has {tried['empty']} problems, [data] says size = {spec.data.size}",
+            hint="write the number that it has",
+        )
     if failed:
         ctx.exit(1)
 

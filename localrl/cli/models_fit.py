@@ -89,11 +89,10 @@ def _work(eval_name: str, samples: int | None, tokens: int | None) -> Work:
         if samples:
             raise UsageError("-k counts samples of an eval's problems", hint="add --eval NAME")
         return Work(tokens or 32_768)
-    from localrl.evals import spec
-    from localrl.runs import estimate
+    from localrl.evals import dataset, spec
 
-    found, _ = spec.load(eval_name)
-    problems = estimate.problems(found)
+    found, path = spec.load(eval_name)
+    problems = dataset.size(found, path) or 0
     return Work(tokens or found.max_tokens + PROMPT_TOKENS, found.name, problems * (samples or found.samples))
 
 

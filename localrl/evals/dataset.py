@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localrl.errors import Unavailable, UsageError
+from localrl.errors import LocalrlError, Unavailable, UsageError
 from localrl.evals import hub, layouts, rows
 from localrl.evals.spec import Problem
 
@@ -63,6 +63,20 @@ def count(spec: EvalSpec, path: Path, limit: int | None = None) -> int | None:
     else:
         found = sum(1 for _ in _rows(spec, path))
     return found if limit is None else min(found, limit)
+
+
+def size(spec: EvalSpec, path: Path, limit: int | None = None) -> int | None:
+    """How many problems there are, without a download: as the definition says, else counted in a local file.
+
+    None where neither tells.
+    """
+    found = spec.data.size or sum(part.size for part in spec.data.gym)
+    if found:
+        return min(found, limit or found)
+    try:
+        return count(spec, path, limit) if spec.data.file else None
+    except LocalrlError:
+        return None
 
 
 def _from_gym(spec: EvalSpec) -> Iterator[tuple[Problem, str | None]]:

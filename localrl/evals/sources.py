@@ -70,6 +70,8 @@ class Data(Strict):
     hub: HubData | None = None
     window: Window | None = None
     layout: Layout = "columns"
+    size: int | None = Field(default=None, ge=1)
+    """Problems, in the window where there is one; None where that has to be counted."""
     id: str | None = None
     """The column that names a row; without one, rows are numbered from 0."""
     question: str = "question"

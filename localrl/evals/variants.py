@@ -93,7 +93,11 @@ def window(spec: EvalSpec, name: str, options: Options) -> EvalSpec:
     except ValidationError as error:
         raise _refused(name, error) from error
     return spec.model_copy(
-        update={"name": name, "data": spec.data.model_copy(update={"window": taken}), "published": []}
+        update={
+            "name": name,
+            "data": spec.data.model_copy(update={"window": taken, "size": None}),
+            "published": [],
+        }
     )
 
 

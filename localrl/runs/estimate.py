@@ -14,21 +14,8 @@ from localrl.report import report
 from localrl.store import locks
 
 if TYPE_CHECKING:
-    from localrl.evals.spec import EvalSpec
     from localrl.runs.plan import EvalPlan, RunPlan
     from localrl.store.runs import Store
-
-PROBLEMS = {
-    "aime24": 30,
-    "aime25": 30,
-    "math500": 500,
-    "gsm8k": 1319,
-    "gpqa-diamond": 198,
-    "ifeval": 541,
-    "humaneval": 164,
-    "livecodebench": 1055,
-}
-"""Rows of the datasets that the shipped evals name, to be known without downloading them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +30,12 @@ class Estimate:
     """Where the two numbers come from, in words."""
 
 
-def problems(spec: EvalSpec, limit: int | None = None) -> int:
-    """How many problems an eval has, without reading its data; 0 where that is not known."""
-    count = PROBLEMS.get(spec.name) or sum(data.size for data in spec.data.gym)
-    return min(count, limit) if limit else count
-
-
-def size(part: EvalPlan) -> int:
-    """Problems that a run will ask, without downloading any; 0 where that is not known."""
-    known = problems(part.spec, part.limit)
-    if known or part.spec.data.file is None:
-        return known
-    try:
-        return dataset.count(part.spec, Path(part.path), part.limit) or 0
-    except LocalrlError:
-        return 0
-
-
 def estimate(store: Store, plan: RunPlan) -> Estimate:
     """Samples, tokens and time of a run that has not begun."""
     samples, tokens, measured = 0, 0.0, True
     lengths, rate, run = _earlier(store, plan)
     for part in plan.evals:
-        count = size(part) * part.samples
+        count = problems(part) * part.samples
         length = lengths.get(part.spec.name)
         measured = measured and length is not None
         samples += count
@@ -91,6 +61,11 @@ def prospects(part: EvalPlan, count: int) -> list[str]:
     if alike:
         found.append(f"greedy: the {part.samples} samples of a problem come out alike without a temperature")
     return found
+
+
+def problems(part: EvalPlan) -> int:
+    """Problems that a run will ask; 0 where that is not known without a download."""
+    return dataset.size(part.spec, Path(part.path), part.limit) or 0
 
 
 def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | None, str]:

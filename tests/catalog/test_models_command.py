@@ -88,6 +88,12 @@ def test_fit_says_hours_and_kilowatt_hours_for_an_eval() -> None:
     assert line["kwh"] == pytest.approx(line["hours"] * 0.45)
 
 
+def test_fit_plans_the_problems_of_the_evals_default_window() -> None:
+    arguments = ["fit", "qwq-32b:Q4_K_M", "--device", "rtx-4090", "--eval", "livecodebench"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert "279 samples" in result.stderr
+
+
 def test_the_nearest_that_fits_is_first_sought_in_the_same_card() -> None:
     assert run_json("fit", "qwq-32b:Q8_0", "--device", "rtx-4090")["nearest"] == "qwq-32b:Q4_K_M"
     assert run_json("fit", "qwq-32b", "--device", "rtx-4090")["nearest"] is None

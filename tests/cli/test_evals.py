@@ -164,3 +164,9 @@ def test_humaneval_comes_without_a_hub_and_its_solutions_pass() -> None:
 def test_an_unknown_benchmark_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'math500'"):
         run("show", "math50")
+
+
+def test_a_definition_that_says_another_size_than_its_data_has_is_refused(mine: Path) -> None:
+    mine.write_text(MINE.replace("[data]", "[data]\nsize = 3"))
+    with pytest.raises(UsageError, match="its data has 2 problems, .* size = 3"):
+        run("check", "mine")

@@ -10,7 +10,8 @@ import pytest
 from localrl import tomlfile
 from localrl.errors import UsageError
 from localrl.evals import dataset
-from localrl.evals.spec import EvalSpec, load
+from localrl.evals.dataset import size
+from localrl.evals.spec import EvalSpec, available, load
 from localrl.verdict import Response
 from localrl.verify import gym
 from localrl.verify.base import VerifierSpec
@@ -133,3 +134,24 @@ def test_one_generator_twice_gets_ids_of_its_own() -> None:
     )
     ids = [problem.id for problem in dataset.problems(spec, load("starter")[1])]
     assert ids == ["gcd-0", "gcd-1", "gcd.2-0", "gcd.2-1"]
+
+
+@pytest.mark.parametrize("name", sorted(available()))
+def test_every_shipped_eval_says_its_size(name: str) -> None:
+    found = size(*load(name))
+    assert found
+    assert size(*load(name), limit=7) == 7
+
+
+def test_the_size_that_a_definition_says_is_the_number_of_its_problems() -> None:
+    """Of those whose data comes with a package; `evals check` compares the others."""
+    for name in ("humaneval", "starter"):
+        assert size(*load(name)) == dataset.count(*load(name))
+
+
+def test_a_size_that_is_not_said_is_counted_in_a_local_file_and_else_unknown(tmp_path: Path) -> None:
+    found = file_eval(tmp_path, "rows.jsonl")
+    assert size(*found) is None
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    assert size(*found) == 2
+    assert size(*load("livecodebench,release=6")) is None

@@ -35,6 +35,7 @@ def test_a_release_and_a_window_replace_the_default_ones() -> None:
     window = eval_spec.data.window
     assert window
     assert (window.release, window.since, window.until) == (6, "2025-01-01", "")
+    assert eval_spec.data.size is None, "the default window's size says nothing of another"
     assert eval_spec.published == []  # those are of the default span
 
 

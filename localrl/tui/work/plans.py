@@ -58,7 +58,7 @@ def estimated(wish: Wish, choice: Choice, chosen: Settings) -> str:
     lines = [f"{found.samples:,} samples, {found.tokens:,.0f} tokens, {time}", f"({found.basis})"]
     for part in made.evals:
         named = f"{part.spec.name}: " if len(made.evals) > 1 else ""
-        lines += [named + words for words in estimate.prospects(part, estimate.size(part))]
+        lines += [named + words for words in estimate.prospects(part, estimate.problems(part))]
     return "\n".join(lines)
 
 
