@@ -168,5 +168,5 @@ def test_an_unknown_benchmark_names_the_nearest() -> None:
 
 def test_a_definition_that_says_another_size_than_its_data_has_is_refused(mine: Path) -> None:
     mine.write_text(MINE.replace("[data]", "[data]\nsize = 3"))
-    with pytest.raises(UsageError, match="its data has 2 problems, .* size = 3"):
+    with pytest.raises(UsageError, match="its data has 2 problems"):
         run("check", "mine")
