@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from localrl import formats
 from localrl.catalog.ggml import CACHE_TYPES
 from localrl.catalog.shape import Shape, from_header
 
@@ -187,11 +188,11 @@ def _judge(
 ) -> tuple[Verdict, str]:
     best = max(cells.values())
     if best < LEAST_CELLS:
-        over = shape.weight_bytes - machine.usable_bytes
+        over, usable = shape.weight_bytes - machine.usable_bytes, formats.size(machine.usable_bytes)
         what = (
-            f"its weights alone exceed the usable {gib(machine.usable_bytes)} by {gib(over)}"
+            f"its weights alone exceed the usable {usable} by {formats.size(over)}"
             if over > 0
-            else f"no room is left for a cache in the usable {gib(machine.usable_bytes)}"
+            else f"no room is left for a cache in the usable {usable}"
         )
         if machine.raisable_bytes > total:
             return "tight", f"{what}, unless the wired limit is raised: {raise_hint(machine)}"
@@ -207,10 +208,6 @@ def _judge(
 def raise_hint(machine: Machine) -> str:
     """The command that lets a Mac's GPU use more of its memory (macOS 15 and later)."""
     return f"sudo sysctl iogpu.wired_limit_mb={machine.raisable_bytes >> 20}"
-
-
-def gib(size: float) -> str:
-    return f"{size / (1 << 30):.1f} GiB"
 
 
 def _round_up(cells: int) -> int:

@@ -14,6 +14,7 @@ from localrl.catalog import gguf, hashes, hub, hubcache
 from localrl.catalog.resolve import find
 from localrl.catalog.transfer import Arrived, Remote, Transfer, Tuning
 from localrl.errors import NetworkError, StoreError, UsageError
+from localrl.formats import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -271,7 +272,7 @@ def _check_disk(job: Job) -> None:
     free = shutil.disk_usage(folder).free
     if job.missing and job.missing + SPARE_BYTES > free:
         raise StoreError(
-            f"{job.choice.name} needs {shown(job.missing)} more, {folder} has {shown(free)} free",
+            f"{job.choice.name} needs {size(job.missing)} more, {folder} has {size(free)} free",
             hint="free space with `localrl models rm`, or set HF_HUB_CACHE to another disk",
         )
 
@@ -305,8 +306,3 @@ class _Speed:
             self._points.popleft()
         began, first = self._points[0]
         return (got - first) / (now - began) if now > began else 0.0
-
-
-def shown(size: int) -> str:
-    """Bytes as a download shows them."""
-    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl import jsontext, settings
+from localrl import formats, jsontext, settings
 from localrl.cli import chat_kept
 from localrl.cli.flags import Real, count
-from localrl.cli.output import as_json, document, note, number, seconds, speak
+from localrl.cli.output import as_json, document, note, speak
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
@@ -243,6 +243,6 @@ class _Terminal:
         tokens = figures.thinking_tokens + figures.answer_tokens
         ending = "" if reply.finish == "stop" else f", {ENDINGS.get(reply.finish, reply.finish)}"
         note(
-            f"[{tokens} tokens, {number(figures.tokens_per_s)} tokens/s, "
-            f"first after {seconds(figures.ttft_s)}{ending}]"
+            f"[{tokens} tokens, {formats.number(figures.tokens_per_s)} tokens/s, "
+            f"first after {formats.duration(figures.ttft_s)}{ending}]"
         )

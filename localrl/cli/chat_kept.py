@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrl.cli.output import document, note, size, table
+from localrl.cli.output import document, note, table
+from localrl.formats import size
 from localrl.talk import export as write_markdown
 from localrl.talk import markdown
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from localrl import __version__, hardware, paths
-from localrl.cli.output import document, size
+from localrl import __version__, formats, hardware, paths
+from localrl.cli.output import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +57,8 @@ def command(as_json: bool) -> None:
 def findings() -> Iterator[Finding]:
     """Everything that was looked at, in the order in which it is shown."""
     machine = hardware.probe()
-    bandwidth = f", {machine.bandwidth / 1e9:,.0f} GB/s" if machine.bandwidth else ""
-    usable = f"{size(machine.usable_bytes)} for models{bandwidth}"
+    bandwidth = f", {formats.bandwidth(machine.bandwidth)}" if machine.bandwidth else ""
+    usable = f"{formats.size(machine.usable_bytes)} for models{bandwidth}"
     yield Finding("machine", "ok", f"{machine.device}, {machine.cpu}, {machine.cores} cores, {usable}")
     yield _llama_cpp(machine)
     yield from _other_backends(machine)
@@ -154,4 +154,4 @@ def _disk() -> Iterator[Finding]:
             if state == "ok"
             else "free some space, or move it with " + ("LOCALRL_HOME" if part == "data" else "HF_HOME")
         )
-        yield Finding(part, state, f"{folder}, {size(free)} free", todo)
+        yield Finding(part, state, f"{folder}, {formats.size(free)} free", todo)

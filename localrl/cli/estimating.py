@@ -6,8 +6,9 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from localrl.cli.output import note, seconds
+from localrl.cli.output import note
 from localrl.errors import LocalrlError
+from localrl.formats import duration
 from localrl.runs import estimate
 from localrl.store.runs import Store
 
@@ -41,7 +42,7 @@ class Estimating:
             if found.samples and found.seconds is not None:
                 words = (
                     f"{found.samples:,} samples, {found.tokens:,.0f} tokens: "
-                    f"about {seconds(max(1, round(found.seconds)))} ({found.basis})"
+                    f"about {duration(found.seconds)} ({found.basis})"
                 )
         with self._lock:
             if self._begun:

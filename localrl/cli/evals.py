@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl.cli.flags import count
-from localrl.cli.output import document, note, percent, table
+from localrl.cli.output import document, note, table
 from localrl.errors import ConfigError, LocalrlError, UsageError
+from localrl.formats import percent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from localrl import formats
 from localrl.catalog import card as cards
 from localrl.catalog import choose, found, hubcache
 from localrl.catalog.resolve import resolve
-from localrl.cli.output import document, note, size, table
+from localrl.cli.output import document, note, table
 from localrl.errors import UsageError
 
 ELSEWHERE = {
@@ -73,7 +74,7 @@ def list_models(here: bool, as_json: bool) -> None:
             [
                 [
                     line["name"],
-                    billions(line["parameters"], line["active_parameters"]),
+                    _parameters(line["parameters"], line["active_parameters"]),
                     line["licence"],
                     "yes" if line["here"] else "",
                     ", ".join(line["quantisations"]),
@@ -83,13 +84,15 @@ def list_models(here: bool, as_json: bool) -> None:
             right=(1,),
         )
     if files:
-        rows = [[model.name, model.quantisation, size(model.bytes), model.program] for model in on_disk]
+        rows = [
+            [model.name, model.quantisation, formats.size(model.bytes), model.program] for model in on_disk
+        ]
         table(["on this machine", "quantisation", "size", "held by"], rows, right=(2,))
     else:
         note("no downloaded model on this machine; get one with: localrl models pull MODEL")
     for partial in unfinished:
         note(
-            f"unfinished: {partial['path']} of {partial['repo']}, {size(partial['bytes'])} are here; "
+            f"unfinished: {partial['path']} of {partial['repo']}, {formats.size(partial['bytes'])} are here; "
             "go on with `localrl models pull`, or free them with `localrl models rm`"
         )
 
@@ -114,11 +117,8 @@ def is_here(model: str) -> bool:
     return True
 
 
-def billions(parameters: int, active: int | None = None) -> str:
-    def shown(value: int) -> str:
-        return f"{value / 1e9:.1f}B" if value < 1e11 else f"{value / 1e9:.0f}B"
-
-    return f"{shown(parameters)}, {shown(active)} active" if active else shown(parameters)
+def _parameters(total: int, active: int | None) -> str:
+    return formats.parameters(total) + (f", {formats.parameters(active)} active" if active else "")
 
 
 @command.command("show")
@@ -167,7 +167,7 @@ def _lines(described: dict[str, Any]) -> list[str]:
     card, file = described["card"], described["file"]
     lines: list[str] = []
     if card:
-        parameters = billions(card["parameters"], card.get("active_parameters"))
+        parameters = _parameters(card["parameters"], card.get("active_parameters"))
         lines += [
             f"{card['title']}  ({card['name']})",
             f"  {parameters} parameters, {card.get('licence', '')}",
@@ -180,7 +180,7 @@ def _lines(described: dict[str, Any]) -> list[str]:
         for backend in ("gguf", "mlx"):
             for name, entry in (card.get(backend) or {}).get("quantisations", {}).items():
                 repo = entry.get("repo") or card[backend].get("repo")
-                known = f", {entry['bytes'] / 1e9:.1f} GB" if "bytes" in entry else ""
+                known = f", {formats.size(entry['bytes'])}" if "bytes" in entry else ""
                 lines.append(f"  {card['name']}:{name}  from {repo}{known}")
         if card.get("sampling_source"):
             shown = ", ".join(f"{key} {value}" for key, value in card["sampling"].items())
@@ -188,7 +188,7 @@ def _lines(described: dict[str, Any]) -> list[str]:
         for score in card.get("published", []):
             kind = "" if score["metric"] == "accuracy" else f" ({score['metric']})"
             lines.append(
-                f"  published {score['eval']}{kind}: {100 * score['value']:.1f} %  [{score['source']}]"
+                f"  published {score['eval']}{kind}: {formats.percent(score['value'])}  [{score['source']}]"
             )
         lines += [f"  note: {text}" for text in card.get("template_notes", [])]
         lines += [f"  beware: {text}" for text in card.get("pitfalls", [])]
@@ -198,8 +198,8 @@ def _lines(described: dict[str, Any]) -> list[str]:
         if "parameters" in file:
             lines.append(
                 f"  {file['architecture']} {file['quantisation']}, "
-                f"{billions(file['parameters'])} parameters, "
-                f"{size(file['bytes'])}, {file['context_length']:,} tokens of context, "
+                f"{formats.parameters(file['parameters'])} parameters, "
+                f"{formats.size(file['bytes'])}, {file['context_length']:,} tokens of context, "
                 f"{file['vocabulary']:,} in the vocabulary"
             )
     elif card:
@@ -242,12 +242,12 @@ def remove(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
         total = sum({entry.etag: entry.bytes for entry in chosen}.values())
         total += sum(partial.bytes for partial in partials)
         if not yes:
-            click.confirm(f"remove {choice.name} ({size(total)})?", abort=True, err=True)
+            click.confirm(f"remove {choice.name} ({formats.size(total)})?", abort=True, err=True)
         freed += hubcache.remove_unfinished(choice.repo, partials) + hubcache.remove(choice.repo, chosen)
     if as_json:
         document({"freed_bytes": freed})
     else:
-        click.echo(f"freed {size(freed)}")
+        click.echo(f"freed {formats.size(freed)}")
 
 
 def _choice(model: str) -> choose.Choice | None:

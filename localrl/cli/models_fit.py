@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl import hardware
+from localrl import formats, hardware
 from localrl.catalog import card as cards
 from localrl.catalog import choose, gguf
 from localrl.catalog.resolve import resolve
 from localrl.catalog.shape import Shape, from_config, from_header
-from localrl.cli.output import document, note, seconds, size, table
+from localrl.cli.output import document, note, table
 from localrl.engine.ranking import SHARE_USED, Line, Work, catalogue, here, line_of, options
 from localrl.errors import UsageError
 
@@ -175,8 +175,8 @@ def _as_json(line: Line) -> dict[str, Any]:
 
 
 def _show(machine: Machine, work: Work, lines: list[Line], *, one: bool) -> None:
-    rate = f", {machine.bandwidth / 1e9:,.0f} GB/s" if machine.bandwidth else ""
-    note(f"{machine.device}: {size(machine.usable_bytes)} for models{rate}")
+    rate = f", {formats.bandwidth(machine.bandwidth)}" if machine.bandwidth else ""
+    note(f"{machine.device}: {formats.size(machine.usable_bytes)} for models{rate}")
     columns = ["model", "verdict", "weights", "f16", "q8_0", "q4_0", "streams", "tokens/s one", "together"]
     if work.samples:
         columns += ["time", "kWh"]
@@ -187,12 +187,12 @@ def _show(machine: Machine, work: Work, lines: list[Line], *, one: bool) -> None
             note(f"{line.name}: {line.plan.verdict}, {line.plan.reason} ({how})")
     note(
         f"f16, q8_0, q4_0: tokens of cache over all streams; streams: how many of {work.tokens_per_stream:,} "
-        f"tokens fit; together: as many as fit at {SHARE_USED:.0%} of that"
+        f"tokens fit; together: as many as fit at {formats.percent(SHARE_USED, 0)} of that"
     )
     if work.samples:
         note(
-            f"time: {work.samples:,} samples that use {SHARE_USED:.0%} of their limit each, a guess; "
-            "kWh at full power"
+            f"time: {work.samples:,} samples that use {formats.percent(SHARE_USED, 0)} of their limit each, "
+            "a guess; kWh at full power"
         )
 
 
@@ -200,12 +200,18 @@ def _row(line: Line, work: Work) -> list[str]:
     plan, expected = line.plan, line.pace
     no = plan.verdict == "no"
     cells = [f"{plan.cells[kind] / 1000:,.0f}k" for kind in ("f16", "q8_0", "q4_0")]
-    row = [line.name, plan.verdict, size(plan.memory.weights), *cells, "–" if no else str(plan.streams)]
-    row += [f"{expected.single:,.0f}", f"{expected.together:,.0f}"] if expected else ["–", "–"]
+    row = [
+        line.name,
+        plan.verdict,
+        formats.size(plan.memory.weights),
+        *cells,
+        "–" if no else str(plan.streams),
+    ]
+    row += [formats.rate(expected.single), formats.rate(expected.together)] if expected else ["–", "–"]
     if work.samples:
         row += [
-            seconds(line.hours * 3600) if line.hours is not None else "–",
-            f"{line.kwh:.1f}" if line.kwh is not None else "–",
+            formats.duration(line.hours and line.hours * 3600),
+            formats.number(line.kwh),
         ]
     return row
 

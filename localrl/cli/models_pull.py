@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from localrl.catalog import choose, pull
-from localrl.cli.output import document, note, seconds
+from localrl.cli.output import document, note
 from localrl.errors import UsageError, nearest
+from localrl.formats import bandwidth, duration, part_of_size, percent, size
 
 if TYPE_CHECKING:
     from localrl.catalog.hub import HubName
@@ -46,7 +47,7 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
     if dry_run:
         _show_plan(job, as_json)
         return
-    missing = f"{pull.shown(job.missing)} to fetch" if job.missing else "all here"
+    missing = f"{size(job.missing)} to fetch" if job.missing else "all here"
     note(f"{choice.name} from {job.listing.repo}: {_files(len(job.files))}, {missing}")
     shown = _Progress()
     try:
@@ -90,8 +91,8 @@ def _show_plan(job: pull.Job, as_json: bool) -> None:
         document({"repo": job.listing.repo, "files": files, "bytes": job.total, "missing_bytes": job.missing})
         return
     for file in job.files:
-        click.echo(f"{pull.shown(file.size):>10}  {file.path}")
-    note(f"{pull.shown(job.total)} in all, {pull.shown(job.missing)} to fetch")
+        click.echo(f"{size(file.size):>10}  {file.path}")
+    note(f"{size(job.total)} in all, {size(job.missing)} to fetch")
 
 
 class _Progress:
@@ -107,10 +108,10 @@ class _Progress:
         if not self._live and int(share * 10) == self._tenth:
             return
         self._tenth = int(share * 10)
-        speed = f"{progress.bytes_per_s / 1e6:,.0f} MB/s" if progress.bytes_per_s else ""
-        left = seconds(progress.eta_s) if progress.eta_s is not None and share < 1 else ""
-        got = f"{pull.shown(progress.got)} of {pull.shown(progress.total)}"
-        line = f"{100 * share:5.1f} %  {got}  {speed}  {left}"
+        speed = bandwidth(progress.bytes_per_s) if progress.bytes_per_s else ""
+        left = duration(progress.eta_s) if progress.eta_s is not None and share < 1 else ""
+        got = part_of_size(progress.got, progress.total)
+        line = f"{percent(share):>7}  {got}  {speed}  {left}"
         if progress.count > 1:
             line += f"  file {progress.number} of {progress.count}"
         if self._live:

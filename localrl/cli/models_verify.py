@@ -9,8 +9,9 @@ import click
 
 from localrl.catalog import choose, gguf, hashes, hubcache
 from localrl.catalog.resolve import resolve
-from localrl.cli.output import document, note, size
+from localrl.cli.output import document, note
 from localrl.errors import LocalrlError, UsageError
+from localrl.formats import size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the command line shows numbers and tables; stdout for answers, stderr for narration."""
+"""What the command line prints: answers, tables and JSON on stdout, narration on stderr."""
 
 from __future__ import annotations
 
@@ -67,32 +67,3 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Seque
         shown.add_row(*(str(cell) for cell in row))
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     Console(width=width, highlight=False, markup=False, emoji=False).print(shown)  # cells are no markup
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def seconds(value: float | None) -> str:
-    """A duration as people say it: `0.42 s`, `48 s`, `12 min`, `3 h 20 min`."""
-    if value is None:
-        return "–"
-    if value < 10 and value != round(value):
-        return f"{value:.2f} s"
-    if value < 90:
-        return f"{value:.0f} s"
-    minutes = round(value / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(value: float | None) -> str:
-    """Bytes as KiB, MiB or GiB."""
-    if value is None:
-        return "–"
-    if value < 2**20:
-        return f"{value / 2**10:.0f} KiB"
-    return f"{value / 2**30:.1f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"

@@ -7,8 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal
 
-from localrl.cli.output import note, percent, seconds
+from localrl.cli.output import note
 from localrl.engine.client import Restarted
+from localrl.formats import count, duration, percent, rate
 
 if TYPE_CHECKING:
     from localrl.runs.progress import Progress
@@ -81,11 +82,11 @@ def line(progress: Progress) -> str:
         streams += f" (+{progress.load.set_aside} set aside)"
     parts = [f"{progress.done}{total}", f"{percent(progress.accuracy)} correct"]
     if progress.errors:
-        parts.append(f"{progress.errors} engine error" + "s" * (progress.errors > 1))
+        parts.append(count(progress.errors, "engine error"))
     parts += [
-        f"{progress.tokens_per_s:,.0f} tok/s",
+        f"{rate(progress.tokens_per_s)} tok/s",
         streams,
-        f"ETA {seconds(progress.eta_s and round(progress.eta_s))}",
+        f"ETA {duration(progress.eta_s)}",
     ]
     return "  ".join(parts)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from localrl.cli.output import document, note, percent, table
+from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
 from localrl.errors import UsageError
+from localrl.formats import percent
 from localrl.report import report
 from localrl.store import locks
 from localrl.store.runs import Run, Store

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from localrl.cli.output import note, size
+from localrl.cli.output import note
 from localrl.errors import UsageError, nearest
+from localrl.formats import size
 from localrl.report import exports, stored
 from localrl.report.record import OneEval
 from localrl.store.runs import Store

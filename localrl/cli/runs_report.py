@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from localrl.cli.flags import Real
-from localrl.cli.output import note, size
+from localrl.cli.output import note
+from localrl.formats import size
 from localrl.report import publish, stored
 from localrl.store.runs import Store
 

@@ -8,10 +8,11 @@ import click
 
 from localrl import settings
 from localrl.cli.flags import count
-from localrl.cli.output import document, note, number, seconds, table
+from localrl.cli.output import document, note, table
 from localrl.engine import backends
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings
+from localrl.formats import duration, number
 from localrl.runs.session import new_log
 from localrl.runs.speed import Speed, longest
 
@@ -64,7 +65,7 @@ def command(model: str | None, parallel: tuple[int, ...], as_json: bool, **optio
                 number(row.decode_tokens_per_s),
                 number(row.stdev),
                 number(row.stream_tokens_per_s),
-                seconds(row.ttft_s),
+                duration(row.ttft_s),
             ]
             for row in rows
         ],

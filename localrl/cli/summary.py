@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localrl.cli.output import number, percent, seconds, size
+from localrl.formats import bounds, duration, number, percent, points, size
 from localrl.report.report import SO_FAR
 
 OUTCOMES = {
@@ -37,8 +37,8 @@ def summary(report: dict[str, Any]) -> str:
     parts += [
         f"  speed      {number(speed['decode_tokens_per_s'])} tokens/s decode over all streams, "
         f"{number(stream['p50'])} one stream, {number(speed['prefill_tokens_per_s'])} prefill",
-        f"  latency    first token after {seconds(ttft['p50'])} (p50), {seconds(ttft['p95'])} (p95)",
-        f"  cost       {seconds(speed['wall_s'])}, {number(speed['correct_per_hour'], 0)} right an hour, "
+        f"  latency    first token after {duration(ttft['p50'])} (p50), {duration(ttft['p95'])} (p95)",
+        f"  cost       {duration(speed['wall_s'])}, {number(speed['correct_per_hour'], 0)} right an hour, "
         f"{size(speed['peak_memory_bytes'])} peak memory",
     ]
     if speed.get("energy"):
@@ -57,7 +57,7 @@ def _eval(part: dict[str, Any]) -> list[str]:
     lines = [f"{part['eval']} v{part['version']}   {of}"]
     if accuracy is None:
         return [*lines, "  nothing was judged yet"]
-    span = f"{percent(accuracy['low'])} to {percent(accuracy['high'])}"
+    span = bounds(accuracy["low"], accuracy["high"])
     lines.append(f"  accuracy   {percent(accuracy['value'])}   95 % interval {span} ({accuracy['method']})")
     if part.get("stopped"):
         lines.append(f"  stopped    {_stopped(part['stopped'])}")
@@ -90,9 +90,9 @@ def _stopped(stop: dict[str, Any]) -> str:
     """Why the eval stopped early, with the interval that holds although the run was watched."""
     i, after = stop["interval"], f"after {stop['problems']} {stop['unit']}"
     if stop["rule"] == "decide":
-        span = f"{100 * i['low']:+.1f} to {100 * i['high']:+.1f} points"
+        span = f"{points(i['low'])} to {points(i['high'])} points"
         return f"{stop['verdict']} than the other run, {after}: {span}, e-value {stop['e_value']:.3g}"
-    return f"precise enough {after}: {percent(i['low'])} to {percent(i['high'])} ({i['method']})"
+    return f"precise enough {after}: {bounds(i['low'], i['high'])} % ({i['method']})"
 
 
 def _sampling(sampling: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from localrl.evals.spec import Protocol, Published
+from localrl.formats import count
 
 if TYPE_CHECKING:
     from localrl.catalog.card import Card, EvalOverride
@@ -93,9 +94,9 @@ def deviations(
     found = [f"quantised {quantisation}"] if quantisation and not _is_whole(quantisation) else []
     expected_samples = (protocol.samples if protocol else None) or spec.samples
     if samples != expected_samples:
-        found.append(f"{samples} {'sample' if samples == 1 else 'samples'} a problem, not {expected_samples}")
+        found.append(f"{count(samples, 'sample')} a problem, not {expected_samples}")
     if problems is not None:
-        found.append(f"only {problems} problem{'s' if problems != 1 else ''}")
+        found.append(f"only {count(problems, 'problem')}")
     for key in (*_SAMPLER, "max_tokens"):
         wanted = getattr(protocol, key) if protocol else None
         if wanted is None and key == "max_tokens":

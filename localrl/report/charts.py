@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrl import stats
+from localrl import formats, stats
 from localrl.errors import Unavailable
 from localrl.verdict import Outcome
 
@@ -195,7 +195,7 @@ def accuracy_by_length(rows: Sequence[Row], bins: int = 8) -> str | None:
         centres.append((x, chart.y(share.value)))
         chart.line(x, chart.y(share.low), x, chart.y(share.high), "thin s0")
         words = f"{len(part)} samples of {length[part].min():,.0f} to {length[part].max():,.0f} tokens"
-        chart.dot(x, chart.y(share.value), "dot s0", f"{words}: {share.value:.0%}")
+        chart.dot(x, chart.y(share.value), "dot s0", f"{words}: {formats.percent(share.value, 0)}")
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in centres)
     chart.parts.append(f'<polyline class="path s0" points="{path}"/>')
     return chart.svg()
@@ -268,7 +268,7 @@ def png(svg: str, *, dark: bool = False, width: int = 2 * WIDTH) -> bytes:
 
 def _words(p: Point) -> str:
     i = p.accuracy
-    return f"{p.label}: {100 * i.value:.1f} % ({100 * i.low:.1f} to {100 * i.high:.1f})"
+    return f"{p.label}: {formats.interval(i.value, i.low, i.high)}"
 
 
 def _ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -290,7 +290,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 def _tick(value: float, percent: bool) -> str:
     if percent:
-        return f"{100 * value:.0f} %"
+        return formats.percent(value, 0)
     return f"{value:,.0f}" if value == round(value) else f"{value:g}"
 
 

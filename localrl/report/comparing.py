@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from localrl import stats
+from localrl import formats, stats
 from localrl.errors import UsageError
-from localrl.report import tables
 from localrl.report.record import Group, Groups, arrays, groups
 from localrl.report.report import SO_FAR
 
@@ -240,7 +239,7 @@ def question_differences(a: Questions, b: Questions) -> list[str]:
     for part, what in enumerate(("prompt", "target")):
         other = Counter(key[0] for key in a.keys() & b.keys() if a[key][part] != b[key][part])
         found += [
-            f"{name}: another {what} in {count} problem{'s' if count > 1 else ''}"
+            f"{name}: another {what} in {formats.count(count, 'problem')}"
             for name, count in sorted(other.items())
         ]
     return found
@@ -252,7 +251,7 @@ def reservations(report: dict[str, Any]) -> list[str]:
     for entry in report.get("evals") or []:
         stop = entry.get("stopped") or {}
         if stop.get("rule") == "decide":
-            low, high = (tables.points(stop["interval"][end]) for end in ("low", "high"))
+            low, high = (formats.points(stop["interval"][end]) for end in ("low", "high"))
             found.append(
                 f"{entry.get('eval')} was stopped because a comparison was settled, so that intervals here "
                 f"are too sure; the one that holds for it is {low} to {high} points"

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from localrl import __version__, stats
+from localrl import __version__, formats, stats
 from localrl.errors import UsageError
 from localrl.report import charts, comparing, tables
 from localrl.report.record import Group, Groups, arrays, groups
@@ -233,23 +233,27 @@ def evals_table(summary: RunSummary) -> Table:
         rows.append(
             [
                 e.eval,
-                tables.span(e.accuracy),
-                "; ".join(_published(p) for p in e.published) or tables.ABSENT,
-                tables.ABSENT if e.k == "1" else tables.span(e.repeatability),
-                f"{tables.percent(e.pass_at[top])} (k={top})" if top > 1 else tables.ABSENT,
-                f"{tables.percent(majority[-1][1])} (k={majority[-1][0]})" if majority else tables.ABSENT,
-                tables.span(done),
-                tables.percent(e.completed.cut_share),
+                _interval(e.accuracy),
+                "; ".join(_published(p) for p in e.published) or formats.ABSENT,
+                formats.ABSENT if e.k == "1" else _interval(e.repeatability),
+                f"{formats.percent(e.pass_at[top])} (k={top})" if top > 1 else formats.ABSENT,
+                f"{formats.percent(majority[-1][1])} (k={majority[-1][0]})" if majority else formats.ABSENT,
+                _interval(done),
+                formats.percent(e.completed.cut_share),
                 f"{e.problems} × {e.k}",
-                tables.number(e.tokens / e.samples),
+                formats.number(e.tokens / e.samples),
             ]
         )
     return Table(header, rows)
 
 
+def _interval(i: stats.Interval | None) -> str:
+    return formats.interval(i.value, i.low, i.high) if i else formats.ABSENT
+
+
 def _published(entry: dict[str, Any]) -> str:
     source = f" ({entry['source']})" if entry.get("source") else ""
-    return f"{tables.percent(entry.get('value'))}{source}"
+    return f"{formats.percent(entry.get('value'))}{source}"
 
 
 def _notes(summary: RunSummary) -> list[str]:
@@ -261,7 +265,7 @@ def _notes(summary: RunSummary) -> list[str]:
         if e.stopped:
             notes.append(_stopped(e.eval, e.stopped))
         if e.bounds[0] != e.bounds[1]:
-            low, high = (tables.percent(b) for b in e.bounds)
+            low, high = (formats.percent(b) for b in e.bounds)
             notes.append(
                 f"{e.eval}: the verifier failed on some samples; accuracy lies between {low} and {high}."
             )
@@ -277,13 +281,13 @@ def _stopped(name: str, stop: dict[str, Any]) -> str:
     low, high = stop["interval"]["low"], stop["interval"]["high"]
     after = f"after {stop['problems']} {stop['unit']}"
     if stop["rule"] == "decide":
-        span = f"{tables.points(low)} to {tables.points(high)} points"
+        span = f"{formats.points(low)} to {formats.points(high)} points"
         return (
             f"{name} was stopped early by --decide, {after}: {stop['verdict']} than the other run, by {span}."
         )
     return (
         f"{name} was stopped early by --until, {after}; the interval that holds although the run was watched "
-        f"is {100 * low:.1f} to {100 * high:.1f} %, not the one above."
+        f"is {formats.bounds(low, high)} %, not the one above."
     )
 
 
@@ -292,20 +296,22 @@ def _headline(summary: RunSummary, whose: str) -> list[Item]:
     items = [
         Item(
             e.eval + whose,
-            tables.percent(e.accuracy.value),
-            f"{100 * e.accuracy.low:.1f} to {100 * e.accuracy.high:.1f}",
+            formats.percent(e.accuracy.value),
+            formats.bounds(e.accuracy.low, e.accuracy.high),
         )
         for e in summary.evals[:3]
     ]
     items.append(
-        Item("decode" + whose, f"{tables.number(f.decode_tokens_per_s)} tok/s", _streams(summary.report))
+        Item("decode" + whose, f"{formats.number(f.decode_tokens_per_s)} tok/s", _streams(summary.report))
     )
     items.append(
-        Item("right answers" + whose, f"{tables.number(f.correct_per_hour)} /h", f"{f.correct:,} in this run")
+        Item(
+            "right answers" + whose, f"{formats.number(f.correct_per_hour)} /h", f"{f.correct:,} in this run"
+        )
     )
     if f.correct_per_kilojoule is not None:
         items.append(
-            Item("right answers" + whose, f"{tables.number(f.correct_per_kilojoule, 2)} /kJ", "measured")
+            Item("right answers" + whose, f"{formats.number(f.correct_per_kilojoule, 2)} /kJ", "measured")
         )
     return items
 

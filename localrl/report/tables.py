@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from localrl.stats import Interval
+from localrl import formats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from localrl.report.comparing import Pair, Side
-
-ABSENT = "–"
+    from localrl.stats import Interval
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], text: int = 1) -> str:
@@ -36,43 +35,6 @@ def _cell(text: str) -> str:
     """Text that stays inside its cell and cannot become markup of another kind."""
     clean = "".join(c if c.isprintable() else " " for c in text)
     return clean.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    return ABSENT if value is None else f"{100 * value:.{digits}f} %"
-
-
-def points(value: float) -> str:
-    """A difference of accuracies in percentage points, with its sign."""
-    return f"{100 * value:+.1f}".replace("-", "−")
-
-
-def span(interval: Interval | Mapping[str, Any] | None) -> str:
-    """An accuracy with its interval, such as "78.9 % (71.0–85.1)"."""
-    if interval is None:
-        return ABSENT
-    i = interval.as_dict() if isinstance(interval, Interval) else interval
-    if i.get("value") is None:
-        return ABSENT
-    if i.get("low") is None or i.get("high") is None:
-        return percent(i["value"])
-    return f"{percent(i['value'])} ({100 * i['low']:.1f}–{100 * i['high']:.1f})"
-
-
-def difference(interval: Interval) -> str:
-    return f"{points(interval.value)} ({points(interval.low)} to {points(interval.high)})"
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    if value is None:
-        return ABSENT
-    if value and abs(value) < 1:
-        return f"{value:.{digits + 1}g}"
-    return f"{value:,.{digits if abs(value) < 100 else 0}f}"
-
-
-def gigabytes(value: float | None) -> str:
-    return ABSENT if value is None else f"{value / 1e9:.1f} GB"
 
 
 def comparison(side: Side, flips: int = 10) -> str:
@@ -104,6 +66,10 @@ def _listed(title: str, items: Sequence[str]) -> list[str]:
     return [title, "", *[f"- {item}" for item in items], ""] if items else []
 
 
+def _difference(i: Interval) -> str:
+    return formats.difference(i.value, i.low, i.high)
+
+
 def accuracy_rows(side: Side) -> tuple[list[str], list[list[str]]]:
     """Header and rows: every run against the baseline, eval by eval."""
     header = [
@@ -124,10 +90,19 @@ def accuracy_rows(side: Side) -> tuple[list[str], list[list[str]]]:
         c = pair.comparison
         level = c.difference.level
         header[3] = f"difference ({100 * level:g} %)"
-        row = [pair.eval, pair.run, str(c.problems), difference(c.difference), difference(c.same_problems)]
-        row += [percent(c.p_better), f"{c.won}/{c.lost}", ABSENT if c.mcnemar is None else f"{c.mcnemar:.3g}"]
+        row = [
+            pair.eval,
+            pair.run,
+            str(c.problems),
+            *(_difference(i) for i in (c.difference, c.same_problems)),
+        ]
+        row += [
+            formats.percent(c.p_better),
+            f"{c.won}/{c.lost}",
+            formats.ABSENT if c.mcnemar is None else f"{c.mcnemar:.3g}",
+        ]
         if tested > 1:
-            row.append(ABSENT if pair.holm is None else f"{pair.holm:.3g}")
+            row.append(formats.ABSENT if pair.holm is None else f"{pair.holm:.3g}")
         rows.append(row)
     return header, rows
 
@@ -139,15 +114,15 @@ def figure_rows(side: Side) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             f.name,
-            number(f.decode_tokens_per_s),
-            number(f.stream_tokens_per_s),
-            number(f.prefill_tokens_per_s),
-            number(f.ttft_s, 2),
-            gigabytes(f.peak_memory_bytes),
-            number(f.tokens_per_sample),
-            number(f.correct_per_hour),
-            number(f.correct_per_thousand_tokens, 2),
-            number(f.correct_per_kilojoule, 2),
+            formats.number(f.decode_tokens_per_s),
+            formats.number(f.stream_tokens_per_s),
+            formats.number(f.prefill_tokens_per_s),
+            formats.number(f.ttft_s, 2),
+            formats.size(f.peak_memory_bytes),
+            formats.number(f.tokens_per_sample),
+            formats.number(f.correct_per_hour),
+            formats.number(f.correct_per_thousand_tokens, 2),
+            formats.number(f.correct_per_kilojoule, 2),
         ]
         for f in side.figures
     ]
@@ -161,7 +136,7 @@ def sentence(side: Side, pair: Pair) -> str:
         verdict = f"{abs(100 * d.value):.1f} points {'better' if d.value > 0 else 'worse'}"
     else:
         most = 100 * max(abs(d.low), abs(d.high))
-        verdict = f"not told apart ({difference(d)} points; more than {most:.1f} is unlikely)"
+        verdict = f"not told apart ({_difference(d)} points; more than {most:.1f} is unlikely)"
     base = side.figures[0]
     run = next(f for f in side.figures if f.name == pair.run)
     before, after = pair.tokens_per_sample

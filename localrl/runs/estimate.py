@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrl import stats
+from localrl import formats, stats
 from localrl.engine import ranking
 from localrl.errors import LocalrlError
 from localrl.evals import dataset
@@ -42,12 +42,14 @@ def estimate(store: Store, plan: RunPlan) -> Estimate:
         tokens += count * (length or ranking.SHARE_USED * part.sampling.max_tokens)
     basis = f"as long as in run {run}" if measured and run else f"{ranking.SHARE_USED:.0%} of the token limit"
     if rate:
-        return Estimate(samples, tokens, tokens / rate, f"{basis}, {rate:,.0f} tokens/s as measured before")
+        return Estimate(
+            samples, tokens, tokens / rate, f"{basis}, {formats.rate(rate)} tokens/s as measured before"
+        )
     expected = _expected(plan)
     if expected is None:
         return Estimate(samples, tokens, None, basis)
     return Estimate(
-        samples, tokens, tokens / expected, f"{basis}, {expected:,.0f} tokens/s expected: a guess"
+        samples, tokens, tokens / expected, f"{basis}, {formats.rate(expected)} tokens/s expected: a guess"
     )
 
 

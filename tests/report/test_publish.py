@@ -135,7 +135,7 @@ def test_the_headline_is_the_accuracy_with_its_interval(make_run: Callable[..., 
     ours = stats.generalisation(*arrays(groups(run.rows())["sums"].values()))
     page = html([run])
     assert f"<b>{100 * ours.value:.1f} %</b>" in page
-    assert f"{100 * ours.low:.1f} to {100 * ours.high:.1f}" in page
+    assert f"{100 * ours.low:.1f}–{100 * ours.high:.1f}" in page
 
 
 def test_markdown_csv_and_json_tell_the_same(make_run: Callable[..., Any]) -> None:

@@ -65,7 +65,7 @@ def test_speed_first_token_and_time_left_fit(width: int, tmp_path: Path) -> None
     lines = Summary()._speed(work, work.board.view, width)
     assert all(line.cell_length <= width for line in lines)
     words = "\n".join(line.plain for line in lines)
-    for essential in ("tok/s", "TTFT 1 m 23 s", "right/h", "ETA", "restarted 3×"):
+    for essential in ("tok/s", "TTFT 1 min 23 s", "right/h", "ETA", "restarted 3×"):
         assert essential in words
 
 

@@ -9,12 +9,12 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from localrl import formats
 from localrl.tui import keys
 from localrl.tui.screens.page import Page
 from localrl.tui.widgets.models.details import VERDICTS, Details
 from localrl.tui.widgets.models.queue import Queue
 from localrl.tui.widgets.table import Cell, Column, Table
-from localrl.tui.words import pace, size
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -118,11 +118,12 @@ class ModelsScreen(Page):
         machine = self._machine
         if machine is None:
             return
-        rate = f" · {machine.bandwidth / 1e9:,.0f} GB/s" if machine.bandwidth else ""
+        rate = f" · {formats.bandwidth(machine.bandwidth)}" if machine.bandwidth else ""
         device = machine.cpu if machine.kind == "cpu" else machine.device
         parts: list[str | tuple[str, str]] = [
             (device, "bold"),
-            f" · {size(machine.memory_bytes)} · {size(machine.usable_bytes)} for models{rate}\n",
+            f" · {formats.size(machine.memory_bytes)}"
+            f" · {formats.size(machine.usable_bytes)} for models{rate}\n",
         ]
         for name, works in self._backends.items():
             sign, colour = ("✓", "$success") if works else ("–", "$secondary")
@@ -146,19 +147,19 @@ class ModelsScreen(Page):
     def _cells(self, row: Row) -> list[Cell]:
         line = row.line
         verdict = line.plan.verdict if line else ""
-        rate = pace(line.pace.together if line and line.pace else None)
+        rate = formats.rate(line.pace.together if line and line.pace else None)
         downloads = self.program.downloads
         download = downloads.find(row.name) if downloads else None
         state = "broken" if row.error else "on disk" if row.is_here else ""
         if download and download.state != "done":
-            state = f"{100 * download.share:.0f} %" if download.state == "running" else download.state
+            state = formats.percent(download.share, 0) if download.state == "running" else download.state
         name = row.title if row.path else row.name
         return [
             ("●" if self._in_use(row) else " ", "primary"),
             (name, "" if verdict != "no" else "secondary"),
             (verdict or "–", VERDICTS.get(verdict, "").removeprefix("$")),
             (rate, "secondary"),
-            (size(row.weight_bytes or None), "secondary"),
+            (formats.size(row.weight_bytes or None), "secondary"),
             (state, {"on disk": "success", "broken": "error"}.get(state, "primary")),
         ]
 

@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher, Input, Static
 
+from localrl.formats import number, percent
 from localrl.tui import keys
 from localrl.tui.marks import MARKS
 from localrl.tui.screens.page import Page
@@ -16,7 +17,6 @@ from localrl.tui.widgets.results.report import Report
 from localrl.tui.widgets.results.sample import SampleView
 from localrl.tui.widgets.results.scatter import SIGNS, Point, Scatter
 from localrl.tui.widgets.table import Cell, Column, Table
-from localrl.tui.words import number, percent
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -8,8 +8,8 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
+from localrl.formats import percent, rate
 from localrl.tui import keys
-from localrl.tui.words import number
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -48,10 +48,10 @@ class TopBar(Horizontal):
         work, downloads = program.bench_work, program.downloads
         parts = []
         if downloads and (download := downloads.under_way):
-            parts.append(f"↓ {100 * download.share:.0f} %")
+            parts.append(f"↓ {percent(download.share, 0)}")
         if work and not work.ended:
             view = work.board.view
             state = "watching" if work.elsewhere else work.state
-            speed = f" · {number(view.tokens_per_s, 0)} tok/s" if state in ("running", "watching") else ""
+            speed = f" · {rate(view.tokens_per_s)} tok/s" if state in ("running", "watching") else ""
             parts.append(f"{state} {view.done}/{view.total or '?'}{speed}")
         self.query_one("#status", Static).update("   ".join(parts), layout=False)

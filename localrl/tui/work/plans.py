@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from localrl.engine import backends
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import LocalrlError
+from localrl.formats import duration
 from localrl.runs import estimate, plan
 from localrl.store import locks
 from localrl.store.runs import Store
-from localrl.tui.words import span
 
 if TYPE_CHECKING:
     from localrl.runs.plan import RunPlan
@@ -54,7 +54,7 @@ def estimated(wish: Wish, choice: Choice, chosen: Settings) -> str:
             found = estimate.estimate(store, made)
     except LocalrlError as error:
         return str(error)
-    time = f"about {span(found.seconds)}" if found.seconds is not None else "time unknown"
+    time = f"about {duration(found.seconds)}" if found.seconds is not None else "time unknown"
     lines = [f"{found.samples:,} samples, {found.tokens:,.0f} tokens, {time}", f"({found.basis})"]
     for part in made.evals:
         named = f"{part.spec.name}: " if len(made.evals) > 1 else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from localrl.errors import UsageError
+from localrl.formats import duration, number
 from localrl.report import comparing, publish, report, stored
 from localrl.runs.plan import RunPlan
 from localrl.store import locks
@@ -159,8 +160,8 @@ def detail(run_id: str, line: SampleLine) -> Detail:
         facts = [
             f"{sample.prompt_tokens:,} prompt, {sample.thinking_tokens:,} thinking and "
             f"{sample.answer_tokens:,} answer tokens",
-            f"{sample.tokens_per_s:.1f} tok/s" if sample.tokens_per_s else "",
-            f"first after {sample.ttft_s:.2f} s" if sample.ttft_s is not None else "",
+            f"{number(sample.tokens_per_s)} tok/s" if sample.tokens_per_s else "",
+            f"first after {duration(sample.ttft_s)}" if sample.ttft_s is not None else "",
             f"ended: {sample.finish}",
             f"seed {sample.seed}",
             sample.verifier or "",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp as lib
 import numpy as np
 
-from localrl import hardware
+from localrl import formats, hardware
 from localrl.catalog import fit, gguf, hashes, shape
 from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.allocation import may_repack
@@ -164,7 +164,8 @@ class LlamaDevice:
         needed, free = self._plan.memory.total - self._plan.memory.weights, hardware.free_memory()
         if needed > free:
             raise Unavailable(
-                f"{self._plan.context:,} tokens of context need {fit.gib(needed)}; {fit.gib(free)} are free",
+                f"{self._plan.context:,} tokens of context need {formats.size(needed)}; "
+                f"{formats.size(free)} are free",
                 hint="ask for less with --ctx",
             )
 

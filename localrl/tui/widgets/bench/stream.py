@@ -9,9 +9,9 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from localrl.formats import duration
 from localrl.tui.marks import MARKS
 from localrl.tui.widgets.livetext import LiveText
-from localrl.tui.words import span
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -84,9 +84,9 @@ class StreamView(Vertical):
         if not stream.pieces:
             return "waiting"
         if stream.pieces[-1][0]:
-            return f"▾ thinking {span(time.monotonic() - stream.began)} · {tokens}"
+            return f"▾ thinking {duration(time.monotonic() - stream.began)} · {tokens}"
         thought = stream.thinking_s or 0.0
-        after = f", after {span(thought)} of thinking" if thought > 0.5 else ""
+        after = f", after {duration(thought)} of thinking" if thought > 0.5 else ""
         return f"answering{after} · {tokens}"
 
 

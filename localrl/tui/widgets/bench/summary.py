@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from textual.content import Content
 from textual.widgets import Static
 
+from localrl import formats
 from localrl.tui.marks import MARKS
-from localrl.tui.words import number, percent, span, sparkline
 
 if TYPE_CHECKING:
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.board import EvalView, View
 
+BARS = "▁▂▃▄▅▆▇█"
 BAR, LEAST_BAR, NAME, LEAST_NAME = 16, 8, 18, 6
 STATES = {
     "loading": "loading the model …",
@@ -102,11 +103,11 @@ class Summary(Static):
         accuracy = part.outcomes.get("correct", 0) / part.done if part.done else None
         if interval:
             accuracy = interval.accuracy  # the mean over problems, as in the report
-        counts, value = f" {part.done}/{part.total or '?'}  ", percent(accuracy)
+        counts, value = f" {part.done}/{part.total or '?'}  ", formats.percent(accuracy)
         published = "  paper " + ", ".join(f"{100 * score:.1f}" for score in papers) if papers else ""
         such, such_short = "", ""
         if interval:
-            bounds, here = f"{100 * interval.low:.1f}–{100 * interval.high:.1f}", 100 * interval.here
+            bounds, here = formats.bounds(interval.low, interval.high), 100 * interval.here
             such = f"  {bounds} on such problems, ±{here:.1f} on these"
             such_short = f"  {bounds} such, ±{here:.1f} these"
         room = width - len(counts + value + published) - 1
@@ -147,10 +148,16 @@ class Summary(Static):
 
     def _speed(self, work: BenchWork, view: View, width: int) -> list[Content]:
         """The sparkline takes what room the figures leave; they go into a second line where they need one."""
-        rate = f"{number(view.tokens_per_s, 0)} tok/s "
-        first = f"  TTFT {_short(view.ttft_s)}" if view.ttft_s is not None else ""
-        right = f"  {view.correct_now * 3600 / view.elapsed_s:,.0f} right/h" if view.elapsed_s > 5 else ""
-        time = f"  {span(view.elapsed_s)}" if work.ended else f"  ETA {span(view.eta_s)}"
+        rate = f"{formats.rate(view.tokens_per_s)} tok/s "
+        first = f"  TTFT {formats.duration(view.ttft_s)}" if view.ttft_s is not None else ""
+        right = (
+            f"  {formats.rate(view.correct_now * 3600 / view.elapsed_s)} right/h"
+            if view.elapsed_s > 5
+            else ""
+        )
+        time = (
+            f"  {formats.duration(view.elapsed_s)}" if work.ended else f"  ETA {formats.duration(view.eta_s)}"
+        )
         restarts = f"  restarted {view.restarts}×" if view.restarts else ""
         after = Content.assemble(first + right, (time, "$secondary"))
         room = width - len(rate + restarts)
@@ -158,11 +165,16 @@ class Summary(Static):
         if not below:
             room -= after.cell_length
         line = Content.assemble(
-            (rate, "bold"), (sparkline(work.board.rates, room) if room else "", "$primary")
+            (rate, "bold"), (_sparkline(work.board.rates, room) if room else "", "$primary")
         )
         again = Content.assemble((restarts, "$warning"))
         return [line + again, after] if below else [line + after + again]
 
 
-def _short(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 0.995 else span(seconds)
+def _sparkline(values: list[float], width: int) -> str:
+    """The last values as bars, one a column, from zero to the highest."""
+    shown = values[-width:]
+    highest = max(shown, default=0.0)
+    if highest <= 0:
+        return BARS[0] * len(shown)
+    return "".join(BARS[min(7, int(value / highest * 7.99))] for value in shown)

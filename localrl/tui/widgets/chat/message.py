@@ -14,10 +14,10 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.widgets import Markdown, Static
 
+from localrl.formats import duration, number
 from localrl.talk import ENDINGS
 from localrl.tui.widgets.chat.tail import Tail
 from localrl.tui.widgets.chat.thinking import Thinking
-from localrl.tui.words import number, span
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -121,11 +121,11 @@ class ReplyView(Vertical):
             self.said = reply.said
             self._figures(figures_of(reply.said) if reply.said else "not answered")
         elif reply.state in STATES:
-            waited = span(time.monotonic() - (reply.asked or reply.began))
+            waited = duration(time.monotonic() - (reply.asked or reply.began))
             ending = ", then stops" if reply.stopped else ""
             self._figures(f"{STATES[reply.state]} {waited}{ending}")
         else:
-            ttft = span(reply.first - reply.asked) if reply.first and reply.asked else "–"
+            ttft = duration(reply.first - reply.asked) if reply.first and reply.asked else "–"
             self._figures(
                 f"{reply.tokens:,} tokens · {number(reply.tokens_per_s)} tok/s · first after {ttft}"
             )
@@ -196,7 +196,7 @@ def figures_of(said: Said) -> str:
     if figures.tokens_per_s:
         parts.append(f"{number(figures.tokens_per_s)} tok/s")
     if figures.ttft_s is not None:
-        parts.append(f"first after {span(figures.ttft_s)}")
+        parts.append(f"first after {duration(figures.ttft_s)}")
     if said.finish != "stop":
         parts.append(ENDINGS.get(said.finish, said.finish))
     return " · ".join(parts)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from localrl.formats import duration
 from localrl.tui.widgets.livetext import LiveText
-from localrl.tui.words import span
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -56,7 +56,8 @@ class Thinking(Vertical):
 
     def _title(self) -> str:
         tokens = f" · {self._tokens:,} tokens" if self._tokens else ""
-        return f"{'▾' if self.open else '▸'} thinking {span(self._seconds) if self._seconds else ''}{tokens}"
+        time = duration(self._seconds) if self._seconds else ""
+        return f"{'▾' if self.open else '▸'} thinking {time}{tokens}"
 
     def _apply(self) -> None:
         text = self.query_one(LiveText)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
-from localrl.tui.words import pace, percent, size
+from localrl import formats
 
 if TYPE_CHECKING:
     from localrl.tui.work.models import Row
@@ -30,9 +30,11 @@ class Details(Static):
             take = ""
         card = row.card
         if card:
-            active = f", {card.active_parameters / 1e9:.1f}B active" if card.active_parameters else ""
+            active = (
+                f", {formats.parameters(card.active_parameters)} active" if card.active_parameters else ""
+            )
             parts.append(
-                (f"{card.parameters / 1e9:.1f}B parameters{active} · {card.licence}\n", "$secondary")
+                (f"{formats.parameters(card.parameters)} parameters{active} · {card.licence}\n", "$secondary")
             )
         parts.append((f"{row.name}\n", "$secondary"))
         if line := row.line:
@@ -40,20 +42,20 @@ class Details(Static):
             parts += [(f"\n{plan.verdict}", f"bold {VERDICTS[plan.verdict]}"), f"  {plan.reason}\n"]
             parts.append(
                 (
-                    f"{size(plan.memory.weights)} weights, {size(plan.memory.cache)} {plan.cache_type} cache "
-                    f"for {plan.streams} streams\n",
+                    f"{formats.size(plan.memory.weights)} weights, {formats.size(plan.memory.cache)} "
+                    f"{plan.cache_type} cache for {plan.streams} streams\n",
                     "$secondary",
                 )
             )
             if line.pace:
-                parts.append(f"about {pace(line.pace.single)} tok/s alone, ")
-                parts.append(f"{pace(line.pace.together)} all streams together\n")
+                parts.append(f"about {formats.rate(line.pace.single)} tok/s alone, ")
+                parts.append(f"{formats.rate(line.pace.together)} all streams together\n")
         if take:
             parts += [("runs on   ", "$secondary"), take + "\n"]
         for option in row.options if len(row.options) > 1 else []:
             here = "  on disk" if option.name in row.here else ""
             quantisation = option.name.partition(":")[2]
-            words = f"  {quantisation:<10} {size(option.shape.weight_bytes):>9}  "
+            words = f"  {quantisation:<10} {formats.size(option.shape.weight_bytes):>9}  "
             parts += [words, (option.plan.verdict, VERDICTS[option.plan.verdict]), here + "\n"]
         if card:
             parts += self._card(row)
@@ -68,7 +70,7 @@ class Details(Static):
         for score in card.published:
             metric = "" if score.metric == "accuracy" else f" {score.metric}"
             parts += [
-                f"  {score.eval:<16}{metric} {percent(score.value)}  ",
+                f"  {score.eval:<16}{metric} {formats.percent(score.value)}  ",
                 (score.source + "\n", "$secondary"),
             ]
         for title, items in (

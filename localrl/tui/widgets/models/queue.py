@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
-from localrl.tui.words import span
+from localrl.formats import bandwidth, duration, part_of_size, percent
 
 if TYPE_CHECKING:
     from localrl.tui.work.downloads import Download
@@ -33,13 +33,13 @@ class Queue(Static):
         after = (download.error, "$error") if download.error else (download.state, "$secondary")
         if progress and download.state == "running":
             after = (
-                f"{100 * download.share:3.0f} %  {_of(progress.got, progress.total)}  "
-                f"{_rate(progress.bytes_per_s)}  {span(progress.eta_s)}",
+                f"{percent(download.share, 0):>5}  {part_of_size(progress.got, progress.total)}  "
+                f"{bandwidth(progress.bytes_per_s)}  {duration(progress.eta_s)}",
                 "",
             )
         elif progress and download.state == "paused":
             after = (
-                f"{100 * download.share:3.0f} %  {_of(progress.got, progress.total)}  paused",
+                f"{percent(download.share, 0):>5}  {part_of_size(progress.got, progress.total)}  paused",
                 "$secondary",
             )
         room = min(NAME, max(12, self.size.width - bar - 42))
@@ -47,13 +47,3 @@ class Queue(Static):
         return Content.assemble(
             f"{name:<{room}} ", ("━" * full, "$primary"), ("━" * (bar - full), "$border"), " ", after
         )
-
-
-def _of(got: int, total: int) -> str:
-    """`8.9 of 19.9 GiB`"""
-    unit, name, digits = (2**30, "GiB", 1) if total >= 2**30 else (2**20, "MiB", 0)
-    return f"{got / unit:.{digits}f} of {total / unit:.{digits}f} {name}"
-
-
-def _rate(bytes_per_s: float) -> str:
-    return f"{bytes_per_s / 1e6:,.1f} MB/s" if bytes_per_s < 9.95e6 else f"{bytes_per_s / 1e6:,.0f} MB/s"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
-from localrl.tui.words import number, percent, size, span
+from localrl.formats import duration, number, percent, size
 
 if TYPE_CHECKING:
     from localrl.report.comparing import Pair, Side
@@ -56,9 +56,9 @@ class Comparison(Static):
         rows = (
             ("decode tok/s", [number(f.decode_tokens_per_s) for f in side.figures]),
             ("one stream tok/s", [number(f.stream_tokens_per_s) for f in side.figures]),
-            ("first token", [span(f.ttft_s) for f in side.figures]),
+            ("first token", [duration(f.ttft_s) for f in side.figures]),
             ("peak memory", [size(f.peak_memory_bytes) for f in side.figures]),
-            ("wall time", [span(f.wall_s) for f in side.figures]),
+            ("wall time", [duration(f.wall_s) for f in side.figures]),
             ("tokens a sample", [number(f.tokens_per_sample, 0) for f in side.figures]),
             ("right an hour", [number(f.correct_per_hour, 0) for f in side.figures]),
             ("right a 1k tokens", [number(f.correct_per_thousand_tokens, 2) for f in side.figures]),

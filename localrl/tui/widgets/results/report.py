@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 from textual.widgets import Static
 
+from localrl.formats import bounds, duration, number, percent, size
 from localrl.tui.marks import MARKS
-from localrl.tui.words import number, percent, size, span
 
 if TYPE_CHECKING:
     from localrl.tui.work.results import RunLine
@@ -39,8 +39,8 @@ class Report(Static):
             f"{number(speed['stream_tokens_per_s']['p50'])} one, "
             f"{number(speed['prefill_tokens_per_s'])} prefill\n",
             ("cost      ", "$secondary"),
-            f"{span(speed['wall_s'])}, {number(speed['correct_per_hour'], 0)} right/h, "
-            f"{size(speed['peak_memory_bytes'])} peak, first token {span(speed['ttft_s']['p50'])}\n",
+            f"{duration(speed['wall_s'])}, {number(speed['correct_per_hour'], 0)} right/h, "
+            f"{size(speed['peak_memory_bytes'])} peak, first token {duration(speed['ttft_s']['p50'])}\n",
         ]
         self.update(Content.assemble(*parts))
 
@@ -51,7 +51,7 @@ class Report(Static):
         if accuracy is None:
             return [*parts, ("nothing was judged yet\n", "$secondary")]
         parts += [("accuracy  ", "$secondary"), (percent(accuracy["value"]), "bold")]
-        parts.append(f"  95 %: {100 * accuracy['low']:.1f}–{100 * accuracy['high']:.1f}\n")
+        parts.append(f"  95 %: {bounds(accuracy['low'], accuracy['high'])}\n")
         if part["samples"] > 1:
             passed = [f"pass@{k} {percent(value)}" for k, value in part["pass_at"].items()]
             voted = [f"majority@{k} {percent(value)}" for k, value in part["majority_at"].items()]

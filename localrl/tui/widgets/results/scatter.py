@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from textual.content import Content
 from textual.widgets import Static
 
-from localrl.tui.words import percent
+from localrl.formats import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
