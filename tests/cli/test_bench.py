@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ import pytest
 from localrl.report.report import SO_FAR
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
+from tests.commands import command, localrl
 from tests.elsewhere import at_work
 from tests.processes import WORKER, children
 from tests.scripted import write_eval, write_script
@@ -29,16 +28,6 @@ if TYPE_CHECKING:
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "localrl", *arguments]
-
-
-def localrl(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, timeout=120, **more
-    )
 
 
 def scripted(folder: Path, *texts: str, problems: int = 10, **script: Any) -> list[str]:
@@ -140,10 +129,12 @@ def test_a_context_too_small_for_a_prompt_is_exit_2(tmp_path: Path) -> None:
     assert "does not fit a context of 3" in done.stderr.splitlines()[-1]
 
 
-def test_a_data_folder_that_cannot_be_written_is_exit_1(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_written_is_exit_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
-    environment = {**os.environ, "LOCALRL_HOME": str(tmp_path / "file" / "home")}
-    done = localrl(*scripted(tmp_path), env=environment)
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "file" / "home"))
+    done = localrl(*scripted(tmp_path))
     assert done.returncode == 1
     assert "LOCALRL_HOME" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.commands import Done, localrl
 from tests.engine.backends.server.hostile_server import MODEL, Conversation, hostile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def bench(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "localrl", "bench", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, "LOCALRL_HOME": str(home), "LOCALRL_API_KEY": "sk-secret-123456"},
-    )
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALRL_API_KEY", "sk-secret-123456")
 
 
-def test_engine_errors_are_said_with_their_reason_and_tried_again_when_the_run_is_resumed(
-    tmp_path: Path,
-) -> None:
+def bench(*arguments: str) -> Done:
+    return localrl("bench", *arguments, "--json")
+
+
+def test_engine_errors_are_said_with_their_reason_and_tried_again_when_the_run_is_resumed() -> None:
     def fails(to: Conversation) -> None:
         to.begin(kind="application/json")
         to.send(b'{"error": "no memory is left"}')
 
     scripts = [fails] * 10
     with hostile(*scripts, Conversation.good) as server:
-        done = bench(tmp_path, MODEL, "starter", "--limit", "2", "--endpoint", server.url)
-        resumed = bench(tmp_path, "--resume", "last")
+        done = bench(MODEL, "starter", "--limit", "2", "--endpoint", server.url)
+        resumed = bench("--resume", "last")
     assert done.returncode == 1, done.stderr
     assert "the engine answered none of the samples" in done.stderr.splitlines()[-1]
     made = json.loads(done.stdout)["evals"][0]
@@ -56,7 +53,7 @@ def test_a_server_that_will_not_serve_us_ends_the_run_with_exit_3_and_its_words(
         to.send(b'{"error": "no such key: sk-secret-123456"}')
 
     with hostile(denies) as server:
-        done = bench(tmp_path, MODEL, "starter", "--limit", "2", "--endpoint", server.url)
+        done = bench(MODEL, "starter", "--limit", "2", "--endpoint", server.url)
     assert done.returncode == 3
     last = done.stderr.splitlines()[-1]
     assert "HTTP 401 (the key is taken from LOCALRL_API_KEY" in last

@@ -6,31 +6,26 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.commands import Done, command, localrl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Path:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path))
     path = tmp_path / "script.json"
     path.write_text(json.dumps({"texts": ["<think>let me see</think>It is 7."]}))
     return path
 
 
-def chat(script: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "localrl", "chat", str(script), "--backend", "scripted", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "LOCALRL_HOME": str(script.parent)},
-        timeout=120,
-    )
+def chat(script: Path, *arguments: str, **streams: str) -> Done:
+    return localrl("chat", str(script), "--backend", "scripted", *arguments, **streams)
 
 
 def test_the_answer_is_on_stdout_and_the_reasoning_on_stderr(script: Path) -> None:
@@ -54,12 +49,9 @@ def test_lines_of_a_pipe_are_one_conversation(script: Path) -> None:
     assert replies[0]["chat"] == replies[1]["chat"]
 
 
-def test_each_reply_is_json_where_the_pipe_takes_ascii_only(
-    script: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+def test_each_reply_is_json_where_the_pipe_takes_ascii_only(script: Path) -> None:
     script.write_text(json.dumps({"texts": ["sept ≥ 7"]}))
-    assert json.loads(chat(script, "--json", stdin="one\n").stdout)["answer"] == "sept ≥ 7"
+    assert json.loads(chat(script, "--json", stdin="one\n", charset="ascii").stdout)["answer"] == "sept ≥ 7"
 
 
 def test_an_empty_prompt_is_refused(script: Path) -> None:
@@ -68,15 +60,16 @@ def test_an_empty_prompt_is_refused(script: Path) -> None:
     assert "empty" in done.stderr
 
 
-def test_a_pipe_gets_an_answer_as_it_is_and_a_terminal_nothing_that_it_would_obey(tmp_path: Path) -> None:
-    script = tmp_path / "script.json"
+def test_a_pipe_gets_an_answer_as_it_is_and_a_terminal_nothing_that_it_would_obey(script: Path) -> None:
     script.write_text(json.dumps({"texts": ["a\x1b[2J\u202eb\tc\nd"]}))
     assert chat(script, "-p", "Say it.").stdout == "a\x1b[2J\u202eb\tc\nd\n"
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "localrl", "chat", str(script), "--backend", "scripted", "-p", "Say it."]
-    home = {**os.environ, "LOCALRL_HOME": str(tmp_path)}
     done = subprocess.run(
-        command, stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, env=home, timeout=120
+        command("chat", str(script), "--backend", "scripted", "-p", "Say it."),
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+        timeout=120,
     )
     assert done.returncode == 0
     shown = os.read(master, 4096).decode()

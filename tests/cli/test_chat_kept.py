@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from localrl.sampling import Sampling
 from localrl.store.chats import Chats
 from localrl.store.runs import Store
+from tests.commands import Done, command, localrl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,16 +27,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def chat(*arguments: str, stdin: str | int = "") -> subprocess.CompletedProcess[str]:
-    """`localrl chat` with the scripted backend; `stdin` is text or an open file's number."""
-    given = {"stdin": stdin} if isinstance(stdin, int) else {"input": stdin}
-    return subprocess.run(
-        [sys.executable, "-m", "localrl", "chat", "--backend", "scripted", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        **given,
-    )
+def chat(*arguments: str, stdin: str = "") -> Done:
+    """`localrl chat` with the scripted backend."""
+    return localrl("chat", "--backend", "scripted", *arguments, stdin=stdin)
 
 
 def said() -> list[list[tuple[str, str]]]:
@@ -73,7 +66,13 @@ def test_a_terminal_understands_again_and_edit(home: Path) -> None:
     keyboard, terminal = pty.openpty()
     try:
         os.write(keyboard, b"/again\nFirst\n/again\n/edit\n/edit Better\n/what\n\x04")
-        done = chat(str(home / "script.json"), stdin=terminal)
+        done = subprocess.run(
+            command("chat", "--backend", "scripted", str(home / "script.json")),
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     finally:
         os.close(keyboard)
         os.close(terminal)

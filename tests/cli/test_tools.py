@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.commands import localrl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def document(home: Path, *arguments: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "localrl", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=home,
-        timeout=300,
-    )
-    return json.loads(done.stdout)
-
-
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALRL_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def document(*arguments: str) -> Any:
+    done = localrl(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.mark.slow
-def test_speed_gives_a_row_for_each_number_of_streams(tmp_path: Path) -> None:
+def test_speed_gives_a_row_for_each_number_of_streams() -> None:
     sizes = ["--prompt-tokens", "40", "--generate-tokens", "8", "--repeats", "2"]
-    made = document(tmp_path, "speed", "smollm2-135m", "--parallel", "2", "--parallel", "1", *sizes)
+    made = document("speed", "smollm2-135m", "--parallel", "2", "--parallel", "1", *sizes)
     assert [row["parallel"] for row in made["rows"]] == [1, 2]
     for row in made["rows"]:
         assert (row["prompt_tokens"], row["generate_tokens"], row["repeats"]) == (40, 8, 2)
@@ -43,8 +38,8 @@ def test_speed_gives_a_row_for_each_number_of_streams(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_doctor_says_what_works_and_what_to_do(tmp_path: Path) -> None:
-    found = {finding["part"]: finding for finding in document(tmp_path, "doctor")}
+def test_doctor_says_what_works_and_what_to_do() -> None:
+    found = {finding["part"]: finding for finding in document("doctor")}
     assert {"machine", "llama.cpp", "MLX", "servers", "starter", "sandbox", "data", "models"} <= set(found)
     assert found["llama.cpp"]["state"] == "ok"
     assert found["starter"]["state"] == "ok"
@@ -55,7 +50,7 @@ def test_config_says_where_each_setting_comes_from(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.toml").write_text("parallel = 3\n")
     (tmp_path / "localrl.toml").write_text('evals = ["gsm8k"]\n')
-    shown = document(tmp_path, "config", "show")
+    shown = document("config", "show")
     assert shown["parallel"] == {"value": 3, "origin": str(tmp_path / "config" / "config.toml")}
     assert shown["evals"]["value"] == ["gsm8k"]
     assert shown["model"]["origin"] == "default"
@@ -63,12 +58,6 @@ def test_config_says_where_each_setting_comes_from(tmp_path: Path) -> None:
 
 def test_an_unknown_setting_names_file_line_and_nearest_key(tmp_path: Path) -> None:
     (tmp_path / "localrl.toml").write_text("# mine\nparalel = 3\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "localrl", "config", "show"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
+    done = localrl("config", "show")
     assert done.returncode == 2
     assert "localrl.toml:2: unknown key 'paralel'; did you mean 'parallel'?" in done.stderr

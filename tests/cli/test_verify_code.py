@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
+
+from tests.commands import localrl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +33,7 @@ def test_verdicts_come_in_order_one_json_line_each(tmp_path: Path) -> None:
         for name, (program, target) in ROWS.items():
             response = json.dumps(f"```python\n{program}\n```")
             rows.write(f'{{"id": "{name}", "response": {response}, "target": {target}}}\n')
-    command = [sys.executable, "-m", "localrl", "verify", "code", "--jsonl", str(file), "--json"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = localrl("verify", "code", "--jsonl", str(file), "--json")
     assert found.returncode == 0, found.stderr
     verdicts: dict[str, dict[str, Any]] = {
         row["id"]: row for row in map(json.loads, found.stdout.splitlines())
