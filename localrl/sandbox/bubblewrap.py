@@ -37,6 +37,15 @@ _WRITABLE = [
     *("--size", str(MIB), "--tmpfs", "/dev/shm"),
     *("--size", str(64 * MIB), "--tmpfs", "/tmp", "--chdir", "/tmp"),
 ]
+_KERNEL_FILES = tuple(
+    f"/proc/{name}"
+    for name in (
+        *("config.gz", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup"),
+        *("kpagecount", "kpageflags", "locks", "modules", "pagetypeinfo", "sched_debug", "slabinfo"),
+        *("sysrq-trigger", "timer_list", "vmallocinfo"),
+    )
+)
+"""What tells of the kernel's memory and of other users."""
 _INSTALL = "install it (Debian and Ubuntu: sudo apt-get install bubblewrap)"
 
 
@@ -106,6 +115,9 @@ class Bubblewrap:
             if Path(link).is_symlink():
                 command += ["--symlink", str(Path(link).readlink()), link]
         command += ["--ro-bind", str(interpreter.INSIDE), _INSIDE]
+        for file in _KERNEL_FILES:  # root may read them, in whatever namespace
+            if Path(file).exists():
+                command += ["--ro-bind", "/dev/null", file]
         for closed in (*map(str, python.hidden), "/proc", "/dev", "/"):
             command += ["--remount-ro", closed]
         return command

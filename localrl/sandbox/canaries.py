@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Run = Callable[[str, bytes, Limits], Finished]
 
 _LIMITS = Limits(wall_s=20.0)
-_ATTEMPTS = 14
+_ATTEMPTS = 17
 _SECRET = b"canary"
 _HONEST = """\
 from concurrent.futures import ThreadPoolExecutor

@@ -37,6 +37,9 @@ class Landlock:
         "output; programs that write files fail; not covered: which files exist, bugs in the kernel"
     )
 
+    newest: int = 99
+    """The newest version of Landlock to use: by it tests see that an older kernel's holes are closed."""
+
     def missing(self) -> str:
         if sys.platform != "linux":
             return "Landlock is for Linux"
@@ -51,7 +54,8 @@ class Landlock:
     def command(self, words: Sequence[str], limits: Limits) -> tuple[list[str], list[int]]:
         python = str(interpreter.current().executable)
         start = [python, *interpreter.FLAGS, str(interpreter.INSIDE / "start.py"), *words]
-        return [*start, *self._grants, f"machine={platform.machine()}", f"parent={os.getpid()}"], []
+        known = [f"machine={platform.machine()}", f"parent={os.getpid()}", f"newest={self.newest}"]
+        return [*start, *self._grants, *known], []
 
     def usage(self, pid: int) -> Usage:
         try:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from localrl.sandbox import Blob, End, Ended, Finished, Limits
-from localrl.sandbox.inside.values import Tree, encode
+from localrl.sandbox.inside.values import encode
 from localrl.sandbox.limits import MIB
 from localrl.verify.code_compare import plain, same_text, same_value
 
@@ -97,7 +97,9 @@ def run_calls(box: Sandbox, source: str, before: str, target: CallTarget, limits
             arguments, expected = [encode(argument) for argument in test.args], encode(test.output)
             shown = {"input": plain(["l", *arguments]), "expected": plain(expected)}
             try:
-                value = _call(process, arguments, max(MIB, 4 * len(json.dumps(expected))), limits.wall_s)
+                value, *_ = _call(
+                    process, [arguments], max(MIB, 4 * len(json.dumps(expected))), limits.wall_s
+                )
             except _NoValue as failure:
                 tally.add(failure.end, message=failure.message, **shown)
                 if failure.dead:
@@ -118,6 +120,7 @@ def run_check(box: Sandbox, source: str, before: str, target: CheckTarget, limit
         CheckError: the check fails on its own, or calls nothing.
     """
     calls, left_s = 0, limits.wall_s
+    raised = ""
     text = _bytes(f"{target.prompt}\n{target.test}")
     with Blob(_bytes(source)) as program, Blob(text) as check:
         judge = box.judge(check, target.entry_point, replace(limits, wall_s=_JUDGE_PATIENCE_S))
@@ -126,52 +129,59 @@ def run_check(box: Sandbox, source: str, before: str, target: CheckTarget, limit
             while said[0] == "call":
                 calls += 1
                 began = time.monotonic()
+                shown = {"input": plain(["l", *said[1], *(tree for _, tree in said[2])])}
                 try:
-                    value = _call(process, said[1], MIB, left_s)
+                    answer = _call(process, said[1:], 2 * MIB, left_s)
                 except _NoValue as failure:
-                    return _checked(calls, failure.end, message=failure.message, input=plain(["l", *said[1]]))
+                    if not failure.raised:
+                        return _checked(calls, failure.end, message=failure.message, **shown)
+                    raised, answer = failure.message, ["raised", failure.message, failure.raised]
+                else:
+                    raised, answer = "", ["value", *answer]
+                    shown["output"] = plain(answer[1])
                 left_s -= time.monotonic() - began
-                shown = {"input": plain(["l", *said[1]]), "output": plain(value)}
-                said = _judge_says(judge, json.dumps(value).encode() + b"\n", calls)
+                said = _judge_says(judge, json.dumps(answer).encode() + b"\n", calls)
     if said[0] == "passed":
         return _checked(calls, Ending.PASSED)
+    if said[0] == "failed" and raised:
+        return _checked(calls, Ending.RUNTIME_ERROR, message=raised, **shown)
     if said[0] == "failed" and calls:
         return _checked(calls, Ending.FAILED, message=said[1], **shown)
     raise CheckError(said[1])
 
 
 class _NoValue(Exception):
-    """A call that gave no value; `dead` when the process is gone with it."""
+    """A call that gave no value: `dead` when the process is gone with it, `raised` an exception's type."""
 
-    def __init__(self, end: Ending, message: str, dead: bool) -> None:
+    def __init__(self, end: Ending, message: str, dead: bool, raised: str = "") -> None:
         super().__init__(message)
-        self.end, self.message, self.dead = end, message, dead
+        self.end, self.message, self.dead, self.raised = end, message, dead, raised
 
 
-def _call(process: Process, arguments: list[Tree], room: int, wall_s: float) -> Tree:
-    """The encoded value of one call, of at most `room` bytes.
+def _call(process: Process, arguments: list[Any], room: int, wall_s: float) -> list[Any]:
+    """What one call gave, of at most `room` bytes: its encoded value, and what a judge is told besides.
 
     Raises:
         _NoValue: there is none, or what came is not an answer to this call.
     """
     number = secrets.token_hex(8)
     try:
-        reply = process.ask(json.dumps([number, arguments]).encode() + b"\n", room, wall_s)
+        reply = process.ask(json.dumps([number, *arguments]).encode() + b"\n", room, wall_s)
     except Ended as ended:
         end, message = _ended(ended.finished)
         end = Ending.RUNTIME_ERROR if end is Ending.PASSED else end  # exit code 0 is no answer either
         raise _NoValue(end, message, dead=True) from ended
     try:
-        said, kind, value = _strict_json(reply)
+        said, kind, value, *more = _strict_json(reply)
         if said != number or kind not in ("value", "raised", "unsupported"):
             raise ValueError
     except (ValueError, TypeError, RecursionError) as error:
         raise _NoValue(Ending.RUNTIME_ERROR, "not an answer to the call", dead=True) from error
     if kind == "value":
-        tree: Tree = value
-        return tree
-    end = Ending.RUNTIME_ERROR if kind == "raised" else Ending.FAILED
-    raise _NoValue(end, str(value), dead=False)
+        return [value, *more]
+    if kind == "raised":
+        raise _NoValue(Ending.RUNTIME_ERROR, str(value), dead=False, raised=str(*more[:1]) or "Exception")
+    raise _NoValue(Ending.FAILED, str(value), dead=False)
 
 
 def _judge_says(judge: Process, answer: bytes, calls: int) -> list[Any]:

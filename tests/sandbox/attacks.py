@@ -88,6 +88,12 @@ FLOODS = {
     "folders": "for i in range(10**6): os.mkdir(f'/tmp/{i}')\nescaped()",
     "shared_memory": "with open('/dev/shm/a', 'wb') as f: f.write(bytes(8 << 20))\nescaped()",
     "descriptors": "a = [os.open('/dev/null', os.O_RDONLY) for _ in range(1000)]\nescaped()",
+    "descriptors_in_flight": """
+        a, b = socket.socketpair()
+        a.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", 0))])
+        escaped()
+        """,
+    "larger_pipes": "import fcntl\nfcntl.fcntl(os.pipe()[0], 1031, 1 << 20)\nescaped()",
     "pipes": "a = [os.pipe() for _ in range(500)]\nescaped()",
     "core_dump": "ctypes.string_at(0)",
     "stack_in_c": "import re\nre.compile('(' * 10**6 + ')' * 10**6)\nescaped()",
@@ -170,6 +176,36 @@ OTHERS = {
     "signal_to_the_parent": "os.kill(PARENT, signal.SIGUSR1)\nescaped()",
     "signal_to_all": "os.kill(-1, signal.SIGWINCH)\nescaped()",
     "signal_to_a_thread_of_the_parent": "call('tgkill', PARENT, PARENT, signal.SIGWINCH) or escaped()",
+    "owner_of_a_socket": """
+        import fcntl
+        a, b = socket.socketpair()
+        fcntl.fcntl(a, fcntl.F_SETOWN, PARENT)
+        fcntl.fcntl(a, fcntl.F_SETFL, os.O_NONBLOCK | 0o20000)
+        b.send(b"x")
+        escaped()
+        """,
+    "owner_of_a_socket_with_a_signal_of_choice": """
+        import fcntl
+        a, b = socket.socketpair()
+        fcntl.ioctl(a, 0x8901, struct.pack("i", PARENT))
+        fcntl.fcntl(a, 10, signal.SIGUSR1)
+        fcntl.ioctl(a, 0x5452, struct.pack("i", 1))
+        b.send(b"x")
+        escaped()
+        """,
+    "owner_of_a_socket_that_gets_urgent_bytes": """
+        import fcntl
+        a, b = socket.socketpair()
+        fcntl.fcntl(a, 15, struct.pack("ii", 1, PARENT))
+        b.send(b"x", socket.MSG_OOB)
+        escaped()
+        """,
+    "owner_of_a_pipe": """
+        import fcntl
+        a, b = os.pipe()
+        fcntl.fcntl(a, fcntl.F_SETOWN, PARENT)
+        escaped()
+        """,
     "pidfd": "os.pidfd_open(PARENT)\nescaped()",
     "renice_the_parent": "os.setpriority(os.PRIO_PROCESS, PARENT, 19)\nescaped()",
     "renice_the_user": "os.setpriority(os.PRIO_USER, 0, 19)\nescaped()",
@@ -184,6 +220,13 @@ OTHERS = {
     "system_request": "open('/proc/sysrq-trigger', 'w').write('h')\nescaped()",
     "out_of_memory_score": "open('/proc/self/oom_score_adj', 'w').write('-1000')\nescaped()",
     "terminal_input": "import fcntl\nfcntl.ioctl(os.open('/dev/tty', os.O_RDWR), 0x5412, b'x')\nescaped()",
+    "kernel_memory": """
+        for name in ("kallsyms", "kcore", "kmsg", "kpageflags", "vmallocinfo", "timer_list", "keys"):
+            try:
+                if not os.read(os.open(f"/proc/{name}", os.O_RDONLY | os.O_NONBLOCK), 16): continue
+            except OSError: continue
+            escaped()
+        """,
     "raw_disk": "open('/dev/vda', 'rb').read(1)\nescaped()",
     "raw_memory": "open('/dev/mem', 'rb').read(1)\nescaped()",
     "gpu": "os.open('/dev/nvidiactl', os.O_RDWR)\nescaped()",
@@ -215,6 +258,21 @@ FILES = {
     "times": "os.utime(VICTIM, (0, 0))",
     "attributes": "os.setxattr(VICTIM, 'user.x', b'y')\nescaped()",
     "lock": "import fcntl\nfcntl.flock(os.open(VICTIM, os.O_RDONLY), fcntl.LOCK_EX)\nescaped()",
+    "flags": """
+        import fcntl
+        fcntl.ioctl(os.open(os.__file__, os.O_RDONLY), 0x40086602, struct.pack("q", 0x80))
+        escaped()
+        """,
+    "lease": """
+        import fcntl
+        fcntl.fcntl(os.open(os.__file__, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        escaped()
+        """,
+    "watch_of_a_folder": """
+        import fcntl
+        fcntl.fcntl(os.open(os.path.dirname(os.__file__), os.O_RDONLY), fcntl.F_NOTIFY, 1)
+        escaped()
+        """,
     "standard_library": "open(os.__file__, 'a').write('x')\nescaped()",
     "interpreter": "open(sys.executable, 'r+b')\nescaped()",
     "harness": "import glob\nopen((glob.glob('/inside/*.py') or [sys.executable])[0], 'a')\nescaped()",

@@ -7,6 +7,63 @@ LISTING = " ".join(map(str, range(1_200_000)))
 STDIN: dict[str, tuple[str, str, str]] = {
     # what it shows: (program, input, expected output)
     "input": ("print(int(input()) + int(input()))", "20\n22\n", "42\n"),
+    "largest_stack_as_contests_ask_for_it": (
+        """
+        import resource, sys, threading
+        resource.setrlimit(resource.RLIMIT_STACK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        sys.setrecursionlimit(10**6)
+        def deep(n): return 0 if n == 0 else 1 + deep(n - 1)
+        print(deep(20000))
+        """,
+        "",
+        "20000",
+    ),
+    "pool_of_threads": (
+        """
+        from multiprocessing.pool import ThreadPool
+        with ThreadPool(4) as pool:
+            print(sum(pool.map(int, input().split())))
+        """,
+        "1 2 3",
+        "6",
+    ),
+    "locks_of_multiprocessing": (
+        """
+        import multiprocessing as m, threading
+        lock, many, again = m.Lock(), m.Semaphore(2), m.RLock()
+        total = 0
+        def add():
+            global total
+            for _ in range(100):
+                with lock, many, again, again:
+                    total += 1
+        threads = [threading.Thread(target=add) for _ in range(4)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        print(total, lock.acquire(False), lock.acquire(False), many.get_value())
+        """,
+        "",
+        "400 True False 2",
+    ),
+    "lock_of_a_file": (
+        "import fcntl, os\nwith open(os.__file__) as f:\n    fcntl.flock(f, fcntl.LOCK_EX)\nprint('ok')",
+        "",
+        "ok",
+    ),
+    "event_loop": (
+        """
+        import asyncio
+        async def double(n):
+            await asyncio.sleep(0)
+            return 2 * n
+        async def main():
+            print(sum(await asyncio.gather(*map(double, range(4)))))
+            print(await asyncio.to_thread(len, "abc"))
+        asyncio.run(main())
+        """,
+        "",
+        "12\n3",
+    ),
     "input_without_newline_at_the_end": ("print(input()[::-1])", "abc", "cba"),
     "no_input_at_all": ("print('hello')", "", "hello\n"),
     "end_of_input": ("try:\n    input()\nexcept EOFError:\n    print('end')", "", "end"),

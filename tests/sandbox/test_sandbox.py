@@ -17,6 +17,7 @@ import pytest
 from localrl import sandbox
 from localrl.errors import Unavailable
 from localrl.sandbox import Blob, End, Finished, Limits, Sandbox, SandboxError, interpreter
+from localrl.sandbox.landlock import Landlock
 from localrl.sandbox.mechanism import Usage
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ def test_the_canaries_find_every_hole_of_a_sandbox_that_confines_nothing() -> No
         "threads",
     ):
         assert hole in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+@pytest.mark.parametrize("version", [1, 3, 5])
+def test_the_canaries_hold_with_the_landlock_of_an_older_kernel(version: int) -> None:
+    assert sandbox.checked(Landlock(newest=version)).name == "landlock"
 
 
 def test_without_a_sandbox_that_holds_no_code_runs_and_the_error_says_what_to_do(

@@ -109,11 +109,40 @@ def test_limits_of_others_cannot_be_changed(machine: str) -> None:
 
 def test_changes_of_mode_and_time_are_ignored_and_the_rest_is_denied(machine: str) -> None:
     by_argument = {"clone", "socketpair", "prctl", "prlimit64", "kill", "tgkill", "tkill", "clone3"}
-    by_argument |= {"rt_sigqueueinfo", "rt_tgsigqueueinfo"}
+    by_argument |= {"rt_sigqueueinfo", "rt_tgsigqueueinfo", "fcntl", "ioctl", "sendto"}
     for name, numbers in seccomp._NUMBERS.items():
         if name not in by_argument and numbers[COLUMN[machine]] >= 0:
-            ignored = name.startswith(("chmod", "fchmod", "utime", "futime"))
+            ignored = name.startswith(("chmod", "fchmod", "utime", "futime", "flock", "setsockopt"))
             assert verdict(machine, name) == (IGNORED if ignored else DENIED), name
+
+
+def test_an_open_file_cannot_be_made_to_signal_others_or_to_hold_up_the_host(machine: str) -> None:
+    get_flags, set_flags, nonblocking, signalling = 3, 4, 0o4000, 0o20000
+    assert verdict(machine, "fcntl", 0, get_flags) == ALLOW
+    assert verdict(machine, "fcntl", 0, set_flags, nonblocking) == ALLOW
+    assert verdict(machine, "fcntl", 0, set_flags, nonblocking | signalling) == DENIED
+    set_owner, set_signal, set_owner_ex, set_lease, notify, set_pipe_size = 8, 10, 15, 1024, 1026, 1031
+    for command in (set_owner, set_signal, set_owner_ex, set_lease, notify, set_pipe_size):
+        assert verdict(machine, "fcntl", 0, command, 42) == DENIED
+    for lock in (6, 7, 37, 38):
+        assert verdict(machine, "fcntl", 0, lock) == IGNORED
+
+
+def test_only_harmless_requests_of_ioctl_reach_a_file(machine: str) -> None:
+    not_a_terminal = ERROR | errno.ENOTTY
+    is_terminal, set_nonblocking = 0x5401, 0x5421
+    assert verdict(machine, "ioctl", 1, is_terminal) == ALLOW
+    assert verdict(machine, "ioctl", 1, set_nonblocking) == ALLOW
+    set_owner, set_file_flags, push_input, line_discipline = 0x8901, 0x40086602, 0x5412, 0x5423
+    for request in (set_owner, set_file_flags, push_input, line_discipline):
+        assert verdict(machine, "ioctl", 1, request) == not_a_terminal
+
+
+def test_a_socket_sends_bytes_but_neither_urgent_ones_nor_descriptors(machine: str) -> None:
+    urgent, no_signal = 1, 0x4000
+    assert verdict(machine, "sendto", 3, 0, 0, no_signal) == ALLOW
+    assert verdict(machine, "sendto", 3, 0, 0, urgent) == DENIED
+    assert verdict(machine, "sendmsg", 3, 0, 0) == DENIED
 
 
 def test_an_unknown_processor_has_no_filter() -> None:

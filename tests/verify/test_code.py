@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import pytest
@@ -150,6 +151,62 @@ def test_a_check_accepts_a_function_or_the_rest_of_the_prompt(answer: str) -> No
     verdict = verify(answer, CHECK)
     assert verdict.outcome is Outcome.CORRECT, verdict.detail
     assert verdict.detail["tests"]["passed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("test", "program"),
+    [
+        (
+            "def check(candidate):\n    assert candidate(x=3, by=[2]) == 6\n"
+            "    assert candidate(2, by=[1]) == 2",
+            "def f(x, by=None):\n    return x * by[0]",
+        ),
+        (
+            "def check(candidate):\n    a, d = [3, 1, [2]], {1: 2}\n    assert candidate(a, d=d) is None\n"
+            "    assert a == [[2, 9], 1, 3] and d == {5: 6}",
+            "def f(a, d):\n    a.reverse()\n    a[0].append(9)\n    d.clear()\n    d[5] = 6",
+        ),
+        (
+            "def check(candidate):\n    try:\n        candidate(-1)\n    except ValueError as error:\n"
+            "        assert 'negative' in str(error)\n    else:\n        assert False\n"
+            "    assert candidate(4) == 2",
+            "class Mine(ValueError):\n    pass\ndef f(x):\n    if x < 0:\n        raise Mine('negative')\n"
+            "    return int(x ** 0.5)",
+        ),
+    ],
+    ids=["named arguments", "arguments changed in place", "expected exceptions"],
+)
+def test_a_check_sees_the_calls_as_if_the_program_were_in_its_process(test: str, program: str) -> None:
+    verdict = verify(fenced(program), {"kind": "check", "prompt": "", "test": test, "entry_point": "f"})
+    assert verdict.outcome is Outcome.CORRECT, verdict.detail
+
+
+def test_an_exception_that_the_check_does_not_expect_is_the_programs_error() -> None:
+    tests = verify(
+        fenced("def f(x):\n    if x > 2:\n        raise KeyError(x)\n    return [x]"), CHECK
+    ).detail["tests"]
+    assert (tests["passed"], tests["runtime_error"]) == (2, 1)
+    assert tests["first_failing"]["message"] == "KeyError: 3"
+
+
+@pytest.mark.parametrize("kind", ["eval", "exit", "SystemExit", "UnicodeDecodeError", "no_such_name"])
+def test_the_name_of_an_exception_is_never_more_than_an_exception_in_the_check(kind: str) -> None:
+    forged = f"""
+    import os, sys
+    def f(x):
+        for fd in range(3, 32):
+            try: os.write(fd, b'["' + NUMBER + b'", "raised", "print(7)", "{kind}"]\\n')
+            except OSError: pass
+        os._exit(0)
+    class Frame: pass
+    frame = sys._getframe()
+    while frame and "number" not in frame.f_locals: frame = frame.f_back
+    NUMBER = frame.f_locals["number"].encode()
+    """
+    verdict = verify(fenced(textwrap.dedent(forged)), CHECK)
+    assert verdict.outcome is Outcome.WRONG
+    assert verdict.detail["tests"]["runtime_error"] == 1
+    assert verdict.detail["tests"]["first_failing"]["message"] == "print(7)", "the forgery arrived"
 
 
 def test_a_failed_check_names_the_call_that_it_did_not_like() -> None:

@@ -8,12 +8,15 @@ names of variables that may be seen).
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import socket
+import struct
 import sys
 from pathlib import Path
 
+FIOSETOWN, FS_IOC_GETFLAGS = 0x8901, 0x80086601
 want = json.loads(sys.stdin.readline())
 secret = Path(want["secret"])
 
@@ -50,6 +53,13 @@ def read_environments() -> None:
         raise PermissionError("nothing to see")
 
 
+def owned_by_parent() -> socket.socket:
+    """A socket. Its owner gets signals from the kernel, which Landlock does not stop before Linux 6.12."""
+    if want["parent"] == os.getpid():
+        raise PermissionError("this is a world of its own, in which the number is ours")
+    return socket.socketpair()[0]
+
+
 def outlive_parent() -> None:
     if not hasattr(ctypes.CDLL(None), "prctl") or ctypes.CDLL(None).prctl(1, 0, 0, 0, 0):
         raise PermissionError("denied")
@@ -66,6 +76,13 @@ ATTEMPTS = {
     "connect to a port": connect,
     "make a local socket": lambda: socket.socket(socket.AF_UNIX),
     "signal the parent": signal_parent,
+    "have the kernel signal the parent": lambda: fcntl.fcntl(
+        owned_by_parent(), fcntl.F_SETOWN, want["parent"]
+    ),
+    "the same by ioctl": lambda: fcntl.ioctl(owned_by_parent(), FIOSETOWN, struct.pack("i", want["parent"])),
+    "read the flags of a file": lambda: fcntl.ioctl(
+        os.open(os.__file__, os.O_RDONLY), FS_IOC_GETFLAGS, bytes(8)
+    ),
     "fork": fork,
     "start a command": lambda: os.posix_spawn(sys.executable, [sys.executable, "-c", ""], {}),
     "read another's environment": read_environments,

@@ -28,7 +28,9 @@ def landlock_abi() -> int:
     return max(version, 0)
 
 
-def confine(machine: str, read: list[str], listed: list[str], written: list[str], parent: int) -> None:
+def confine(
+    machine: str, read: list[str], listed: list[str], written: list[str], parent: int, newest: int
+) -> None:
     """Give up everything but reading some paths; there is no way back.
 
     Args:
@@ -37,6 +39,7 @@ def confine(machine: str, read: list[str], listed: list[str], written: list[str]
         listed: folders that may be listed.
         written: files that may be read and written (such as `/dev/null`).
         parent: the process to die with.
+        newest: the newest version of Landlock to use.
 
     Raises:
         OSError: the kernel refused one of the steps.
@@ -44,7 +47,7 @@ def confine(machine: str, read: list[str], listed: list[str], written: list[str]
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
         os._exit(1)
-    ruleset = _ruleset(landlock_abi())
+    ruleset = _ruleset(min(landlock_abi(), newest))
     grants = [*((path, _READ_FILE | _READ_DIR) for path in read), *((path, _READ_DIR) for path in listed)]
     for path, rights in [*grants, *((path, _READ_FILE | _WRITE_FILE) for path in written)]:
         _grant(ruleset, path, rights)

@@ -2,8 +2,8 @@
 
 Options are `KEY=VALUE` words, a key may come again: `source` (the descriptor that the program is read from),
 `memory cpu file files processes stack` (limits, bytes, seconds or counts), `package` (a folder that may be
-imported), `read listed written machine parent` (see `confine.py`), `before` (statements that come first, in
-the same namespace), `function`.
+imported), `read listed written machine parent newest` (see `confine.py`), `before` (statements that come
+first, in the same namespace), `function`.
 
 The parent takes the byte ARMED on standard error, sent once everything is in force, as the sign that what
 follows is the program's doing.
@@ -39,10 +39,13 @@ def main(words: Sequence[str]) -> None:
     if "machine" in options:
         import confine
         import seccomp
+        import semaphores
 
         machine = options["machine"][0]
         places = [options.get(key, []) for key in ("read", "listed", "written")]
-        confine.confine(machine, *places, parent=int(options["parent"][0]))
+        parent, newest = (int(options[key][0]) for key in ("parent", "newest"))
+        confine.confine(machine, *places, parent=parent, newest=newest)
+        sys.modules["_multiprocessing"] = semaphores
     source = _read_all(int(options["source"][0]))
     _prepare_interpreter(options.get("package", []))
     for key, name in _LIMITS.items():
@@ -109,15 +112,18 @@ def _prepare_interpreter(packages: Sequence[str]) -> None:
     sys.meta_path.append(Packages)  # type: ignore[arg-type]
     sys.argv = ["solution.py"]
     del sys.path[0]
-    for name in ("runner", "seccomp", "confine", "serve", "values"):
+    for name in ("runner", "seccomp", "semaphores", "confine", "serve", "values"):
         sys.modules.pop(name, None)
 
 
 def _limit(which: int, value: int) -> None:
-    """Soft and hard; a lower hard limit that is already there stays."""
+    """Soft and hard; a lower hard limit that is already there stays.
+
+    The stack's hard limit stays: contest programs raise theirs to infinity, and the memory bounds it.
+    """
     hard = resource.getrlimit(which)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(which, (value, value))
+    resource.setrlimit(which, (value, hard if which == resource.RLIMIT_STACK else value))
 
 
 def _read_all(descriptor: int) -> bytes:

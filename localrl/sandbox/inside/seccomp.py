@@ -1,11 +1,14 @@
 """A seccomp filter in classic BPF, for Linux on x86-64 and aarch64.
 
 It denies what a namespace or Landlock leaves open: making processes (threads are allowed), sockets, tracing,
-mounts, keys, shared memory, and changes to other processes. Calls that the kernel numbers higher than those
-known here do not exist for the program. Changes of mode and of times are ignored without an error, because
-benign programs (`shutil.copy`) make them, while as root they would reach device nodes shared with the host.
+mounts, keys, shared memory, changes to other processes, and what an open file or socket can be told to do to
+others: owners that get signals, leases, file attributes, descriptors in flight. Calls that the kernel numbers
+higher than those known here do not exist for the program. Changes of mode and of times, locks of files and
+options of sockets are ignored without an error, because benign programs make them, while as root, or on files
+of the host, they would be felt outside.
 
-Formats: linux/filter.h, linux/seccomp.h, linux/audit.h; numbers: asm/unistd_64.h, asm-generic/unistd.h.
+Formats: linux/filter.h, linux/seccomp.h, linux/audit.h; numbers: asm/unistd_64.h, asm-generic/unistd.h,
+asm-generic/fcntl.h, asm-generic/ioctls.h.
 """
 
 from __future__ import annotations
@@ -23,6 +26,27 @@ _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL, _ALLOW, _ERROR = 0x80000000, 0x7FFF0000, 0x00050000
 _CLONE_THREAD, _AF_UNIX, _SOCK_STREAM = 0x00010000, 1, 1
 _PR_GET_DUMPABLE, _PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA = 3, 15, 16, 0x53564D41
+_O_ASYNC, _MSG_OOB = 0x2000, 1
+_F_SETFL = 4
+_FCNTL_ALLOWED = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    36,
+    1030,
+    1032,
+)  # DUPFD GETFD SETFD GETFL GETLK OFD_GETLK DUPFD_CLOEXEC GETPIPE_SZ
+_FCNTL_IGNORED = (6, 7, 37, 38)  # SETLK SETLKW OFD_SETLK OFD_SETLKW
+_IOCTL_ALLOWED = (
+    0x5401,
+    0x5413,
+    0x541B,
+    0x5421,
+    0x5450,
+    0x5451,
+)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIO[N]CLEX
 
 _NUMBERS = {
     name: (int(x86_64), int(aarch64))
@@ -53,10 +77,11 @@ chown 92 -1;fchown 93 55;lchown 94 -1;fchownat 260 54;setxattr 188 5;lsetxattr 1
 removexattr 197 14;lremovexattr 198 15;fremovexattr 199 16;truncate 76 45;
 chmod 90 -1;fchmod 91 52;fchmodat 268 53;utime 132 -1;utimes 235 -1;utimensat 280 88;futimesat 261 -1;
 kill 62 129;tkill 200 130;tgkill 234 131;rt_sigqueueinfo 129 138;rt_tgsigqueueinfo 297 240;
+fcntl 72 25;ioctl 16 29;flock 73 32;sendto 44 206;sendmsg 46 211;sendmmsg 307 269;setsockopt 54 208;
 prlimit64 302 261;prctl 157 167""".replace("\n", "").split(";")
     )
 }
-_IGNORED = {"chmod", "fchmod", "fchmodat", "utime", "utimes", "utimensat", "futimesat"}
+_IGNORED = {"chmod", "fchmod", "fchmodat", "utime", "utimes", "utimensat", "futimesat", "flock", "setsockopt"}
 _ABSENT = {"clone3"}  # the C library then falls back to clone, whose flags can be looked at
 _TO_A_PROCESS = {"kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"}  # its id comes first
 
@@ -110,11 +135,24 @@ def _rule(name: str, own_pid: int | None) -> list[bytes]:
         return [_argument(0), _op(_EQUAL, 0, 0, 1), allow, deny]
     if name == "prctl":  # above all not PR_SET_PDEATHSIG, by which the program dies with its parent
         options = (_PR_GET_DUMPABLE, _PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA)
-        checks = [check for option in options for check in (_op(_EQUAL, option, 0, 1), allow)]
-        return [_argument(0), *checks, deny]
+        return [_argument(0), *_each(options, allow), deny]
+    if name == "fcntl":  # no F_SETOWN, F_SETSIG, F_SETLEASE, F_NOTIFY; no O_ASYNC, which sends signals
+        set_flags = [_argument(2), _op(_ANY_BIT, _O_ASYNC, 0, 1), deny, allow]
+        ignored = _each(_FCNTL_IGNORED, _fail(0))
+        flags = [_op(_EQUAL, _F_SETFL, 0, len(set_flags)), *set_flags]
+        return [_argument(1), *_each(_FCNTL_ALLOWED, allow), *ignored, *flags, deny]
+    if name == "ioctl":  # what is left out of the list, no file has
+        return [_argument(1), *_each(_IOCTL_ALLOWED, allow), _fail(errno.ENOTTY)]
+    if name == "sendto":
+        return [_argument(3), _op(_ANY_BIT, _MSG_OOB, 0, 1), deny, allow]
     if name in _IGNORED:
         return [_fail(0)]
     return [_fail(errno.ENOSYS if name in _ABSENT else errno.EPERM)]
+
+
+def _each(values: tuple[int, ...], answer: bytes) -> list[bytes]:
+    """The answer for each of these values of what was loaded; goes on after them for others."""
+    return [op for value in values for op in (_op(_EQUAL, value, 0, 1), answer)]
 
 
 def _op(code: int, k: int, if_true: int = 0, if_false: int = 0) -> bytes:
