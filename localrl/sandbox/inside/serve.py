@@ -110,15 +110,11 @@ def _decoded(arguments: list[Any], named: Iterable[Any] = ()) -> tuple[list[obje
     return [values.decode(tree) for tree in arguments], {name: values.decode(tree) for name, tree in named}
 
 
-def _change(mine: object, theirs: object) -> None:
+def _change(mine: Any, theirs: Any) -> None:
     """Do to the check's own argument what the program did to its copy."""
-    if type(mine) is not type(theirs):
-        return
-    if isinstance(mine, list):
-        mine[:] = theirs  # type: ignore[call-overload]
-    elif isinstance(mine, (set, dict)):
+    if type(mine) is type(theirs) and isinstance(mine, (list, set, dict)):
         mine.clear()
-        mine.update(theirs)  # type: ignore[call-overload]
+        (mine.extend if isinstance(mine, list) else mine.update)(theirs)
 
 
 def _known_type(error: BaseException) -> str:
