@@ -107,8 +107,8 @@ def paint() -> None:
 
 
 def chat(folder: Path) -> None:
-    from localrl.tui.app import Choice, LocalrlApp
-    from localrl.tui.widgets.chat.prompt import Prompt
+    from localrl.tui.app import LocalrlApp, ModelSelection
+    from localrl.tui.widgets.chat.prompt import PromptInput
 
     # Numbers everywhere: a text that repeats itself would be stopped by the loop guard.
     thinking = "".join(f"Let me see whether case {i} is so. " for i in range(400))
@@ -121,15 +121,15 @@ def chat(folder: Path) -> None:
     script.write_text(json.dumps({"texts": [f"<think>{thinking}</think>{answer}"], "real_s": 1 / 200}))
 
     async def scenario() -> None:
-        app = LocalrlApp(Choice(str(script), "scripted"))
+        app = LocalrlApp(ModelSelection(str(script), "scripted"))
         async with app.run_test(size=(120, 40)) as pilot:
             await pilot.press("f3")
             await until(lambda: app.current_mode == "chat" and app.focused is not None)
             screen: Any = app.screen
             await pilot.press("escape", "p")
             screen.query_one("#max_tokens").value = str(2 * TOKENS)
-            screen.query_one(Prompt).text = "Go on."
-            screen.query_one(Prompt).focus()
+            screen.query_one(PromptInput).text = "Go on."
+            screen.query_one(PromptInput).focus()
             await pilot.press("enter")
             work = app.chat_work
             await until(lambda: work and work.reply and work.reply.first)
@@ -199,7 +199,7 @@ async def _watched(made: Any) -> None:
 
 def rows(folder: Path) -> None:
     from localrl.tui.app import LocalrlApp
-    from localrl.tui.widgets.table import Table
+    from localrl.tui.widgets.table import VirtualTable
     from tests.tui.conftest import SUMS
     from tests.tui.made import stored_run
 
@@ -215,9 +215,9 @@ def rows(folder: Path) -> None:
             await pilot.press("f5")
             await until(lambda: app.current_mode == "results")
             screen: Any = app.screen
-            await until(lambda: screen.query_one("#run-table", Table).rows)
+            await until(lambda: screen.query_one("#run-table", VirtualTable).rows)
             await asyncio.sleep(3)  # what the start goes on doing
-            table = screen.query_one("#sample-table", Table)
+            table = screen.query_one("#sample-table", VirtualTable)
             async with lag() as opening:
                 await pilot.press("enter")
                 await until(lambda: len(table.rows) == SAMPLES)

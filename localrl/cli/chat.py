@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import formats, jsontext, settings
-from localrl.cli import chat_kept
+from localrl.cli import chat_saved
 from localrl.cli.flags import Real, count
 from localrl.cli.output import as_json, document, note, speak
+from localrl.conversation import ENDINGS, ChatSession
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
-from localrl.store.chats import Chats, Said, title_of
+from localrl.store.chats import ChatMessage, Chats, title_of
 from localrl.store.runs import Store
-from localrl.talk import ENDINGS, Talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
         chosen = settings.load().settings
         chat = chats.find(options["go_on"]) if options["go_on"] is not None else None
         named = model or (chat.model if chat else chosen.model)
-        talk = Talk.open(named, options["backend"], options["endpoint"], options["ctx"] or chosen.ctx)
+        talk = ChatSession.open(named, options["backend"], options["endpoint"], options["ctx"] or chosen.ctx)
         try:
             changes = {key: options[key] for key in SAMPLER if options[key] is not None}
             sampling = (chat.sampling if chat else talk.sampling).model_copy(update=changes)
@@ -106,11 +106,11 @@ def _kept(model: str | None, prompt: str | None, options: dict[str, Any]) -> Cal
     """What to do with kept conversations instead of talking, if that is asked for."""
     asked: dict[str, Callable[[Chats], None]] = {}
     if options["lists"]:
-        asked["--list"] = lambda chats: chat_kept.show(chats, as_json=options["as_json"])
+        asked["--list"] = lambda chats: chat_saved.show(chats, as_json=options["as_json"])
     if options["exports"] is not None:
-        asked["--export"] = lambda chats: chat_kept.export(chats, options["exports"], options["output"])
+        asked["--export"] = lambda chats: chat_saved.export(chats, options["exports"], options["output"])
     if options["removes"] is not None:
-        asked["--remove"] = lambda chats: chat_kept.remove(chats, options["removes"], yes=options["yes"])
+        asked["--remove"] = lambda chats: chat_saved.remove(chats, options["removes"], yes=options["yes"])
     talks = {"--continue": options["go_on"], "-p": prompt, "MODEL": model}
     together = [*asked, *(name for name, given in talks.items() if given is not None)]
     if asked and len(together) > 1:
@@ -126,7 +126,7 @@ class _Terminal:
 
     def __init__(
         self,
-        talk: Talk,
+        talk: ChatSession,
         chats: Chats,
         chat: Chat | None,
         begin: Callable[[str], Chat],
@@ -188,10 +188,10 @@ class _Terminal:
             self._chats.say(chat, "user", text.strip())
         before = signal.signal(signal.SIGINT, self._stop)
         faint = False
-        reply = Said(0, "assistant", "")
+        reply = ChatMessage(0, "assistant", "")
         try:
             for event in self._talk.reply(self._chats, chat, self._seed):
-                if isinstance(event, Said):
+                if isinstance(event, ChatMessage):
                     reply = event
                 elif isinstance(event, Restarted):
                     note("the engine died and was started again; the reply begins anew")
@@ -220,7 +220,7 @@ class _Terminal:
             speak(event.text)
         return event.thinking
 
-    def _end(self, chat: Chat, reply: Said, *, many: bool) -> None:
+    def _end(self, chat: Chat, reply: ChatMessage, *, many: bool) -> None:
         figures = reply.figures
         if self._json:
             made = {

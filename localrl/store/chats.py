@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ReplyMetrics:
     """What a reply took."""
 
     thinking_tokens: int = 0
@@ -29,7 +29,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ChatMessage:
     """One message of a conversation."""
 
     key: int
@@ -39,7 +39,7 @@ class Said:
     thinking: str = ""
     finish: str = ""
     """Why a reply ended, as the engine says it; empty while it is written, or when the program died."""
-    figures: Figures = field(default_factory=Figures)
+    figures: ReplyMetrics = field(default_factory=ReplyMetrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Chats:
             self._connection.execute("SELECT chat, COUNT(*) FROM messages WHERE NOT replaced GROUP BY chat")
         )
 
-    def messages(self, chat: Chat) -> list[Said]:
+    def messages(self, chat: Chat) -> list[ChatMessage]:
         """What was said and not replaced, in order."""
         rows = self._connection.execute(
             "SELECT key, role, text, thinking, finish, figures FROM messages "
@@ -135,7 +135,7 @@ class Chats:
             (chat.key,),
         )
         return [
-            Said(key, role, text, thinking, finish, Figures(**json.loads(figures)))
+            ChatMessage(key, role, text, thinking, finish, ReplyMetrics(**json.loads(figures)))
             for key, role, text, thinking, finish, figures in rows
         ]
 
@@ -149,7 +149,7 @@ class Chats:
             ).fetchone()
         return int(row[0])
 
-    def write(self, said: Said) -> None:
+    def write(self, said: ChatMessage) -> None:
         """Bring a reply up to date."""
         with db.transaction(self._connection):
             self._connection.execute(

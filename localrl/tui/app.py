@@ -17,7 +17,7 @@ from localrl import settings
 from localrl.errors import LocalrlError, UsageError
 from localrl.tui import keys, theme
 from localrl.tui.commands import Everything
-from localrl.tui.harmless import Harmless
+from localrl.tui.sanitise import SanitiseFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textual.filter import LineFilter
     from textual.screen import Screen
 
-    from localrl.tui.widgets.bench.setup import Wish
+    from localrl.tui.widgets.bench.setup import RunForm
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.chat import ChatWork
     from localrl.tui.work.downloads import Downloads
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 SETTLE_AFTER_S = 0.5
 ERROR_S = 15.0
 """How long an error is shown."""
-HARMLESS = Harmless()
+SANITISE = SanitiseFilter()
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelSelection:
     """The model and the backend that chats and new runs use."""
 
     model: str
@@ -88,7 +88,7 @@ class LocalrlApp(App[None]):
     MODES: ClassVar = {"models": _models, "chat": _chat, "bench": _bench, "results": _results, "log": _log}
     DEFAULT_MODE = "models"
     CSS = """
-    Page { background: $background; color: $foreground; }
+    BaseScreen { background: $background; color: $foreground; }
     .pane { border: round $border; border-title-color: $secondary; border-title-style: none;
             border-subtitle-color: $secondary; padding: 0 1; }
     .pane:focus, .pane:focus-within { border: round $primary 70%; border-title-color: $primary; }
@@ -99,11 +99,11 @@ class LocalrlApp(App[None]):
     Toast { background: $panel; }
     """
 
-    def __init__(self, choice: Choice | None = None) -> None:
+    def __init__(self, choice: ModelSelection | None = None) -> None:
         self.settings = settings.load().settings
         keymap = keys.remapped(self.settings.keys)
         super().__init__()
-        self.choice = choice or Choice(self.settings.model)
+        self.choice = choice or ModelSelection(self.settings.model)
         self.bench_work: BenchWork | None = None
         self.chat_work: ChatWork | None = None
         self.downloads: Downloads | None = None
@@ -115,7 +115,7 @@ class LocalrlApp(App[None]):
         self.theme = theme.choose(self.settings.theme, self.available_themes)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), HARMLESS]
+        return [*super().get_line_filters(), SANITISE]
 
     def on_ready(self) -> None:
         # What the first picture can do without must not delay it.
@@ -182,7 +182,7 @@ class LocalrlApp(App[None]):
         work = self.bench_work
         if work and not work.ended:
             work.stop()
-            if work.elsewhere:
+            if work.watching:
                 self.exit()
                 return
             self.notify("Stopping the run; everything done is kept.")
@@ -218,16 +218,16 @@ class LocalrlApp(App[None]):
     def begin_run(self, work: BenchWork) -> None:
         """Work on a run until done or stopped, whichever screen is shown."""
         if self.bench_work and not self.bench_work.ended:
-            if not self.bench_work.elsewhere:
+            if not self.bench_work.watching:
                 self.notify("A run is under way: stop it first.", severity="warning")
                 return
             self.bench_work.stop()
-        if self.chat_work and not work.elsewhere:  # two models at once may not fit
+        if self.chat_work and not work.watching:  # two models at once may not fit
             self.in_thread(self.chat_work.close, "closing the chat's model")
         self.bench_work = work
         self.in_thread(work.run, "run")
 
-    def start_run(self, wish: Wish) -> None:
+    def start_run(self, form: RunForm) -> None:
         """In a thread: begin the run that a form describes.
 
         Raises:
@@ -236,8 +236,8 @@ class LocalrlApp(App[None]):
         from localrl.tui.work import plans
         from localrl.tui.work.bench import BenchWork
 
-        made = plans.make(wish, self.choice, self.settings)
-        work = BenchWork(made, name=wish.options.get("name", ""))
+        made = plans.make(form, self.choice, self.settings)
+        work = BenchWork(made, name=form.options.get("name", ""))
         self.call_from_thread(self.begin_run, work)
 
     async def resume_run(self, run_id: str) -> None:
@@ -245,18 +245,18 @@ class LocalrlApp(App[None]):
         from localrl.store.locks import is_locked
         from localrl.store.runs import Store
         from localrl.tui.work.bench import BenchWork
-        from localrl.tui.work.elsewhere import RunElsewhere
+        from localrl.tui.work.watched import WatchedRun
 
         shown = self.bench_work
         if shown is None or shown.ended or shown.stored is None or shown.stored.id != run_id:
             with Store() as store:
                 run = store.find(run_id)
-            self.begin_run((RunElsewhere if is_locked(run) else BenchWork).resume(run))
+            self.begin_run((WatchedRun if is_locked(run) else BenchWork).resume(run))
         await self.switch_mode("bench")
 
     def stop_bench(self) -> bool:
         """Stop the run under way; False when there is none."""
-        if self.bench_work is None or self.bench_work.ended or self.bench_work.elsewhere:
+        if self.bench_work is None or self.bench_work.ended or self.bench_work.watching:
             return False
         loading = self.bench_work.state == "loading"
         self.bench_work.stop()

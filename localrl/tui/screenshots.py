@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrl.tui.app import Choice, LocalrlApp
-from localrl.tui.widgets.chat.prompt import Prompt
+from localrl.tui.app import LocalrlApp, ModelSelection
+from localrl.tui.widgets.chat.prompt import PromptInput
 from localrl.tui.widgets.results.sample import SampleView
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ QUESTION = "What is 3 + 4, and how would you check it?"
 PATIENCE_S = 60.0
 
 
-async def picture(folder: Path, theme: str, size: str, talk: Choice, run: Choice) -> None:
+async def picture(folder: Path, theme: str, size: str, talk: ModelSelection, run: ModelSelection) -> None:
     """All screens in one theme and size; `talk` answers the chat, `run` is measured."""
     app = LocalrlApp(talk)
     app.theme = f"localrl-{theme}"
@@ -50,7 +50,7 @@ async def picture(folder: Path, theme: str, size: str, talk: Choice, run: Choice
         save("models")
         await pilot.press("f3")
         await _until(pilot, lambda: app.current_mode == "chat")
-        app.screen.query_one(Prompt).text = QUESTION
+        app.screen.query_one(PromptInput).text = QUESTION
         await pilot.press("enter")
         await _until(pilot, lambda: app.chat_work and app.chat_work.reply and app.chat_work.reply.over)
         await pilot.pause(0.5)
@@ -63,7 +63,7 @@ async def picture(folder: Path, theme: str, size: str, talk: Choice, run: Choice
         app.screen.query_one("#samples").value = "8"  # type: ignore[attr-defined]
         app.screen.set_focus(None)
         await pilot.press("n")
-        await _until(pilot, lambda: app.bench_work and app.bench_work.board.view.done > 60)
+        await _until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done > 60)
         await pilot.pause(1.0)
         save("bench")
         await pilot.press("s")
@@ -101,9 +101,9 @@ def main() -> None:
         for name, texts in (("talk", TEXTS[:1]), ("demo", TEXTS)):
             script = json.dumps({"texts": texts, "real_s": 0.01})
             (scripts / f"{name}.json").write_text(script, encoding="utf-8")
-        talk, run = (Choice(str(scripts / f"{name}.json"), "scripted") for name in ("talk", "demo"))
+        talk, run = (ModelSelection(str(scripts / f"{name}.json"), "scripted") for name in ("talk", "demo"))
         if len(sys.argv) > 2:
-            talk = run = Choice(sys.argv[2])
+            talk = run = ModelSelection(sys.argv[2])
         for size in SIZES:
             for theme in THEMES:
                 asyncio.run(picture(folder, theme, size, talk, run))

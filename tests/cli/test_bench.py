@@ -15,7 +15,7 @@ from localrl.report.report import SO_FAR
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 from tests.commands import command, localrl
-from tests.elsewhere import at_work
+from tests.other_process import at_work
 from tests.processes import WORKER, children
 from tests.scripted import write_eval, write_script
 

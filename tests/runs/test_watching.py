@@ -13,7 +13,7 @@ from localrl.runs.progress import Median
 from localrl.runs.watching import Cell, Watch
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
-from tests.elsewhere import at_work
+from tests.other_process import at_work
 
 if TYPE_CHECKING:
     from pathlib import Path

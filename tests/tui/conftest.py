@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.tui.app import Choice, LocalrlApp
+from localrl.tui.app import LocalrlApp, ModelSelection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,6 @@ def scripted(tmp_path: Path) -> Callable[..., LocalrlApp]:
     def make(*texts: str, real_s: float = 0.0, **script: Any) -> LocalrlApp:
         path = tmp_path / "script.json"
         path.write_text(json.dumps({"texts": texts or ["The answer is 7."], "real_s": real_s, **script}))
-        return LocalrlApp(Choice(str(path), backend="scripted"))
+        return LocalrlApp(ModelSelection(str(path), backend="scripted"))
 
     return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from localrl.tui.screens.chat import ChatScreen
-from localrl.tui.widgets.chat.prompt import Prompt
+from localrl.tui.widgets.chat.prompt import PromptInput
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 async def opened(app: LocalrlApp, pilot: Pilot[None]) -> ChatScreen:
     await pilot.press("f3")
-    await wait_until(pilot, lambda: isinstance(app.screen, ChatScreen) and isinstance(app.focused, Prompt))
+    await wait_until(
+        pilot, lambda: isinstance(app.screen, ChatScreen) and isinstance(app.focused, PromptInput)
+    )
     return cast("ChatScreen", app.screen)
 
 
 async def ask(pilot: Pilot[None], screen: ChatScreen, text: str) -> ReplyView:
-    screen.query_one(Prompt).text = text
+    screen.query_one(PromptInput).text = text
     before = screen._view
     await pilot.press("enter")
     await wait_until(pilot, lambda: screen._view is not None and screen._view is not before)

@@ -43,7 +43,7 @@ async def at_work(app: LocalrlApp, pilot: Pilot[None]) -> AsyncIterator[BenchWor
     work = app.bench_work
     assert work
     try:
-        await wait_until(pilot, lambda: len(work.board.running()) == 4)
+        await wait_until(pilot, lambda: len(work.run_state.running()) == 4)
         view = app.screen.query_one(StreamView)
         await wait_until(pilot, lambda: view.stream and view.stream.pieces, "a stream is shown")
         # From here on nothing moves under the mouse.
@@ -60,7 +60,7 @@ def test_streams_are_stepped_through_forwards_and_backwards_and_around(
     async def scenario() -> None:
         app = scripted(LONG, real_s=0.01)
         async with app.run_test(size=(80, 24)) as pilot, at_work(app, pilot) as work:
-            view, running = app.screen.query_one(StreamView), work.board.running()
+            view, running = app.screen.query_one(StreamView), work.run_state.running()
             await wait_until(pilot, lambda: view.stream is running[0])
             await press(pilot, "bench.next_stream")
             await wait_until(pilot, lambda: view.stream is running[1])
@@ -79,7 +79,7 @@ def test_a_stream_that_was_chosen_stays_in_view_when_it_ends_until_the_person_fo
     async def scenario() -> None:
         app = scripted(LONG, real_s=0.01)
         async with app.run_test(size=(80, 24)) as pilot, at_work(app, pilot) as work:
-            view, running = app.screen.query_one(StreamView), work.board.running()
+            view, running = app.screen.query_one(StreamView), work.run_state.running()
             await press(pilot, "bench.next_stream")
             running[1].outcome = "correct"
             said = view.query_one("#stream-state", Static)

@@ -9,12 +9,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets._footer import FooterKey
 
 from localrl.store.runs import Store
-from localrl.tui.marks import RUNNING_CODE
 from localrl.tui.screens.bench import BenchScreen
+from localrl.tui.symbols import RUNNING_CODE
 from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.stream import StreamView
-from localrl.tui.widgets.table import Table
-from tests.elsewhere import at_work
+from localrl.tui.widgets.table import VirtualTable
+from tests.other_process import at_work
 from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
 
@@ -48,7 +48,7 @@ def test_a_run_begun_from_the_form_is_worked_on_to_its_end_and_stored(
             await wait_until(pilot, lambda: app.bench_work and app.bench_work.ended, "the run ends")
             assert app.bench_work
             assert app.bench_work.state == "complete"
-            assert app.bench_work.board.view.done == 12
+            assert app.bench_work.run_state.view.done == 12
             assert len(screen.query_one(SampleGrid)._rows) == 6
 
     asyncio.run(scenario())
@@ -64,7 +64,7 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
         async with app.run_test(size=(120, 40)) as pilot:
             await opened(app, pilot)
             await press(pilot, "bench.start")
-            await wait_until(pilot, lambda: app.bench_work and app.bench_work.board.view.done >= 8)
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done >= 8)
             work = app.bench_work
             assert work
             await press(pilot, "bench.pause")
@@ -82,19 +82,19 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             await press(pilot, "bench.stop")
             await wait_until(pilot, lambda: work.ended, "it stops")
             assert _state(work) == "partial"
-            assert not any(RUNNING_CODE in row.cells for row in work.board.rows)
+            assert not any(RUNNING_CODE in row.cells for row in work.run_state.rows)
             await wait_until(pilot, lambda: "to be done again" in str(_stream_state(app).render()))
-            done = work.board.view.done
+            done = work.run_state.view.done
             assert 8 <= done < 300
             assert work.stored
             await app.resume_run(work.stored.id)
             again = app.bench_work
             assert again is not None
             assert again is not work
-            await wait_until(pilot, lambda: again.board.view.done > done, "it goes on")
+            await wait_until(pilot, lambda: again.run_state.view.done > done, "it goes on")
             again.stop()
             await wait_until(pilot, lambda: again.ended)
-            assert done < again.board.view.done < 300
+            assert done < again.run_state.view.done < 300
 
     asyncio.run(scenario())
 
@@ -191,12 +191,12 @@ def test_a_run_of_another_process_is_watched_and_gone_on_with_when_that_has_died
             assert "at work" in str(listed.get_option_at_index(0).prompt)
             listed.focus()
             await pilot.press("home", "enter")
-            await wait_until(pilot, lambda: app.bench_work and app.bench_work.board.view.done)
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done)
             work = app.bench_work
             assert work
-            assert _state(work) == "elsewhere"
-            seen = work.board.view.done
-            await wait_until(pilot, lambda: work.board.view.done > seen, "it is looked at again")
+            assert _state(work) == "watching"
+            seen = work.run_state.view.done
+            await wait_until(pilot, lambda: work.run_state.view.done > seen, "it is looked at again")
             await wait_until(pilot, lambda: "another process" in str(_stream_state(app).render()))
             assert app.screen.query_one(SampleGrid)._rows
             await pilot.press("s", "p", "ctrl+c", "g")  # those are for the process that works on it
@@ -205,13 +205,13 @@ def test_a_run_of_another_process_is_watched_and_gone_on_with_when_that_has_died
             process.kill()
             await wait_until(pilot, lambda: work.ended, "its end is seen")
             assert _state(work) == "died"
-            done = work.board.view.done
+            done = work.run_state.view.done
             await pilot.press("g")
             await wait_until(pilot, lambda: app.bench_work is not work)
             again = app.bench_work
             assert again
-            await wait_until(pilot, lambda: again.board.view.done > done, "it goes on")
-            assert not again.elsewhere
+            await wait_until(pilot, lambda: again.run_state.view.done > done, "it goes on")
+            assert not again.watching
             await pilot.press("s")
             await wait_until(pilot, lambda: again.ended)
 
@@ -227,14 +227,14 @@ def test_a_run_of_another_process_is_watched_from_the_results_to_its_end(
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("f5")
             await wait_until(pilot, lambda: app.current_mode == "results")
-            table = app.screen.query_one("#run-table", Table)
+            table = app.screen.query_one("#run-table", VirtualTable)
             await wait_until(pilot, lambda: table.rows)
             await pilot.press("g")
             await wait_until(pilot, lambda: app.bench_work and app.current_mode == "bench")
             work = app.bench_work
             assert work
-            assert work.elsewhere
-            await wait_until(pilot, lambda: _state(work) == "elsewhere")
+            assert work.watching
+            await wait_until(pilot, lambda: _state(work) == "watching")
             process.send_signal(signal.SIGINT)
             await wait_until(pilot, lambda: work.ended, "its end is seen")
             assert _state(work) == "partial"

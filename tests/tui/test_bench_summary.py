@@ -10,11 +10,11 @@ import pytest
 
 from localrl.engine.protocol import Load
 from localrl.runs.progress import EvalProgress, Progress
-from localrl.tui.marks import MARKS
 from localrl.tui.screens.bench import BenchScreen
+from localrl.tui.symbols import SYMBOLS
 from localrl.tui.widgets.bench.summary import Interval, Summary
 from localrl.tui.work.bench import BenchWork
-from localrl.tui.work.board import EvalView
+from localrl.tui.work.run_state import EvalSnapshot
 from tests.scripted import make_plan
 from tests.tui.pressing import press
 from tests.tui.test_models_screen import CARD
@@ -33,7 +33,7 @@ INNER = {80: 76, 110: 51, 200: 196}
 @pytest.mark.parametrize("width", INNER.values())
 @pytest.mark.parametrize("papers", [(), (0.795,), (0.795, 0.812)])
 def test_accuracy_interval_and_published_scores_fit(width: int, papers: tuple[float, ...]) -> None:
-    part = EvalView("livecodebench-v6", 10_551, 10_560, {"correct": 10_551}, {})
+    part = EvalSnapshot("livecodebench-v6", 10_551, 10_560, {"correct": 10_551}, {})
     lines = Summary()._eval(part, Interval(1.0, 0.981, 1.0, 0.012), papers, width)
     assert all(line.cell_length <= width for line in lines)
     words = "\n".join(line.plain for line in lines)
@@ -46,9 +46,9 @@ def test_accuracy_interval_and_published_scores_fit(width: int, papers: tuple[fl
 
 @pytest.mark.parametrize("width", INNER.values())
 def test_every_outcome_is_shown_in_as_many_lines_as_it_takes(width: int) -> None:
-    lines = Summary()._outcomes(dict.fromkeys(MARKS, 123_456), width)
+    lines = Summary()._outcomes(dict.fromkeys(SYMBOLS, 123_456), width)
     assert all(len(line.plain.rstrip()) <= width for line in lines)
-    assert "".join(line.plain for line in lines).count("123,456") == len(MARKS)
+    assert "".join(line.plain for line in lines).count("123,456") == len(SYMBOLS)
 
 
 @pytest.mark.parametrize("width", INNER.values())
@@ -60,9 +60,9 @@ def test_speed_first_token_and_time_left_fit(width: int, tmp_path: Path) -> None
         progress.take(Load(generated_tokens=i * 12_345))
     progress.evals[0].outcomes["correct"] = 900
     work = BenchWork(make_plan(tmp_path))
-    work.board.rates = [1.0, 2.0] * 200
-    work.board.publish(progress)
-    lines = Summary()._speed(work, work.board.view, width)
+    work.run_state.rates = [1.0, 2.0] * 200
+    work.run_state.publish(progress)
+    lines = Summary()._speed(work, work.run_state.view, width)
     assert all(line.cell_length <= width for line in lines)
     words = "\n".join(line.plain for line in lines)
     for essential in ("tok/s", "TTFT 1 min 23 s", "right/h", "ETA", "restarted 3×"):
@@ -87,7 +87,7 @@ def test_a_run_at_work_shows_what_was_published_and_the_first_token(
             await wait_until(pilot, lambda: app.current_mode == "bench")
             app.screen.set_focus(None)
             await press(pilot, "bench.start")
-            await wait_until(pilot, lambda: app.bench_work and app.bench_work.board.view.done)
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done)
             summary = app.screen.query_one(Summary)
             for words in ("paper 50.0", "TTFT", "ETA"):
                 await wait_until(pilot, partial(_says, summary, words), words)

@@ -9,10 +9,10 @@ from textual.widgets import Input, Markdown, Static
 from localrl.errors import StoreError
 from localrl.store.chats import Chats
 from localrl.store.runs import Store
-from localrl.tui.widgets.chat.conversation import Conversation
+from localrl.tui.widgets.chat.conversation import ConversationView
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage, settled
 from localrl.tui.widgets.chat.panel import Panel
-from localrl.tui.widgets.chat.prompt import Prompt
+from localrl.tui.widgets.chat.prompt import PromptInput
 from localrl.tui.widgets.chat.thinking import Thinking
 from tests.tui.pressing import press
 from tests.tui.talking import answered, ask, opened
@@ -96,7 +96,7 @@ def test_each_key_that_stops_a_reply_does_so_at_once_and_keeps_the_partial(
 
             async def by_its_own_key() -> None:
                 screen.query_one("#said").focus()
-                await wait_until(pilot, lambda: not isinstance(app.focused, Prompt))
+                await wait_until(pilot, lambda: not isinstance(app.focused, PromptInput))
                 await press(pilot, "chat.stop")
 
             await stopped("Go on", lambda: press(pilot, "app.stop"))
@@ -116,12 +116,12 @@ def test_editing_resends_and_regenerating_takes_the_place_of_the_reply(
             screen = await opened(app, pilot)
             await answered(pilot, screen, "First")
             await pilot.press("up")
-            assert screen.query_one(Prompt).text == "First"
+            assert screen.query_one(PromptInput).text == "First"
             await wait_until(pilot, lambda: not screen.query(UserMessage))
             await answered(pilot, screen, "Better")
             await press(pilot, "app.leave")
             await press(pilot, "chat.edit")
-            await wait_until(pilot, lambda: screen.query_one(Prompt).text == "Better")
+            await wait_until(pilot, lambda: screen.query_one(PromptInput).text == "Better")
             await wait_until(pilot, lambda: not screen.query(UserMessage) and app.focused)
             await answered(pilot, screen, "Best")
             await press(pilot, "app.leave")
@@ -152,7 +152,7 @@ def test_escape_twice_leaves_the_message_that_was_to_be_edited_as_it_was(
             await press(pilot, "app.leave")
             await wait_until(pilot, lambda: [view.text for view in screen.query(UserMessage)] == ["First"])
             assert [view.text for view in screen.query(ReplyView)] == ["one"]
-            await wait_until(pilot, lambda: isinstance(app.focused, Prompt))
+            await wait_until(pilot, lambda: isinstance(app.focused, PromptInput))
             await answered(pilot, screen, "Second")
 
     asyncio.run(scenario())
@@ -240,7 +240,7 @@ def test_another_conversation_is_not_begun_over_a_reply_that_is_not_yet_shown_wh
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
             view = await ask(pilot, screen, "How much?")
-            screen.query_one(Conversation).focus()
+            screen.query_one(ConversationView).focus()
             await wait_until(pilot, lambda: screen._updating and not screen.work.busy)
             await press(pilot, "chat.new")
             await wait_until(pilot, lambda: view.said is not None and screen._reply is None, "an answer")
@@ -267,10 +267,10 @@ def test_a_message_that_cannot_be_kept_is_given_back(
         app = scripted("one")
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
-            screen.query_one(Prompt).text = "A long question"
+            screen.query_one(PromptInput).text = "A long question"
             await pilot.press("enter")
             await wait_until(pilot, lambda: failed)
-            await wait_until(pilot, lambda: screen.query_one(Prompt).text == "A long question")
+            await wait_until(pilot, lambda: screen.query_one(PromptInput).text == "A long question")
             await wait_until(pilot, lambda: not screen.query(UserMessage) and not screen.query(ReplyView))
 
     asyncio.run(scenario())
@@ -325,12 +325,12 @@ def test_sampling_of_the_panel_reaches_the_conversation(scripted: Callable[..., 
             await wait_until(pilot, lambda: screen.query_one(Panel).region)
             screen.query_one("#max_tokens", Input).value = "3"
             screen.query_one("#said").focus()
-            await wait_until(pilot, lambda: not isinstance(app.focused, (Prompt, Input)))
+            await wait_until(pilot, lambda: not isinstance(app.focused, (PromptInput, Input)))
             await press(pilot, "chat.write", "i")
-            await wait_until(pilot, lambda: isinstance(app.focused, Prompt))
+            await wait_until(pilot, lambda: isinstance(app.focused, PromptInput))
             await press(pilot, "app.leave")
             await press(pilot, "chat.write", "enter")
-            await wait_until(pilot, lambda: isinstance(app.focused, Prompt))
+            await wait_until(pilot, lambda: isinstance(app.focused, PromptInput))
             view = await answered(pilot, screen, "Go")
             assert view.said
             assert (view.said.finish, view.said.figures.answer_tokens) == ("length", 3)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from textual.widgets import Input, OptionList, Static
 
 from localrl.sampling import Sampling
-from localrl.store.chats import Chats, Said
+from localrl.store.chats import ChatMessage, Chats
 from localrl.store.runs import Store
-from localrl.tui.widgets.chat.conversation import FEW, MOST, Conversation, Earlier
+from localrl.tui.widgets.chat.conversation import FEW, MOST, ConversationView, Earlier
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage
 from localrl.tui.widgets.chat.panel import Panel
-from localrl.tui.widgets.chat.prompt import Prompt
+from localrl.tui.widgets.chat.prompt import PromptInput
 from tests.tui.pressing import press
 from tests.tui.talking import answered, ask, opened
 from tests.tui.waiting import wait_until
@@ -35,13 +35,13 @@ def test_a_conversation_that_is_left_while_it_is_put_up_leaves_nothing_behind(
         await composed(self)
 
     monkeypatch.setattr(ReplyView, "_compose", late)
-    said = [Said(i, "assistant" if i % 2 else "user", f"message {i}") for i in range(40)]
+    said = [ChatMessage(i, "assistant" if i % 2 else "user", f"message {i}") for i in range(40)]
 
     async def scenario() -> None:
         app = scripted()
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
-            shown = screen.query_one(Conversation)
+            shown = screen.query_one(ConversationView)
             opening = asyncio.create_task(screen._open(None, said))
             await wait_until(pilot, lambda: len(shown.query(UserMessage)) > 1)
             await screen.action_new()
@@ -58,13 +58,13 @@ def test_a_conversation_that_is_left_while_it_is_put_up_leaves_nothing_behind(
 
 
 def test_scrolling_up_twice_leaves_no_message_out(scripted: Callable[..., LocalrlApp]) -> None:
-    said = [Said(i, "user", f"message {i}") for i in range(40)]
+    said = [ChatMessage(i, "user", f"message {i}") for i in range(40)]
 
     async def scenario() -> None:
         app = scripted()
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
-            shown = screen.query_one(Conversation)
+            shown = screen.query_one(ConversationView)
             await screen._open(None, said)
             shown.show_earlier()
             await wait_until(pilot, lambda: len(shown.query(UserMessage)) > FEW + 1)
@@ -79,13 +79,13 @@ def test_scrolling_up_twice_leaves_no_message_out(scripted: Callable[..., Localr
 def test_far_up_in_a_long_conversation_few_messages_are_laid_out_and_the_end_is_reached_again(
     scripted: Callable[..., LocalrlApp],
 ) -> None:
-    said = [Said(i, "assistant" if i % 2 else "user", f"message {i}") for i in range(100)]
+    said = [ChatMessage(i, "assistant" if i % 2 else "user", f"message {i}") for i in range(100)]
 
     async def scenario() -> None:
         app = scripted("It is 7.")
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
-            shown = screen.query_one(Conversation)
+            shown = screen.query_one(ConversationView)
 
             async def go_up() -> None:
                 while shown._earlier:
@@ -110,7 +110,7 @@ def test_far_up_in_a_long_conversation_few_messages_are_laid_out_and_the_end_is_
             await wait_until(pilot, lambda: laid_out()[-1] == "message 99" and shown.is_vertical_scroll_end)
             assert len(laid_out()) == FEW
             await go_up()
-            screen.query_one(Prompt).focus()
+            screen.query_one(PromptInput).focus()
             view = await answered(pilot, screen, "How much?")
             assert laid_out()[-1] == view.text == "It is 7."
             assert len(laid_out()) <= MOST
@@ -130,7 +130,7 @@ def test_conversations_are_listed_opened_exported_and_deleted(
             await answered(pilot, screen, "First talk")
             await press(pilot, "app.leave")
             await press(pilot, "chat.new")
-            await wait_until(pilot, lambda: screen._chat is None and isinstance(app.focused, Prompt))
+            await wait_until(pilot, lambda: screen._chat is None and isinstance(app.focused, PromptInput))
             await answered(pilot, screen, "Second talk")
             listed = screen.query_one("#chats", OptionList)
             await wait_until(pilot, lambda: listed.option_count == 2)
@@ -160,7 +160,7 @@ def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person
         chat = chats.create("m", "", Sampling(), "long")
         for i in range(40):
             chats.say(chat, "user", f"Question {i}")
-            chats.write(Said(chats.say(chat, "assistant"), "assistant", f"Answer {i}", finish="stop"))
+            chats.write(ChatMessage(chats.say(chat, "assistant"), "assistant", f"Answer {i}", finish="stop"))
 
     async def scenario() -> None:
         app = scripted("fine")
@@ -174,7 +174,7 @@ def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person
             await press(pilot, "chat.list")
             await wait_until(pilot, lambda: screen.query_one("#chats", OptionList).option_count)
             await pilot.press("down", "enter")
-            await wait_until(pilot, lambda: len(asked()) == FEW // 2 and isinstance(app.focused, Prompt))
+            await wait_until(pilot, lambda: len(asked()) == FEW // 2 and isinstance(app.focused, PromptInput))
             assert asked()[-1] == "Question 39"
             assert screen.query_one(ReplyView).parent
             assert str(screen.query_one(Earlier).render()).startswith(f"▴ {80 - FEW} earlier")
@@ -188,7 +188,7 @@ def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person
             assert asked() == [f"Question {i}" for i in range(40)]
             assert not screen.query(Earlier)
             screen.query_one("#said").scroll_end(animate=False)
-            screen.query_one(Prompt).focus()
+            screen.query_one(PromptInput).focus()
             await answered(pilot, screen, "Last")
             await wait_until(pilot, lambda: len(asked()) <= MOST // 2)
             assert asked()[-1] == "Last"
@@ -207,7 +207,7 @@ def test_a_growing_reply_is_followed_unless_the_person_has_scrolled_up(
             screen = await opened(app, pilot)
             screen.query_one(Panel).query_one("#max_tokens", Input).value = "100000"
             await ask(pilot, screen, "Go on.")
-            shown = screen.query_one(Conversation)
+            shown = screen.query_one(ConversationView)
             assert shown.scroll_y == 0, "what is short begins at the top"
             await wait_until(pilot, lambda: shown.is_anchored and shown.is_vertical_scroll_end)
             shown.focus()

@@ -13,7 +13,7 @@ from localrl.store.chats import Chats
 from localrl.store.runs import Store
 from localrl.tui.widgets.bench.setup import Setup
 from localrl.tui.widgets.results.sample import SampleView
-from localrl.tui.widgets.table import Column, Table
+from localrl.tui.widgets.table import Column, VirtualTable
 from tests.tui.made import stored_run
 from tests.tui.picture import picture
 from tests.tui.pressing import press
@@ -45,7 +45,7 @@ def test_the_name_of_a_run_is_text_wherever_it_is_shown(
             await press(pilot, "app.results")
             await wait_until(pilot, lambda: app.screen.query("#run-table"))
             screen: Any = app.screen
-            await wait_until(pilot, lambda: screen.query_one("#run-table", Table).rows)
+            await wait_until(pilot, lambda: screen.query_one("#run-table", VirtualTable).rows)
             await press(pilot, "results.remove")
             await wait_until(pilot, lambda: "Press delete" in picture(pilot))
             assert harmless(picture(pilot))
@@ -90,7 +90,7 @@ def test_cells_with_wide_characters_keep_the_columns_of_a_table(
         app = scripted()
         async with app.run_test(size=(40, 10)) as pilot:
             columns = (Column("a", 5), Column("b", 6, right=True), Column("c", 0))
-            table = Table(columns, lambda row: [(row, ""), (row, ""), ("|", "")])
+            table = VirtualTable(columns, lambda row: [(row, ""), (row, ""), ("|", "")])
             await app.screen.mount(table)
             table.show(["漢字", "漢字漢字漢字", "x"])
             await pilot.pause()

@@ -25,23 +25,23 @@ from localrl.engine.ranking import Line
 from localrl.evals import spec
 from localrl.runs import plan
 from localrl.sampling import Sampling
-from localrl.store.chats import Chats, Figures, Said
+from localrl.store.chats import ChatMessage, Chats, ReplyMetrics
 from localrl.store.runs import Store
 from localrl.tui import app as tui_app
-from localrl.tui.app import Choice, LocalrlApp
-from localrl.tui.marks import RUNNING_CODE
+from localrl.tui.app import LocalrlApp, ModelSelection
 from localrl.tui.screens.help import HelpScreen
+from localrl.tui.symbols import RUNNING_CODE
 from localrl.tui.widgets.bench.stream import StreamView
 from localrl.tui.widgets.chat.message import ReplyView
-from localrl.tui.widgets.chat.prompt import Prompt
+from localrl.tui.widgets.chat.prompt import PromptInput
 from localrl.tui.widgets.livetext import LiveText
 from localrl.tui.widgets.models.details import Details
 from localrl.tui.widgets.results.sample import SampleView
-from localrl.tui.widgets.table import Table
+from localrl.tui.widgets.table import VirtualTable
 from localrl.tui.work import models, plans
 from localrl.tui.work.bench import BenchWork
-from localrl.tui.work.board import EvalView, Stream, View
 from localrl.tui.work.models import Row
+from localrl.tui.work.run_state import EvalSnapshot, LiveSample, RunSnapshot
 from tests.tui import picture
 from tests.tui.made import stored_run
 from tests.tui.pressing import press
@@ -133,18 +133,20 @@ def standing(folder: Path) -> Standing:
     counts = {"correct": 20, "wrong": 6, "truncated": 4, "looped": 2}
     outcomes = [name for name, count in counts.items() for _ in range(count)]
     places = [(0, f"sum-{i:02}", j) for i in range(9) for j in range(4)]
-    board = work.board
-    board.seed((*place, outcome) for place, outcome in zip(places, outcomes, strict=False))
-    board.seed((*place, "engine_error") for place in places[32:])  # these are still to be done
-    board.rows[8].cells[:] = bytes([RUNNING_CODE] * 4)
+    run_state = work.run_state
+    run_state.seed((*place, outcome) for place, outcome in zip(places, outcomes, strict=False))
+    run_state.seed((*place, "engine_error") for place in places[32:])  # these are still to be done
+    run_state.rows[8].cells[:] = bytes([RUNNING_CODE] * 4)
     text = "The sum is found by adding the tens first.\n\n" + "Then the ones are added to it. " * 12
     for at, place in enumerate(places[32:]):
         pieces = [(True, "Let me see what is asked.\n"), (False, text)]
-        board.streams[place] = Stream(place, time.monotonic(), pieces, tokens=8412 + at, thinking_s=221.0)
-    board.rates = [float(abs(i % 30 - 15) * 20) for i in range(240)]
-    board.published = ((0.795,),)
-    board.view = View(
-        evals=(EvalView("sums", 32, 48, counts, {(4, 4): 5, (4, 0): 3}),),
+        run_state.streams[place] = LiveSample(
+            place, time.monotonic(), pieces, tokens=8412 + at, thinking_s=221.0
+        )
+    run_state.rates = [float(abs(i % 30 - 15) * 20) for i in range(240)]
+    run_state.published = ((0.795,),)
+    run_state.view = RunSnapshot(
+        evals=(EvalSnapshot("sums", 32, 48, counts, {(4, 4): 5, (4, 0): 3}),),
         load=Load(running=4, parallel=4, steps=1),
         tokens_per_s=214.4,
         eta_s=740.0,
@@ -188,8 +190,10 @@ def still(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         chat = chats.create("demo:Q4_K_M", "Be brief.", Sampling(), "How much is 3 + 4?")
         chats.say(chat, "user", "How much is 3 + 4?")
         answer = "It is **7**:\n\n- three\n- and four\n\n```python\nprint(3 + 4)\n```\n\nThat is all."
-        figures = Figures(80, 32, thinking_s=221.0, ttft_s=0.31, tokens_per_s=41.53)
-        chats.write(Said(chats.say(chat, "assistant"), "assistant", answer, "Let me add.", "stop", figures))
+        figures = ReplyMetrics(80, 32, thinking_s=221.0, ttft_s=0.31, tokens_per_s=41.53)
+        chats.write(
+            ChatMessage(chats.say(chat, "assistant"), "assistant", answer, "Let me add.", "stop", figures)
+        )
     logs = paths.ensure(paths.home("state") / "logs")
     (logs / "worker-1.log").write_text("loading the model\nready\n")
 
@@ -201,7 +205,7 @@ def test_every_screen_looks_as_it_was_accepted_and_nothing_essential_is_cut_off(
     failures: list[str] = []
 
     async def scenario() -> None:
-        app = LocalrlApp(Choice("demo:Q4_K_M", "scripted"))
+        app = LocalrlApp(ModelSelection("demo:Q4_K_M", "scripted"))
         app.theme = THEMES[size]
         async with app.run_test(size=SIZES[size]) as pilot:
 
@@ -232,7 +236,7 @@ def missing(pilot: Pilot[None], name: str) -> list[str]:
 
 async def models_and_chat(pilot: Pilot[None], check: Check) -> None:
     app = cast("LocalrlApp", pilot.app)
-    await wait_until(pilot, lambda: len(app.screen.query_one("#models", Table).rows) == 3)
+    await wait_until(pilot, lambda: len(app.screen.query_one("#models", VirtualTable).rows) == 3)
     details = app.screen.query_one(Details)
     await wait_until(pilot, lambda: "runs on" in str(details.render()))
     await check("models")
@@ -244,7 +248,7 @@ async def models_and_chat(pilot: Pilot[None], check: Check) -> None:
     await press(pilot, "chat.list")
     await wait_until(pilot, lambda: app.focused is listed)
     await pilot.press("home", "enter")
-    await wait_until(pilot, lambda: app.screen.query(ReplyView) and isinstance(app.focused, Prompt))
+    await wait_until(pilot, lambda: app.screen.query(ReplyView) and isinstance(app.focused, PromptInput))
     await press(pilot, "app.leave")
     await press(pilot, "chat.panel" if app.size.width > 100 else "chat.list")
     await check("chat")
@@ -269,7 +273,7 @@ async def results(pilot: Pilot[None], check: Check) -> None:
     app = cast("LocalrlApp", pilot.app)
     await press(pilot, "app.results")
     await wait_until(pilot, lambda: app.current_mode == "results")
-    runs = app.screen.query_one("#run-table", Table)
+    runs = app.screen.query_one("#run-table", VirtualTable)
     await wait_until(pilot, lambda: len(runs.rows) == 3)
     await pilot.press("end")
     await press(pilot, "results.mark")

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from localrl.tui.screens.models import ModelsScreen
 from localrl.tui.widgets.models.details import Details
-from localrl.tui.widgets.table import Table
+from localrl.tui.widgets.table import VirtualTable
 from tests.catalog.conftest import write_tiny
 from tests.catalog.hub_server import Hub, serve
 from tests.tui.pressing import press
@@ -66,7 +66,7 @@ def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 async def opened(app: LocalrlApp, pilot: Pilot[None]) -> ModelsScreen:
     await wait_until(pilot, lambda: isinstance(app.screen, ModelsScreen))
     screen = cast("ModelsScreen", app.screen)
-    await wait_until(pilot, lambda: len(screen.query_one("#models", Table).rows) > 5, "the catalogue")
+    await wait_until(pilot, lambda: len(screen.query_one("#models", VirtualTable).rows) > 5, "the catalogue")
     return screen
 
 
@@ -75,7 +75,7 @@ async def at_tiny(screen: ModelsScreen, pilot: Pilot[None]) -> None:
     await press(pilot, "models.filter")
     await pilot.press(*"tiny", "enter")
     await wait_until(
-        pilot, lambda: [row.title for row in screen.query_one("#models", Table).rows] == ["Tiny"]
+        pilot, lambda: [row.title for row in screen.query_one("#models", VirtualTable).rows] == ["Tiny"]
     )
 
 
@@ -96,7 +96,7 @@ def test_the_catalogue_shows_fit_details_and_the_machine(
             await press(pilot, "models.quantisation")
             assert {first, screen._row.name} == {"tiny:Q8_0", "tiny:F16"}
             await press(pilot, "app.leave")
-            await wait_until(pilot, lambda: len(screen.query_one("#models", Table).rows) > 5)
+            await wait_until(pilot, lambda: len(screen.query_one("#models", VirtualTable).rows) > 5)
 
     asyncio.run(scenario())
 
@@ -253,7 +253,7 @@ def test_a_model_that_somebody_put_here_meanwhile_is_seen_on_looking_again(
     scripted: Callable[..., LocalrlApp], hub: Hub, home: Path
 ) -> None:
     def titles(screen: ModelsScreen) -> list[str]:
-        return [row.title for row in screen.query_one("#models", Table).rows]
+        return [row.title for row in screen.query_one("#models", VirtualTable).rows]
 
     async def scenario() -> None:
         app = scripted()
@@ -300,7 +300,7 @@ def test_a_click_moves_to_a_model_and_a_second_one_uses_it(
         app = scripted()
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
-            table = screen.query_one("#models", Table)
+            table = screen.query_one("#models", VirtualTable)
             await pilot.click(table, offset=(5, 3))
             await wait_until(pilot, lambda: table.cursor == 2)
             wanted = table.rows[2].name

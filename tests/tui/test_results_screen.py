@@ -8,9 +8,9 @@ from textual.widgets import ContentSwitcher, Input
 from localrl.store.runs import Store
 from localrl.tui.screens.results import ResultsScreen
 from localrl.tui.widgets.livetext import LiveText
-from localrl.tui.widgets.results.comparison import Comparison
+from localrl.tui.widgets.results.comparison import ComparisonView
 from localrl.tui.widgets.results.sample import SampleView
-from localrl.tui.widgets.table import Table
+from localrl.tui.widgets.table import VirtualTable
 from tests.tui.made import stored_run
 from tests.tui.pressing import press
 from tests.tui.waiting import wait_until
@@ -29,7 +29,7 @@ async def opened(app: LocalrlApp, pilot: Pilot[None], runs: int) -> ResultsScree
     await pilot.press("f5")
     await wait_until(pilot, lambda: isinstance(app.screen, ResultsScreen))
     screen = cast("ResultsScreen", app.screen)
-    await wait_until(pilot, lambda: len(screen.query_one("#run-table", Table).rows) == runs)
+    await wait_until(pilot, lambda: len(screen.query_one("#run-table", VirtualTable).rows) == runs)
     return screen
 
 
@@ -43,7 +43,7 @@ def test_a_run_opens_into_its_samples_and_a_sample_into_its_verdict(
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot, 1)
             await pilot.press("enter")
-            table = screen.query_one("#sample-table", Table)
+            table = screen.query_one("#sample-table", VirtualTable)
             await wait_until(pilot, lambda: len(table.rows) == 48)
             view = screen.query_one(SampleView)
             await wait_until(pilot, lambda: view.detail is not None)
@@ -96,7 +96,7 @@ def test_marked_runs_are_compared_on_shared_problems(
             await press(pilot, "results.mark")
             await press(pilot, "results.compare")
             await wait_until(pilot, lambda: screen.query_one(ContentSwitcher).current == "compare")
-            words = str(screen.query_one(Comparison).render())
+            words = str(screen.query_one(ComparisonView).render())
             assert "12 shared problems" in words
             assert "decode tok/s" in words
             await press(pilot, "results.report")
@@ -181,7 +181,7 @@ def test_a_click_chooses_a_run_and_a_second_one_opens_it(
         app = scripted()
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot, 2)
-            table = screen.query_one("#run-table", Table)
+            table = screen.query_one("#run-table", VirtualTable)
             await pilot.click(table, offset=(10, 2))
             await wait_until(pilot, lambda: table.cursor == 1)
             chosen = table.current.label

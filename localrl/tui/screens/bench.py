@@ -10,7 +10,7 @@ from textual.widgets import ContentSwitcher, Input
 
 from localrl.errors import UsageError
 from localrl.tui import keys
-from localrl.tui.screens.page import Page
+from localrl.tui.screens.base import BaseScreen
 from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.setup import Setup
 from localrl.tui.widgets.bench.stream import StreamView
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from localrl.tui.work.bench import BenchWork
-    from localrl.tui.work.board import Stream, View
+    from localrl.tui.work.run_state import LiveSample, RunSnapshot
 
 TICK_S = 0.1
 FIGURES_EVERY = 5
@@ -34,7 +34,7 @@ ESTIMATE_AFTER_S = 0.4
 NO_TEXT = "No live text: another process works on this run."
 
 
-class BenchScreen(Page):
+class BenchScreen(BaseScreen):
     GROUP = "bench"
     BINDINGS = keys.bindings("bench")  # type: ignore[assignment]
     CSS = """
@@ -57,9 +57,9 @@ class BenchScreen(Page):
         self._ticks = 0
         self._intervals: Intervals = {}
         self._computing = False
-        self._view: View | None = None
+        self._view: RunSnapshot | None = None
         """What is drawn."""
-        self._watched: Stream | None = None
+        self._watched: LiveSample | None = None
         self._pinned = False
         self._told = 0
         self._state = ""
@@ -99,8 +99,8 @@ class BenchScreen(Page):
             self._adopt(work)
         if work is None or not self.is_current:
             return
-        while self._told < len(work.board.notices):
-            self.notify(work.board.notices[self._told], title="Engine", severity="warning", timeout=10)
+        while self._told < len(work.run_state.notices):
+            self.notify(work.run_state.notices[self._told], title="Engine", severity="warning", timeout=10)
             self._told += 1
         if self._setting_up:
             return
@@ -118,14 +118,14 @@ class BenchScreen(Page):
         self._work, self._view, self._told = work, None, 0
         self._watched, self._pinned = None, False
         self.query_one(StreamView).show(None)
-        self.query_one(SampleGrid).show(work.board)
+        self.query_one(SampleGrid).show(work.run_state)
         self._set_up(False)
         self.query_one(SampleGrid).focus()
 
     def _show_figures(self, work: BenchWork) -> None:
         self.query_one(SampleGrid).update_cells()
         self.query_one(StreamView).update_state()
-        view = work.board.view
+        view = work.run_state.view
         if view is self._view or not view.done:
             self._draw_figures(work, view, self._intervals if view.done else {})
         elif not self._computing:
@@ -135,14 +135,14 @@ class BenchScreen(Page):
             self._state = work.state
             self.refresh_bindings()  # lays out the footer anew
 
-    def _draw_figures(self, work: BenchWork, view: View, intervals: Intervals) -> None:
+    def _draw_figures(self, work: BenchWork, view: RunSnapshot, intervals: Intervals) -> None:
         """Figures and intervals of one moment."""
         self._computing = False
         if work is self._work:
             self._view, self._intervals = view, intervals
             self.query_one(Summary).show(work, view, intervals)
 
-    def _compute_intervals(self, work: BenchWork, view: View) -> None:
+    def _compute_intervals(self, work: BenchWork, view: RunSnapshot) -> None:
         """In a thread: the intervals of every eval from its counts, which are then drawn with them."""
         from localrl import stats
         from localrl.report.report import groups
@@ -162,9 +162,9 @@ class BenchScreen(Page):
         view = self.query_one(StreamView)
         if self._pinned and self._watched:
             return
-        view.explain(NO_TEXT if work.elsewhere else "")
+        view.explain(NO_TEXT if work.watching else "")
         if self._watched is None or not self._watched.running:
-            running = work.board.running()
+            running = work.run_state.running()
             if running:
                 self._watched = running[0]
                 view.show(self._watched)
@@ -195,7 +195,7 @@ class BenchScreen(Page):
     def _estimate(self) -> None:
         setup, program = self.query_one(Setup), self.program
         try:
-            wish = setup.wish()
+            form = setup.form()
         except UsageError as error:
             setup.estimate(str(error))
             return
@@ -203,7 +203,7 @@ class BenchScreen(Page):
         def look() -> None:
             from localrl.tui.work import plans
 
-            self.call_later(setup.estimate, plans.estimated(wish, program.choice, program.settings))
+            self.call_later(setup.estimate, plans.estimated(form, program.choice, program.settings))
 
         program.in_thread(look, "estimate")
 
@@ -232,7 +232,7 @@ class BenchScreen(Page):
         if action == "go_on":
             return self._setting_up or (work is not None and work.lacks_samples)
         if action in ("pause", "stop"):
-            return work is not None and not work.ended and not work.elsewhere
+            return work is not None and not work.ended and not work.watching
         return True
 
     @property
@@ -253,11 +253,11 @@ class BenchScreen(Page):
             return
         program = self.program
         try:
-            wish = self.query_one(Setup).wish()
+            form = self.query_one(Setup).form()
         except UsageError as error:
             program.tell_error(error, "new run")
             return
-        program.in_thread(lambda: program.start_run(wish), "new run")
+        program.in_thread(lambda: program.start_run(form), "new run")
 
     async def action_go_on(self) -> None:
         """Go on with the run that is shown, or from the form with the newest that was left unfinished."""
@@ -283,13 +283,13 @@ class BenchScreen(Page):
     def action_watch(self) -> None:
         """Watch the sample under the cursor."""
         if (place := self.query_one(SampleGrid).place()) and self._work:
-            self._watch(self._work.board.streams.get(place))
+            self._watch(self._work.run_state.streams.get(place))
 
     def on_sample_grid_chosen(self, event: SampleGrid.Chosen) -> None:
         if self._work:
-            self._watch(self._work.board.streams.get(event.place))
+            self._watch(self._work.run_state.streams.get(event.place))
 
-    def _watch(self, stream: Stream | None) -> None:
+    def _watch(self, stream: LiveSample | None) -> None:
         if stream is None:
             self.notify("No live text of this sample; the results have what is stored.", timeout=4)
             return
@@ -298,7 +298,7 @@ class BenchScreen(Page):
 
     def action_stream(self, step: int) -> None:
         """The next or previous running stream."""
-        running: list[Any] = self._work.board.running() if self._work else []
+        running: list[Any] = self._work.run_state.running() if self._work else []
         if running:
             at = running.index(self._watched) if self._watched in running else -step
             self._watch(running[(at + step) % len(running)])

@@ -12,25 +12,25 @@ from textual.widgets.option_list import Option
 
 from localrl.errors import UsageError
 from localrl.tui import keys
-from localrl.tui.screens.page import Page
-from localrl.tui.widgets.chat.conversation import Conversation
+from localrl.tui.screens.base import BaseScreen
+from localrl.tui.widgets.chat.conversation import ConversationView
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage
 from localrl.tui.widgets.chat.panel import Panel
-from localrl.tui.widgets.chat.prompt import Prompt
-from localrl.tui.work.chat import ChatWork, Question
+from localrl.tui.widgets.chat.prompt import PromptInput
+from localrl.tui.work.chat import ChatRequest, ChatWork
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
     from localrl.sampling import Sampling
-    from localrl.store.chats import Chat, Said
-    from localrl.tui.work.chat import Reply
+    from localrl.store.chats import Chat, ChatMessage
+    from localrl.tui.work.chat import LiveReply
 
 TICK_S = 1 / 10
 
 
-class ChatScreen(Page):
+class ChatScreen(BaseScreen):
     GROUP = "chat"
     BINDINGS = keys.bindings("chat")  # type: ignore[assignment]
     CSS = """
@@ -44,9 +44,9 @@ class ChatScreen(Page):
     def __init__(self) -> None:
         super().__init__()
         self._chat: Chat | None = None
-        self._said: list[Said] = []
+        self._said: list[ChatMessage] = []
         self._replace_from: int | None = None
-        self._reply: Reply | None = None
+        self._reply: LiveReply | None = None
         self._view: ReplyView | None = None
         self._updating = False
         self._warned = False
@@ -65,14 +65,14 @@ class ChatScreen(Page):
             chats.border_title = "conversations"
             yield chats
             with Vertical(id="talk"):
-                with Conversation():
+                with ConversationView():
                     yield Static(id="welcome", markup=False)
-                yield Prompt(self.program.key("app.leave"))
+                yield PromptInput(self.program.key("app.leave"))
             yield Panel()
 
     def on_mount(self) -> None:
         self.set_interval(TICK_S, self._tick)
-        self.query_one(Prompt).focus()
+        self.query_one(PromptInput).focus()
         self._list()
         self._welcome()
 
@@ -83,8 +83,8 @@ class ChatScreen(Page):
     def _defaults(self) -> None:
         """The card's sampling for the chosen model."""
         from localrl.catalog import card as cards
+        from localrl.conversation import sampling_of
         from localrl.errors import LocalrlError
-        from localrl.talk import sampling_of
 
         name, card, source = self.program.choice.model.partition(":")[0], None, ""
         try:
@@ -113,7 +113,7 @@ class ChatScreen(Page):
             return
         self._updating = True
         try:
-            over, said = reply.over, self.query_one(Conversation)
+            over, said = reply.over, self.query_one(ConversationView)
             follow = said.is_vertical_scroll_end
             anchored = said.anchored(follow and not over)
             await view.update_reply(reply)
@@ -126,11 +126,11 @@ class ChatScreen(Page):
         finally:
             self._updating = False
 
-    def _reply_ended(self, reply: Reply) -> None:
+    def _reply_ended(self, reply: LiveReply) -> None:
         self._reply = None
         if reply.question.text and reply.user is None:  # it could not be kept: give it back
-            self._take_off(self.query_one(Conversation).last_exchange())
-            prompt = self.query_one(Prompt)
+            self._take_off(self.query_one(ConversationView).last_exchange())
+            prompt = self.query_one(PromptInput)
             prompt.text = prompt.text or reply.question.text
             self._edit(reply.question.replace_from)
         self._chat = reply.chat or self._chat
@@ -142,7 +142,7 @@ class ChatScreen(Page):
         self._list()
         self.refresh_bindings()
 
-    def on_prompt_sent(self, event: Prompt.Sent) -> None:
+    def on_prompt_input_sent(self, event: PromptInput.Sent) -> None:
         if sampling := self._ready():
             self._send(event.text, sampling)
 
@@ -174,12 +174,12 @@ class ChatScreen(Page):
 
     def _send(self, text: str, sampling: Sampling) -> None:
         work, panel = self.work, self.query_one(Panel)
-        question = Question(self._chat, text, panel.system, sampling, self._replace_from)
+        question = ChatRequest(self._chat, text, panel.system, sampling, self._replace_from)
         self._edit(None)
-        self.query_one(Prompt).text = ""
+        self.query_one(PromptInput).text = ""
         self._reply = work.begin(question)
         self._view = ReplyView()
-        said = self.query_one(Conversation)
+        said = self.query_one(ConversationView)
         self.query("#welcome").remove()
         if text:
             said.mount(UserMessage(text))
@@ -227,14 +227,14 @@ class ChatScreen(Page):
 
         self.program.in_thread(look, "conversation")
 
-    async def _open(self, chat: Chat | None, said: list[Said]) -> None:
+    async def _open(self, chat: Chat | None, said: list[ChatMessage]) -> None:
         """Show a conversation, or an empty one."""
         if self._reply:
             return  # the person has asked something since
         self._chat, self._said, self._view, self._sure = chat, said, None, None
         self._edit(None)
         self.query_one(Panel).show(chat.system if chat else "", chat.sampling if chat else None)
-        shown = self.query_one(Conversation)
+        shown = self.query_one(ConversationView)
         if not await shown.open(said):
             return
         if not said:
@@ -242,21 +242,21 @@ class ChatScreen(Page):
             self._welcome()
         elif isinstance(shown.children[-1], ReplyView):
             self._view = shown.children[-1]
-        self.query_one(Prompt).focus()
+        self.query_one(PromptInput).focus()
 
     # -- actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters are keys only while nothing is written."""
         own = {key.action for key in keys.TABLE["chat"]}
-        return action not in own or not isinstance(self.focused, (Prompt,))
+        return action not in own or not isinstance(self.focused, (PromptInput,))
 
     def leave(self) -> None:
         """Stop the reply under way; else leave the field for the keys; then the last message as it was."""
         if self.stop_work():
             return
-        if self._replace_from is not None and not isinstance(self.focused, Prompt):
-            self.query_one(Prompt).text = ""
+        if self._replace_from is not None and not isinstance(self.focused, PromptInput):
+            self.query_one(PromptInput).text = ""
             self._read_again()
         self.query_one("#said").focus()
         self.refresh_bindings()
@@ -268,13 +268,13 @@ class ChatScreen(Page):
         self.stop_work()
 
     def action_write(self) -> None:
-        self.query_one(Prompt).focus()
+        self.query_one(PromptInput).focus()
 
     async def action_new(self) -> None:
         if not self._is_busy():
             await self._open(None, [])
 
-    def on_prompt_edit_last(self) -> None:
+    def on_prompt_input_edit_last(self) -> None:
         self.action_edit()
 
     def action_edit(self) -> None:
@@ -283,12 +283,12 @@ class ChatScreen(Page):
         if last is None or self._is_busy():
             return
         self._edit(last.key)
-        prompt = self.query_one(Prompt)
+        prompt = self.query_one(PromptInput)
         prompt.text = last.text
         prompt.move_cursor(prompt.document.end)
         prompt.focus()
         self._said = [one for one in self._said if one.key < last.key]
-        self._take_off(self.query_one(Conversation).last_exchange())
+        self._take_off(self.query_one(ConversationView).last_exchange())
 
     def action_again(self) -> None:
         """Another reply to the last message, or the first one to a message that got none."""
@@ -296,7 +296,7 @@ class ChatScreen(Page):
             return
         if self._said[-1].role == "assistant":
             self._replace_from = self._said.pop().key
-        self._take_off(self.query_one(Conversation).last_exchange()[1:])
+        self._take_off(self.query_one(ConversationView).last_exchange()[1:])
         self._send("", sampling)
 
     def _edit(self, key: int | None) -> None:
@@ -304,7 +304,7 @@ class ChatScreen(Page):
         self._replace_from = key
         back = self.program.key("app.leave")
         title = "" if key is None else f"in place of the last message · {back} twice keeps that"
-        self.query_one(Prompt).border_title = Content(title)
+        self.query_one(PromptInput).border_title = Content(title)
 
     def _read_again(self) -> None:
         """Show the conversation as it is kept."""
@@ -344,8 +344,8 @@ class ChatScreen(Page):
             listed.focus()
 
     def action_export(self) -> None:
+        from localrl.conversation import export
         from localrl.errors import StoreError
-        from localrl.talk import export
 
         if self._chat is None:
             self.notify("Nothing to export yet.", timeout=3)

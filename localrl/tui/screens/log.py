@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from localrl import paths
 from localrl.tui import keys
-from localrl.tui.screens.page import Page
+from localrl.tui.screens.base import BaseScreen
 from localrl.tui.widgets.livetext import LiveText
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ LARGEST_BYTES = 256 << 10
 """Only the end of a longer log is shown."""
 
 
-class LogScreen(Page):
+class LogScreen(BaseScreen):
     GROUP = "log"
     BINDINGS = keys.bindings("log")  # type: ignore[assignment]
     CSS = """

@@ -11,10 +11,10 @@ from textual.widgets import Input, Static
 
 from localrl import formats
 from localrl.tui import keys
-from localrl.tui.screens.page import Page
+from localrl.tui.screens.base import BaseScreen
 from localrl.tui.widgets.models.details import VERDICTS, Details
 from localrl.tui.widgets.models.queue import Queue
-from localrl.tui.widgets.table import Cell, Column, Table
+from localrl.tui.widgets.table import Cell, Column, VirtualTable
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -38,7 +38,7 @@ COLUMNS = (
 )
 
 
-class ModelsScreen(Page):
+class ModelsScreen(BaseScreen):
     GROUP = "models"
     BINDINGS = keys.bindings("models")  # type: ignore[assignment]
     CSS = """
@@ -75,7 +75,7 @@ class ModelsScreen(Page):
                 use = self.program.key("models.use")
                 table.border_title = Content(f"models · {use} chooses")
                 yield Input(placeholder="part of a name", id="model-filter", compact=True)
-                yield Table(COLUMNS, self._cells, id="models")
+                yield VirtualTable(COLUMNS, self._cells, id="models")
             with VerticalScroll(id="details-pane", classes="pane"):
                 yield Details("")
         with Vertical(id="queue-pane", classes="pane") as queue:
@@ -109,7 +109,7 @@ class ModelsScreen(Page):
         self._filter()
         if first:  # begin where the person is
             at = next((i for i, row in enumerate(rows) if self._in_use(row)), 0)
-            self.query_one("#models", Table).cursor = at
+            self.query_one("#models", VirtualTable).cursor = at
 
     def _in_use(self, row: Row) -> bool:
         return self.program.choice.model in (row.name, row.name.partition(":")[0])
@@ -140,7 +140,7 @@ class ModelsScreen(Page):
 
     def _filter(self) -> None:
         words = self.query_one("#model-filter", Input).value.casefold().split()
-        table = self.query_one("#models", Table)
+        table = self.query_one("#models", VirtualTable)
         shown = [row for row in self._rows if all(w in f"{row.name} {row.title}".casefold() for w in words)]
         table.show(shown, keep_cursor=True)
 
@@ -165,10 +165,10 @@ class ModelsScreen(Page):
 
     @property
     def _row(self) -> Row | None:
-        row: Row | None = self.query_one("#models", Table).current
+        row: Row | None = self.query_one("#models", VirtualTable).current
         return row
 
-    def on_table_highlighted(self) -> None:
+    def on_virtual_table_highlighted(self) -> None:
         if row := self._row:
             self.query_one(Details).show(row, "")
             if self._asking:
@@ -201,7 +201,7 @@ class ModelsScreen(Page):
             self.program.choice = replace(self.program.choice, endpoints=endpoints)
         self.query_one("#models").focus()
 
-    def on_table_selected(self) -> None:
+    def on_virtual_table_selected(self) -> None:
         self.action_use()
 
     def leave(self) -> None:
@@ -286,7 +286,7 @@ class ModelsScreen(Page):
         if row and len(row.options) > 1:
             row.chosen = (row.chosen + 1) % len(row.options)
             self.query_one("#models").refresh()
-            self.on_table_highlighted()
+            self.on_virtual_table_highlighted()
 
     def action_backend(self) -> None:
         """The next backend; a server also needs its address."""
@@ -297,7 +297,7 @@ class ModelsScreen(Page):
         self.program.choice = replace(choice, backend=chosen, endpoints=endpoints)
         self.query_one("#endpoint").set_class(chosen == "server", "-open")
         self._show_machine()
-        self.on_table_highlighted()
+        self.on_virtual_table_highlighted()
 
     def action_refresh(self) -> None:
         self._look()

@@ -10,13 +10,13 @@ from textual.widgets import ContentSwitcher, Input, Static
 
 from localrl.formats import number, percent
 from localrl.tui import keys
-from localrl.tui.marks import MARKS
-from localrl.tui.screens.page import Page
-from localrl.tui.widgets.results.comparison import Comparison
-from localrl.tui.widgets.results.report import Report
+from localrl.tui.screens.base import BaseScreen
+from localrl.tui.symbols import SYMBOLS
+from localrl.tui.widgets.results.comparison import ComparisonView
+from localrl.tui.widgets.results.report import ReportView
 from localrl.tui.widgets.results.sample import SampleView
-from localrl.tui.widgets.results.scatter import SIGNS, Point, Scatter
-from localrl.tui.widgets.table import Cell, Column, Table
+from localrl.tui.widgets.results.scatter import SIGNS, Scatter, ScatterPoint
+from localrl.tui.widgets.table import Cell, Column, VirtualTable
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -43,7 +43,7 @@ SAMPLES = (
 )
 
 
-class ResultsScreen(Page):
+class ResultsScreen(BaseScreen):
     GROUP = "results"
     BINDINGS = keys.bindings("results")  # type: ignore[assignment]
     CSS = """
@@ -77,10 +77,10 @@ class ResultsScreen(Page):
             with Vertical(id="runs"):
                 with Vertical(id="runs-pane", classes="pane") as pane:
                     pane.border_title = "runs · enter opens"
-                    yield Table(RUNS, self._run_cells, id="run-table")
+                    yield VirtualTable(RUNS, self._run_cells, id="run-table")
                 with Horizontal(id="below"):
                     with VerticalScroll(id="report-pane", classes="pane"):
-                        yield Report()
+                        yield ReportView()
                     with Vertical(id="plots", classes="pane"):
                         yield Scatter("tokens per second")
                         yield Scatter("tokens per answer")
@@ -88,12 +88,12 @@ class ResultsScreen(Page):
                 with Vertical(id="list", classes="pane"):
                     yield Static(id="sums")
                     yield Input(placeholder="part of a problem's name", id="filter", compact=True)
-                    yield Table(SAMPLES, self._sample_cells, id="sample-table")
+                    yield VirtualTable(SAMPLES, self._sample_cells, id="sample-table")
                 yield SampleView(self.program.key("results.thinking"))
             with VerticalScroll(id="compare", classes="pane") as compare:
                 back = self.program.key("app.leave")
                 compare.border_title = Content(f"comparison · {back} goes back")
-                yield Comparison()
+                yield ComparisonView()
 
     def on_mount(self) -> None:
         self.query_one("#run-table").focus()
@@ -123,14 +123,14 @@ class ResultsScreen(Page):
     def _loaded(self, lines: list[RunLine]) -> None:
         self._lines = lines
         self._marked = [run for run in self._marked if any(line.id == run for line in lines)]
-        self.query_one("#run-table", Table).show(lines, keep_cursor=True)
+        self.query_one("#run-table", VirtualTable).show(lines, keep_cursor=True)
         if not lines:
             words = f"No runs yet. Start one on the Bench screen ({self.program.key('app.bench')})."
-            self.query_one(Report).update(Content.assemble((words, "$secondary")))
+            self.query_one(ReportView).update(Content.assemble((words, "$secondary")))
         speed, length = self.query(Scatter)
         numbered = [(i, line) for i, line in enumerate(lines) if line.accuracy is not None]
-        speed.show([Point(line.speed, line.accuracy or 0, i) for i, line in numbered if line.speed])
-        length.show([Point(line.tokens / line.samples, line.accuracy or 0, i) for i, line in numbered])
+        speed.show([ScatterPoint(line.speed, line.accuracy or 0, i) for i, line in numbered if line.speed])
+        length.show([ScatterPoint(line.tokens / line.samples, line.accuracy or 0, i) for i, line in numbered])
 
     def _run_cells(self, line: RunLine) -> list[Cell]:
         mark = "●" if line.id in self._marked else " "
@@ -148,15 +148,15 @@ class ResultsScreen(Page):
             (line.status, colour),
         ]
 
-    def on_table_highlighted(self, event: Table.Highlighted) -> None:
+    def on_virtual_table_highlighted(self, event: VirtualTable.Highlighted) -> None:
         if event.table.id == "run-table":
             self._sure = ""
             if line := event.table.current:  # not by its row: the runs may have been read again since
-                self.query_one(Report).show(line)
+                self.query_one(ReportView).show(line)
         else:
             self._show_sample()
 
-    def on_table_selected(self, event: Table.Selected) -> None:
+    def on_virtual_table_selected(self, event: VirtualTable.Selected) -> None:
         if event.table.id == "run-table":
             if (line := event.table.current) is None:
                 return
@@ -189,9 +189,9 @@ class ResultsScreen(Page):
     def _found(self, asked: int, rows: SampleLines) -> None:
         if asked != self._asked or self._run is None:
             return  # the person has asked for something else since
-        self.query_one("#sample-table", Table).show(rows)
+        self.query_one("#sample-table", VirtualTable).show(rows)
         self.query_one(SampleView).visible = len(rows) > 0
-        chosen = MARKS[self._outcome].words if self._outcome else "all"
+        chosen = SYMBOLS[self._outcome].words if self._outcome else "all"
         self.query_one("#sums", Static).update(
             Content.assemble(
                 (f"{len(rows):,} ", "bold"), (f"of {self._run.samples:,} · {chosen}", "$secondary")
@@ -199,7 +199,7 @@ class ResultsScreen(Page):
         )
 
     def _sample_cells(self, line: SampleLine) -> list[Cell]:
-        mark = MARKS.get(line.outcome or "")
+        mark = SYMBOLS.get(line.outcome or "")
         return [
             (mark.sign, mark.colour) if mark else ("·", "secondary"),
             (line.name, ""),
@@ -209,7 +209,7 @@ class ResultsScreen(Page):
         ]
 
     def _show_sample(self) -> None:
-        line, run = self.query_one("#sample-table", Table).current, self._run
+        line, run = self.query_one("#sample-table", VirtualTable).current, self._run
         if line is None or run is None:
             return
 
@@ -221,7 +221,7 @@ class ResultsScreen(Page):
         self.program.in_thread(look, "sample")
 
     def _detailed(self, line: SampleLine, detail: Detail) -> None:
-        if line == self.query_one("#sample-table", Table).current:
+        if line == self.query_one("#sample-table", VirtualTable).current:
             self.query_one(SampleView).show(detail)
 
     def on_input_changed(self) -> None:
@@ -259,7 +259,7 @@ class ResultsScreen(Page):
             self._switch("runs", "#run-table")
 
     def action_mark(self) -> None:
-        line: RunLine | None = self.query_one("#run-table", Table).current
+        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
         if line is None:
             return
         if line.id in self._marked:
@@ -284,11 +284,11 @@ class ResultsScreen(Page):
         self.program.in_thread(look, "comparison")
 
     def _compared(self, side: Side) -> None:
-        self.query_one(Comparison).show(side)
+        self.query_one(ComparisonView).show(side)
         self._switch("compare", "#compare")
 
     async def action_go_on(self) -> None:
-        line: RunLine | None = self.query_one("#run-table", Table).current
+        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
         if line is None or line.status == "complete":
             self.notify("This run lacks nothing.", timeout=3)
         else:
@@ -308,7 +308,7 @@ class ResultsScreen(Page):
         if self._run is None:
             return
         parts = self._run.report["evals"]
-        occurred = [name for name in MARKS if any(part["outcomes"].get(name) for part in parts)]
+        occurred = [name for name in SYMBOLS if any(part["outcomes"].get(name) for part in parts)]
         choices = ["", *occurred]
         at = choices.index(self._outcome) if self._outcome in choices else 0
         self._outcome = choices[(at + 1) % len(choices)]
@@ -318,7 +318,7 @@ class ResultsScreen(Page):
         self.query_one(SampleView).toggle_thinking()
 
     def action_step(self, step: int) -> None:
-        self.query_one("#sample-table", Table).action_move(step)
+        self.query_one("#sample-table", VirtualTable).action_move(step)
 
     def action_copy(self) -> None:
         if detail := self.query_one(SampleView).detail:
@@ -327,7 +327,7 @@ class ResultsScreen(Page):
             self.notify("Copied the sample.", timeout=2)
 
     def action_report(self) -> None:
-        line: RunLine | None = self.query_one("#run-table", Table).current
+        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
         chosen = self._marked or ([line.id] if line else [])
 
         def write() -> None:
@@ -341,7 +341,7 @@ class ResultsScreen(Page):
 
     def action_remove(self) -> None:
         """Delete the run; asks by wanting the key twice."""
-        line: RunLine | None = self.query_one("#run-table", Table).current
+        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
         if line is None:
             return
         if self._sure != line.id:

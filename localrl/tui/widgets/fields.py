@@ -7,7 +7,7 @@ from typing import NamedTuple
 from localrl.errors import UsageError
 
 
-class Number(NamedTuple):
+class NumberField(NamedTuple):
     kind: type[int] | type[float]
     least: float
     most: float
@@ -27,9 +27,9 @@ class Number(NamedTuple):
 
 
 SAMPLER = {
-    "temperature": Number(float, 0, 10),
-    "top_p": Number(float, 0.001, 1),
-    "top_k": Number(int, 0, 1_000_000),
-    "min_p": Number(float, 0, 1),
-    "max_tokens": Number(int, 1, 10_000_000),
+    "temperature": NumberField(float, 0, 10),
+    "top_p": NumberField(float, 0.001, 1),
+    "top_k": NumberField(int, 0, 1_000_000),
+    "min_p": NumberField(float, 0, 1),
+    "max_tokens": NumberField(int, 1, 10_000_000),
 }

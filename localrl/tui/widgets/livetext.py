@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from localrl.tui.wrapped import Piece, Wrapped
+from localrl.tui.wrapping import Fragment, WrappedText
 
 if TYPE_CHECKING:
     from textual import events
@@ -28,7 +28,7 @@ class LiveText(ScrollView, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self._wrapped = Wrapped()
+        self._wrapped = WrappedText()
         self.follow = True
 
     def clear(self) -> None:
@@ -36,7 +36,7 @@ class LiveText(ScrollView, can_focus=True):
         self.follow = True
         self._resized()
 
-    def append(self, pieces: list[Piece]) -> None:
+    def append(self, pieces: list[Fragment]) -> None:
         """Add text at the end."""
         if pieces:
             first = len(self._wrapped.lines) - 1

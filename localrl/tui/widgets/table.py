@@ -34,12 +34,12 @@ Cell = tuple[str, str]
 """(text, a variable of the theme, or nothing)"""
 
 
-class Table(ScrollView, can_focus=True):
+class VirtualTable(ScrollView, can_focus=True):
     DEFAULT_CSS = """
-    Table { background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
-    Table > .table--header { color: $secondary; }
-    Table > .table--cursor { background: $block-cursor-background; }
-    Table > .table--cursor-blurred { background: $block-cursor-blurred-background; }
+    VirtualTable { background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    VirtualTable > .table--header { color: $secondary; }
+    VirtualTable > .table--cursor { background: $block-cursor-background; }
+    VirtualTable > .table--cursor-blurred { background: $block-cursor-blurred-background; }
     """
     COMPONENT_CLASSES: ClassVar = {"table--header", "table--cursor", "table--cursor-blurred"}
     BINDINGS: ClassVar = [
@@ -54,12 +54,12 @@ class Table(ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0)
 
     class Highlighted(Message):
-        def __init__(self, table: Table, row: int) -> None:
+        def __init__(self, table: VirtualTable, row: int) -> None:
             super().__init__()
             self.table, self.row = table, row
 
         @property
-        def control(self) -> Table:
+        def control(self) -> VirtualTable:
             return self.table
 
     class Selected(Highlighted):

@@ -50,8 +50,8 @@ class TopBar(Horizontal):
         if downloads and (download := downloads.under_way):
             parts.append(f"↓ {percent(download.share, 0)}")
         if work and not work.ended:
-            view = work.board.view
-            state = "watching" if work.elsewhere else work.state
+            view = work.run_state.view
+            state = "watching" if work.watching else work.state
             speed = f" · {rate(view.tokens_per_s)} tok/s" if state in ("running", "watching") else ""
             parts.append(f"{state} {view.done}/{view.total or '?'}{speed}")
         self.query_one("#status", Static).update("   ".join(parts), layout=False)

@@ -9,7 +9,7 @@ from localrl.errors import Stopped
 from localrl.runs import session
 from localrl.runs.plan import RunPlan
 from localrl.store.runs import Store
-from localrl.tui.work.board import Board
+from localrl.tui.work.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from localrl.store.runs import Run
 
 Ended = Literal["complete", "partial", "failed", "dropped", "died", "left"]
-State = Literal["loading", "running", "paused", "stopping", "elsewhere"] | Ended
+State = Literal["loading", "running", "paused", "stopping", "watching"] | Ended
 
 
 class BenchWork:
     """Does a new run, or what a stored one lacks. `run` is for a thread; the rest may come from any."""
 
-    elsewhere = False
+    watching = False
     """Another process works on it."""
 
     def __init__(self, plan: RunPlan, run: Run | None = None, name: str = "") -> None:
@@ -35,7 +35,7 @@ class BenchWork:
             run: a stored run to go on with; None begins a new one.
         """
         self.stored, self.plan, self._name = run, plan, name
-        self.board = Board(plan)
+        self.run_state = RunState(plan)
         self.state: State = "loading"
         self.log: Path | None = None
         self.worker_pid: int | None = None
@@ -68,7 +68,7 @@ class BenchWork:
             LocalrlError: as `session.work_on` and `Runner.events`; what was counted is safe.
         """
         try:
-            self.board.look_up_published()
+            self.run_state.look_up_published()
             with Store() as store:
                 with self._session(store) as opened:
                     self.stored = opened.run
@@ -96,23 +96,23 @@ class BenchWork:
     def _session(self, store: Store) -> AbstractContextManager[session.Session]:
         if self.stored is None:
             return session.start(store, self.plan, self._name, self._stopping)
-        self.board.seed(_stored(store, self.stored))
+        self.run_state.seed(_stored(store, self.stored))
         return session.work_on(store, self.stored, self._stopping)
 
     def _work(self, opened: session.Session) -> None:
         self._runner, self.log = opened.runner, opened.log
         self.on_processor = opened.engine.info.on_processor
         progress = opened.runner.progress
-        self.board.publish(progress)
+        self.run_state.publish(progress)
         if self.state == "loading":
             self.state = "running"
         try:
             for event in opened.runner.events():
                 self.worker_pid = opened.engine.worker_pid
-                self.board.take(event, progress)
+                self.run_state.take(event, progress)
         finally:
-            self.board.settle()
-            self.board.publish(progress)
+            self.run_state.settle()
+            self.run_state.publish(progress)
 
 
 def _stored(store: Store, run: Run) -> Iterator[tuple[int, str, int, str | None]]:

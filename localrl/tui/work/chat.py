@@ -8,23 +8,23 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from localrl.conversation import ChatSession
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Started, Text
 from localrl.errors import Stopped
-from localrl.store.chats import Chats, Said, title_of
+from localrl.store.chats import ChatMessage, Chats, title_of
 from localrl.store.runs import Store
-from localrl.talk import Talk
 
 if TYPE_CHECKING:
     from localrl.sampling import Sampling
     from localrl.store.chats import Chat
-    from localrl.tui.app import Choice
+    from localrl.tui.app import ModelSelection
 
 State = Literal["loading", "reading", "thinking", "answering", "ended", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatRequest:
     """What the person sent: a new message, or with no text the last one again."""
 
     chat: Chat | None
@@ -36,10 +36,10 @@ class Question:
 
 
 @dataclass(slots=True, eq=False)
-class Reply:
+class LiveReply:
     """The reply under way; pieces are only ever appended."""
 
-    question: Question
+    question: ChatRequest
     state: State = "loading"
     chat: Chat | None = None
     pieces: list[tuple[bool, str]] = field(default_factory=list)
@@ -53,8 +53,8 @@ class Reply:
     """When the first token came."""
     answer: float | None = None
     """When the answer began."""
-    user: Said | None = None
-    said: Said | None = None
+    user: ChatMessage | None = None
+    said: ChatMessage | None = None
     """The reply as it is kept, once it has ended."""
     died: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -78,21 +78,21 @@ class ChatWork:
     """At most one loaded model and one reply at a time. `ask` is for a thread."""
 
     def __init__(self) -> None:
-        self.reply: Reply | None = None
-        self._talk: Talk | None = None
-        self._loaded: Choice | None = None
+        self.reply: LiveReply | None = None
+        self._talk: ChatSession | None = None
+        self._loaded: ModelSelection | None = None
         self._lock = threading.Lock()
 
     @property
     def busy(self) -> bool:
         return self.reply is not None and not self.reply.over
 
-    def begin(self, question: Question) -> Reply:
+    def begin(self, question: ChatRequest) -> LiveReply:
         """Say that a reply is under way; `ask` then does it."""
-        self.reply = Reply(question)
+        self.reply = LiveReply(question)
         return self.reply
 
-    def ask(self, reply: Reply, choice: Choice, context: int | None) -> None:
+    def ask(self, reply: LiveReply, choice: ModelSelection, context: int | None) -> None:
         """Store the question, load the model where needed, and take the answer.
 
         Raises:
@@ -130,7 +130,7 @@ class ChatWork:
         if talk:
             talk.close()
 
-    def _enter(self, chats: Chats, reply: Reply, model: str) -> Chat:
+    def _enter(self, chats: Chats, reply: LiveReply, model: str) -> Chat:
         question = reply.question
         chat = question.chat
         if chat is None:
@@ -141,19 +141,19 @@ class ChatWork:
         if question.replace_from is not None:
             chats.replace_from(chat, question.replace_from)
         if question.text:
-            reply.user = Said(chats.say(chat, "user", question.text), "user", question.text)
+            reply.user = ChatMessage(chats.say(chat, "user", question.text), "user", question.text)
         return chat
 
-    def _load(self, choice: Choice, context: int | None, stopping: threading.Event) -> Talk:
+    def _load(self, choice: ModelSelection, context: int | None, stopping: threading.Event) -> ChatSession:
         if self._talk is None or self._loaded != choice:
             if self._talk:
                 self._talk.close()
                 self._talk = None
-            self._talk = Talk.open(choice.model, choice.backend, choice.endpoints, context, stopping)
+            self._talk = ChatSession.open(choice.model, choice.backend, choice.endpoints, context, stopping)
             self._loaded = choice
         return self._talk
 
-    def _take(self, reply: Reply, event: Started | Text | Restarted | Said) -> None:
+    def _take(self, reply: LiveReply, event: Started | Text | Restarted | ChatMessage) -> None:
         if isinstance(event, Text):
             now = time.monotonic()
             reply.first = reply.first or now
@@ -167,5 +167,5 @@ class ChatWork:
             reply.pieces, reply.first, reply.answer = [], None, None
             reply.tokens = reply.thinking_tokens = 0
             reply.died += 1
-        elif isinstance(event, Said):
+        elif isinstance(event, ChatMessage):
             reply.said = event

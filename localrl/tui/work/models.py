@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from localrl.catalog.card import Card
     from localrl.engine.ranking import Line
     from localrl.hardware import Machine
-    from localrl.tui.app import Choice
+    from localrl.tui.app import ModelSelection
 
 TOKENS_PER_STREAM = 32_768
 """As `localrl models fit` takes it by default."""
@@ -98,7 +98,7 @@ def working_backends() -> dict[str, bool]:
     }
 
 
-def would_take(choice: Choice) -> str:
+def would_take(choice: ModelSelection) -> str:
     """What the chosen backend means for a model, or why it cannot run."""
     backend: Any = choice.backend
     try:

@@ -15,30 +15,30 @@ from localrl.store.runs import Store
 if TYPE_CHECKING:
     from localrl.runs.plan import RunPlan
     from localrl.settings import Settings
-    from localrl.tui.app import Choice
-    from localrl.tui.widgets.bench.setup import Wish
+    from localrl.tui.app import ModelSelection
+    from localrl.tui.widgets.bench.setup import RunForm
 
 SAMPLER = ("temperature", "max_tokens")
 
 
-def make(wish: Wish, choice: Choice, chosen: Settings) -> RunPlan:
+def make(form: RunForm, choice: ModelSelection, chosen: Settings) -> RunPlan:
     """The run that the form describes.
 
     Raises:
         UsageError: the model or an eval is not there, or cannot work.
     """
-    options: dict[str, Any] = dict(wish.options)
+    options: dict[str, Any] = dict(form.options)
     parallel = options.get("parallel") or (None if chosen.parallel == "auto" else int(chosen.parallel))
     backend: Any = choice.backend
-    found = backends.choose(wish.model, backend, choice.endpoints)
+    found = backends.choose(form.model, backend, choice.endpoints)
     engine = EngineSettings(
         backend=found.backend, parallel=parallel, context=chosen.ctx, endpoints=found.endpoints
     )
     return plan.make(
         found.model,
-        wish.evals or chosen.evals,
+        form.evals or chosen.evals,
         engine,
-        named=wish.model,
+        named=form.model,
         samples=options.get("samples"),
         limit=options.get("limit"),
         seed=options.get("seed", 0),
@@ -46,10 +46,10 @@ def make(wish: Wish, choice: Choice, chosen: Settings) -> RunPlan:
     )
 
 
-def estimated(wish: Wish, choice: Choice, chosen: Settings) -> str:
+def estimated(form: RunForm, choice: ModelSelection, chosen: Settings) -> str:
     """How long the run will take, or why it cannot be done."""
     try:
-        made = make(wish, choice, chosen)
+        made = make(form, choice, chosen)
         with Store() as store:
             found = estimate.estimate(store, made)
     except LocalrlError as error:

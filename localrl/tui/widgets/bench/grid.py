@@ -13,19 +13,19 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from localrl.tui.marks import CODES
+from localrl.tui.symbols import CODES
 
 if TYPE_CHECKING:
     from textual import events
 
-    from localrl.tui.work.board import Board, Place, Row
+    from localrl.tui.work.run_state import ProblemRow, RunState, SampleKey
 
 LABEL = 5
 GAP = 2
 
 
 class SampleGrid(ScrollView, can_focus=True):
-    """Shows a board's rows; draws what is visible only, so 100,000 samples cost no more than 1,000."""
+    """Shows a run's samples; draws only what is visible, so 100,000 cost no more than 1,000."""
 
     DEFAULT_CSS = """
     SampleGrid { background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
@@ -42,24 +42,24 @@ class SampleGrid(ScrollView, can_focus=True):
     """The cell under the cursor, counted over all rows."""
 
     class Chosen(Message):
-        def __init__(self, place: Place) -> None:
+        def __init__(self, place: SampleKey) -> None:
             super().__init__()
             self.place = place
 
     def __init__(self) -> None:
         super().__init__()
-        self._board: Board | None = None
+        self._run_state: RunState | None = None
         self._version = -1
         self._styles: list[Style] = []
 
-    def show(self, board: Board | None) -> None:
-        self._board, self._version = board, -1
+    def show(self, run_state: RunState | None) -> None:
+        self._run_state, self._version = run_state, -1
         self.cursor = 0
         self.update_cells()
 
     def update_cells(self) -> None:
         """Draw again if a cell has changed."""
-        version = self._board.version if self._board else -2
+        version = self._run_state.version if self._run_state else -2
         if version != self._version:
             self._version = version
             self._lay_out()
@@ -68,8 +68,8 @@ class SampleGrid(ScrollView, can_focus=True):
     # -- where things are
 
     @property
-    def _rows(self) -> list[Row]:
-        return self._board.rows if self._board else []
+    def _rows(self) -> list[ProblemRow]:
+        return self._run_state.rows if self._run_state else []
 
     @property
     def _k(self) -> int:
@@ -78,7 +78,7 @@ class SampleGrid(ScrollView, can_focus=True):
     @property
     def _flat(self) -> bool:
         """With one sample a problem, cells follow each other without labels."""
-        return self._board is not None and all(part.samples == 1 for part in self._board.plan.evals)
+        return self._run_state is not None and all(part.samples == 1 for part in self._run_state.plan.evals)
 
     def _columns(self) -> int:
         """Problems beside each other in one line."""
@@ -89,7 +89,7 @@ class SampleGrid(ScrollView, can_focus=True):
 
     def _block(self) -> int:
         """Columns that one problem takes: label, cells, correct of judged."""
-        k = max((part.samples for part in self._board.plan.evals), default=1) if self._board else 1
+        k = max((part.samples for part in self._run_state.plan.evals), default=1) if self._run_state else 1
         return LABEL + k + 1 + len(f"{k}/{k}")
 
     def _lay_out(self) -> None:
@@ -123,7 +123,7 @@ class SampleGrid(ScrollView, can_focus=True):
                 segments += self._block_of(row, number, cell, base)
         return Strip(segments).adjust_cell_length(width, base)
 
-    def _block_of(self, row: Row, number: int, cursor: int, base: Style) -> list[Segment]:
+    def _block_of(self, row: ProblemRow, number: int, cursor: int, base: Style) -> list[Segment]:
         faint = self._styles[-1]
         done, correct = row.judged
         segments = [Segment(f"{number + 1:>{LABEL - 1}} ", base + faint)]
@@ -159,7 +159,7 @@ class SampleGrid(ScrollView, can_focus=True):
         self.scroll_to_region(Region(0, line, 1, 1), animate=False)
         self.refresh()
 
-    def place(self) -> Place | None:
+    def place(self) -> SampleKey | None:
         """The sample under the cursor."""
         row, cell = self._cursor_place()
         if row >= len(self._rows):

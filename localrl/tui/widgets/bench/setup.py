@@ -12,25 +12,25 @@ from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from localrl.tui.widgets.bench.evals import EvalList
-from localrl.tui.widgets.fields import SAMPLER, Number
+from localrl.tui.widgets.fields import SAMPLER, NumberField
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-FIELDS: tuple[tuple[str, str, Number | None, str], ...] = (
+FIELDS: tuple[tuple[str, str, NumberField | None, str], ...] = (
     # option of `localrl bench`, label, what it must be, what holds when it is left empty
-    ("samples", "samples each", Number(int, 1, 100_000), "as the eval says"),
-    ("limit", "first problems", Number(int, 1, 100_000_000), "all"),
+    ("samples", "samples each", NumberField(int, 1, 100_000), "as the eval says"),
+    ("limit", "first problems", NumberField(int, 1, 100_000_000), "all"),
     ("max_tokens", "max tokens", SAMPLER["max_tokens"], "as the eval says"),
     ("temperature", "temperature", SAMPLER["temperature"], "as card or eval say"),
-    ("parallel", "streams", Number(int, 1, 10_000), "auto: measured"),
-    ("seed", "seed", Number(int, -(2**63), 2**63 - 1), "0"),
+    ("parallel", "streams", NumberField(int, 1, 10_000), "auto: measured"),
+    ("seed", "seed", NumberField(int, -(2**63), 2**63 - 1), "0"),
     ("name", "name", None, "none"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunForm:
     """What the form says, in the words of `localrl bench`."""
 
     model: str
@@ -93,7 +93,7 @@ class Setup(VerticalScroll):
         unfinished.border_title = "unfinished runs · enter goes on, or watches one at work"
         yield unfinished
 
-    def wish(self) -> Wish:
+    def form(self) -> RunForm:
         """What the form says now.
 
         Raises:
@@ -103,7 +103,7 @@ class Setup(VerticalScroll):
         for name, label, number, _ in FIELDS:
             if value := self.query_one(f"#{name}", Input).value.strip():
                 options[name] = number.read(label, value) if number else value
-        return Wish(
+        return RunForm(
             self.query_one("#model", Input).value.strip(),
             tuple(self.query_one(EvalList).selected),
             options,

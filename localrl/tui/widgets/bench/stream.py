@@ -10,13 +10,13 @@ from textual.content import Content
 from textual.widgets import Static
 
 from localrl.formats import duration
-from localrl.tui.marks import MARKS
+from localrl.tui.symbols import SYMBOLS
 from localrl.tui.widgets.livetext import LiveText
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from localrl.tui.work.board import Stream
+    from localrl.tui.work.run_state import LiveSample
 
 
 class StreamView(Vertical):
@@ -28,7 +28,7 @@ class StreamView(Vertical):
 
     def __init__(self) -> None:
         super().__init__(classes="pane")
-        self.stream: Stream | None = None
+        self.stream: LiveSample | None = None
         self._pieces: list[tuple[bool, str]] | None = None
         self._seen = 0
         self._title = self._words = ""
@@ -37,7 +37,7 @@ class StreamView(Vertical):
         yield Static("", id="stream-state", markup=False)
         yield LiveText()
 
-    def show(self, stream: Stream | None) -> None:
+    def show(self, stream: LiveSample | None) -> None:
         if stream is not self.stream:
             self.stream, self._pieces = stream, None
             if stream is None:
@@ -73,10 +73,10 @@ class StreamView(Vertical):
             self._words = words
             self.query_one("#stream-state", Static).update(words, layout=False)
 
-    def _state(self, stream: Stream) -> str:
+    def _state(self, stream: LiveSample) -> str:
         tokens = f"{stream.tokens:,} tokens"
         if stream.outcome:
-            mark = MARKS[stream.outcome]
+            mark = SYMBOLS[stream.outcome]
             answer = f": {stream.extracted}" if stream.extracted is not None else ""
             return f"{mark.sign} {mark.words}{answer} · {tokens}"
         if stream.cut:

@@ -8,11 +8,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from localrl import formats
-from localrl.tui.marks import MARKS
+from localrl.tui.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from localrl.tui.work.bench import BenchWork
-    from localrl.tui.work.board import EvalView, View
+    from localrl.tui.work.run_state import EvalSnapshot, RunSnapshot
 
 BARS = "▁▂▃▄▅▆▇█"
 BAR, LEAST_BAR, NAME, LEAST_NAME = 16, 8, 18, 6
@@ -25,7 +25,7 @@ STATES = {
     "partial": "stopped, everything done is kept",
     "failed": "failed, everything done is kept",
     "dropped": "stopped before it began",
-    "elsewhere": "at work in another process",
+    "watching": "at work in another process",
     "died": "its process died, everything done is kept",
     "left": "at work in another process",
 }
@@ -54,28 +54,28 @@ class Summary(Static):
     def __init__(self) -> None:
         super().__init__()
         self._lines = 0
-        self._shown: tuple[BenchWork, View, Intervals] | None = None
+        self._shown: tuple[BenchWork, RunSnapshot, Intervals] | None = None
 
     def on_resize(self) -> None:
         if self._shown:
             self.show(*self._shown)
 
-    def show(self, work: BenchWork, view: View, intervals: Intervals) -> None:
+    def show(self, work: BenchWork, view: RunSnapshot, intervals: Intervals) -> None:
         """Draw the figures of one moment."""
         self._shown = work, view, intervals
-        board = work.board
+        run_state = work.run_state
         width = max(30, self.size.width)
         lines = [self._head(work, view)]
         for i, part in enumerate(view.evals):
-            papers = board.published[i] if board.published else ()
+            papers = run_state.published[i] if run_state.published else ()
             lines += self._eval(part, intervals.get(i), papers, width)
         lines += [*self._outcomes(view.outcomes, width), *self._speed(work, view, width)]
         self.update(Content("\n").join(lines), layout=len(lines) != self._lines)
         self._lines = len(lines)
 
-    def _head(self, work: BenchWork, view: View) -> Content:
+    def _head(self, work: BenchWork, view: RunSnapshot) -> Content:
         """What the person named comes last: it may be long."""
-        plan, load = work.board.plan, view.load
+        plan, load = work.run_state.plan, view.load
         model = plan.model_name + (f":{plan.quantisation}" if plan.quantisation else "")
         # Fewer may be wanted than still run.
         wanted = f" of {load.parallel}" if load.running <= load.parallel else ""
@@ -93,7 +93,7 @@ class Summary(Static):
 
     def _eval(
         self,
-        part: EvalView,
+        part: EvalSnapshot,
         interval: Interval | None,
         papers: tuple[float, ...],
         width: int,
@@ -134,7 +134,7 @@ class Summary(Static):
         """Every outcome that occurred, in as many lines as they need; never folded into wrong."""
         lines: list[list[str | tuple[str, str]]] = [[]]
         used = 0
-        for name, mark in MARKS.items():
+        for name, mark in SYMBOLS.items():
             if count := outcomes.get(name, 0):
                 words = f"{count:,} {mark.words}"
                 if used + 2 + len(words) > width and lines[-1]:
@@ -146,7 +146,7 @@ class Summary(Static):
             return [Content.assemble(("nothing judged yet", "$secondary"))]
         return [Content.assemble(*parts) for parts in lines]
 
-    def _speed(self, work: BenchWork, view: View, width: int) -> list[Content]:
+    def _speed(self, work: BenchWork, view: RunSnapshot, width: int) -> list[Content]:
         """The sparkline takes what room the figures leave; they go into a second line where they need one."""
         rate = f"{formats.rate(view.tokens_per_s)} tok/s "
         first = f"  TTFT {formats.duration(view.ttft_s)}" if view.ttft_s is not None else ""
@@ -165,7 +165,7 @@ class Summary(Static):
         if not below:
             room -= after.cell_length
         line = Content.assemble(
-            (rate, "bold"), (_sparkline(work.board.rates, room) if room else "", "$primary")
+            (rate, "bold"), (_sparkline(work.run_state.rates, room) if room else "", "$primary")
         )
         again = Content.assemble((restarts, "$warning"))
         return [line + again, after] if below else [line + after + again]

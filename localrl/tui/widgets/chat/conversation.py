@@ -17,7 +17,7 @@ from localrl.tui.widgets.chat.message import ReplyView, UserMessage
 if TYPE_CHECKING:
     from textual.widget import Widget
 
-    from localrl.store.chats import Said
+    from localrl.store.chats import ChatMessage
 
 FEW, MOST = 12, 24
 """Messages that are shown at first and more each time, and those that are laid out at most."""
@@ -30,25 +30,25 @@ class Earlier(Static):
     """
 
     def on_click(self) -> None:
-        if isinstance(self.parent, Conversation):
+        if isinstance(self.parent, ConversationView):
             self.parent.show_earlier()
 
 
-class Conversation(VerticalScroll):
+class ConversationView(VerticalScroll):
     DEFAULT_CSS = """
-    Conversation { height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1;
+    ConversationView { height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1;
         scrollbar-gutter: stable; }
     """
 
     def __init__(self) -> None:
         super().__init__(id="said")
-        self._earlier: list[Said] = []
+        self._earlier: list[ChatMessage] = []
         """What was said before the first message on the screen."""
         self._opened = 0
         self._changing = asyncio.Lock()
         """Messages are put up and taken off by keys, by the screen's clock and while scrolling."""
 
-    async def open(self, said: list[Said]) -> bool:
+    async def open(self, said: list[ChatMessage]) -> bool:
         """Show the end of a conversation in the place of what is shown; False if another took its place."""
         self._opened += 1
         opened = self._opened
@@ -186,9 +186,9 @@ class Conversation(VerticalScroll):
             self.show_earlier()
 
 
-def _view(said: Said) -> UserMessage | ReplyView:
+def _view(said: ChatMessage) -> UserMessage | ReplyView:
     return UserMessage(said.text, said) if said.role == "user" else ReplyView(said)
 
 
-def _said(view: Widget) -> Said | None:
+def _said(view: Widget) -> ChatMessage | None:
     return view.said if isinstance(view, (UserMessage, ReplyView)) else None

@@ -14,22 +14,22 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.widgets import Markdown, Static
 
+from localrl.conversation import ENDINGS
 from localrl.formats import duration, number
-from localrl.talk import ENDINGS
 from localrl.tui.widgets.chat.tail import Tail
 from localrl.tui.widgets.chat.thinking import Thinking
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from localrl.store.chats import Said
-    from localrl.tui.work.chat import Reply
+    from localrl.store.chats import ChatMessage
+    from localrl.tui.work.chat import LiveReply
 
 SETTLE_EVERY_S = 1.0
 """Paragraphs become Markdown at most so often."""
 LONGEST = 8000
 """Characters of a message that are shown: somebody may have pasted a book."""
-PAGE = 1500
+PART_LENGTH = 1500
 """Characters after which another widget goes on."""
 CONTINUES = re.compile(r"\s*([-*+>|]|\d+[.)]|\s{2})")
 """The beginning of a block that may belong to the one before it, such as a list."""
@@ -41,7 +41,7 @@ class UserMessage(Static):
     UserMessage { margin: 1 0 1 0; padding: 0 1; background: $panel; border-left: thick $primary 60%; }
     """
 
-    def __init__(self, text: str, said: Said | None = None) -> None:
+    def __init__(self, text: str, said: ChatMessage | None = None) -> None:
         """
         Args:
             said: the message as it is kept, once it is.
@@ -52,7 +52,7 @@ class UserMessage(Static):
         self.text, self.said = text, said
 
 
-class Page(Markdown):
+class ReplyPart(Markdown):
     """A part of a reply."""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -69,7 +69,7 @@ class ReplyView(Vertical):
     ReplyView .figures { color: $secondary; height: 1; }
     """
 
-    def __init__(self, said: Said | None = None) -> None:
+    def __init__(self, said: ChatMessage | None = None) -> None:
         super().__init__()
         self.said = said
         self._seen = 0
@@ -86,7 +86,7 @@ class ReplyView(Vertical):
             figures = said.figures
             self._thought = Thinking(said.thinking, figures.thinking_s, figures.thinking_tokens)
             yield self._thought
-        yield Page(said.text if said else "")
+        yield ReplyPart(said.text if said else "")
         yield Tail()
         yield Static(figures_of(said) if said else "", classes="figures", markup=False)
 
@@ -103,7 +103,7 @@ class ReplyView(Vertical):
         if self._thought:
             self._thought.toggle()
 
-    async def update_reply(self, reply: Reply) -> None:
+    async def update_reply(self, reply: LiveReply) -> None:
         """Take over what has arrived."""
         if reply.pieces is not self._pieces:  # it begins, or begins anew
             self._pieces, self._seen, self._settled, self._tail = reply.pieces, 0, "", ""
@@ -130,7 +130,7 @@ class ReplyView(Vertical):
                 f"{reply.tokens:,} tokens · {number(reply.tokens_per_s)} tok/s · first after {ttft}"
             )
 
-    async def _think(self, text: str, reply: Reply) -> None:
+    async def _think(self, text: str, reply: LiveReply) -> None:
         if text and self._thought is None:
             self._thought = Thinking()
             await self.mount(self._thought, before=0)
@@ -166,8 +166,8 @@ class ReplyView(Vertical):
     async def _settle(self, ready: str) -> None:
         """Make whole blocks Markdown; a long answer is several widgets, of which only the last changes."""
         page = self.query(Markdown).last()
-        if len(page.source) > PAGE and not CONTINUES.match(ready):
-            page = Page()
+        if len(page.source) > PART_LENGTH and not CONTINUES.match(ready):
+            page = ReplyPart()
             await self.mount(page, before=self.query_one(Tail))
         await page.append(ready)
 
@@ -188,7 +188,7 @@ def settled(text: str) -> int:
     return cut
 
 
-def figures_of(said: Said) -> str:
+def figures_of(said: ChatMessage) -> str:
     """Tokens, speed, and how a reply ended if not by itself."""
     figures = said.figures
     tokens = figures.thinking_tokens + figures.answer_tokens

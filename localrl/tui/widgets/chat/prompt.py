@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from textual import events
 
 
-class Prompt(TextArea):
+class PromptInput(TextArea):
     DEFAULT_CSS = """
-    Prompt { height: auto; min-height: 3; max-height: 10; border: round $border; padding: 0 1;
+    PromptInput { height: auto; min-height: 3; max-height: 10; border: round $border; padding: 0 1;
         background: $background; }
-    Prompt:focus { border: round $primary 70%; }
+    PromptInput:focus { border: round $primary 70%; }
     """
 
     class Sent(Message):

@@ -14,7 +14,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from localrl.tui.wrapped import Wrapped
+from localrl.tui.wrapping import WrappedText
 
 if TYPE_CHECKING:
     from textual import events
@@ -31,7 +31,7 @@ class Tail(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._wrapped = Wrapped()
+        self._wrapped = WrappedText()
         self._whole = ""
         self._height = 0
         self._lines = 0

@@ -17,8 +17,8 @@ FLIPS = 12
 NAME = 22
 
 
-class Comparison(Static):
-    DEFAULT_CSS = "Comparison { height: auto; }"
+class ComparisonView(Static):
+    DEFAULT_CSS = "ComparisonView { height: auto; }"
 
     def show(self, side: Side) -> None:
         from localrl.report import tables

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from localrl.formats import bounds, duration, number, percent, size
-from localrl.tui.marks import MARKS
+from localrl.tui.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from localrl.tui.work.results import RunLine
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Part = str | tuple[str, str]
 
 
-class Report(Static):
-    DEFAULT_CSS = "Report { height: auto; }"
+class ReportView(Static):
+    DEFAULT_CSS = "ReportView { height: auto; }"
 
     def show(self, line: RunLine) -> None:
         from localrl.report.report import SO_FAR
@@ -58,7 +58,7 @@ class Report(Static):
             parts += [("groups    ", "$secondary"), "  ".join(passed) + "\n"]
             parts += [("votes     ", "$secondary"), "  ".join(voted) + "\n"] if voted else []
         parts.append(("outcomes  ", "$secondary"))
-        for name, mark in MARKS.items():
+        for name, mark in SYMBOLS.items():
             if count := part["outcomes"].get(name):
                 parts += [(f"{mark.sign} ", f"${mark.colour}"), f"{count:,} {mark.words}  "]
         tokens = part["tokens"]

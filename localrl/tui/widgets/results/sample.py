@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from localrl.tui.marks import MARKS
+from localrl.tui.symbols import SYMBOLS
 from localrl.tui.widgets.livetext import LiveText
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class SampleView(Vertical):
     def show(self, detail: Detail) -> None:
         self.detail = detail
         self.border_title = Content(f"{detail.name} · sample {detail.index + 1}")
-        mark = MARKS.get(detail.outcome or "")
+        mark = SYMBOLS.get(detail.outcome or "")
         self.query_one("#verdict", Static).update(
             Content.assemble(
                 (

@@ -16,7 +16,7 @@ COLOURS = ("primary", "accent", "success", "error", "secondary")
 SIGNS = "123456789abcdefghijklmnopqrstuvwxyz"
 
 
-class Point(NamedTuple):
+class ScatterPoint(NamedTuple):
     x: float
     y: float
     """Accuracy, 0 to 1."""
@@ -30,9 +30,9 @@ class Scatter(Static):
     def __init__(self, x_title: str) -> None:
         super().__init__()
         self._x_title = x_title
-        self._points: Sequence[Point] = ()
+        self._points: Sequence[ScatterPoint] = ()
 
-    def show(self, points: Sequence[Point]) -> None:
+    def show(self, points: Sequence[ScatterPoint]) -> None:
         self._points = points
         self._draw()
 

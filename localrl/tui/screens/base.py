@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from localrl.tui.app import LocalrlApp
 
 
-class Page(Screen[None]):
+class BaseScreen(Screen[None]):
     """A screen with a tab of its own; subclasses give `body`."""
 
     GROUP = ""

@@ -28,7 +28,7 @@ from localrl.errors import LocalrlError, Stopped, Unavailable
 from localrl.report.exports import whole_file
 from localrl.runs.session import new_log
 from localrl.sampling import Sampling
-from localrl.store.chats import Figures, Said
+from localrl.store.chats import ChatMessage, ReplyMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ def sampling_of(card: Card | None) -> Sampling:
     return card.sampling if card and card.sampling_source else SAMPLING
 
 
-def history(system: str, said: Sequence[Said]) -> tuple[Message, ...]:
+def history(system: str, said: Sequence[ChatMessage]) -> tuple[Message, ...]:
     """What is sent to the model: never thinking, and roles that alternate.
 
     A reply that was stopped before its answer began is left out; the questions around it become one.
@@ -66,7 +66,7 @@ def history(system: str, said: Sequence[Said]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-class Talk:
+class ChatSession:
     """One loaded model to talk to. Not thread-safe, except `stop`."""
 
     def __init__(self, engine: EngineClient, choice: backends.Choice, tags: ThinkingTags | None) -> None:
@@ -81,7 +81,7 @@ class Talk:
         endpoints: Sequence[str] = (),
         context: int | None = None,
         stopping: threading.Event | None = None,
-    ) -> Talk:
+    ) -> ChatSession:
         """Load a model.
 
         Args:
@@ -124,7 +124,7 @@ class Talk:
         chat: Chat,
         seed: int | None = None,
         stopping: threading.Event | None = None,
-    ) -> Iterator[Started | Text | Restarted | Said]:
+    ) -> Iterator[Started | Text | Restarted | ChatMessage]:
         """Have the conversation's last message answered; the last thing given is the reply as it is kept.
 
         Args:
@@ -135,7 +135,7 @@ class Talk:
         """
         self.engine.stopping = stopping = stopping or threading.Event()
         prompt = history(chat.system, chats.messages(chat))
-        said = Said(chats.say(chat, "assistant"), "assistant", "")
+        said = ChatMessage(chats.say(chat, "assistant"), "assistant", "")
         request = SampleRequest(f"chat-{said.key}", secrets.randbits(32) if seed is None else seed)
         group = Group(f"g-{said.key}", prompt, (request,), chat.sampling, thinking=self.tags)
         began = saved = time.monotonic()
@@ -179,8 +179,8 @@ class Talk:
             chats.write(said)
 
 
-def _ended(said: Said, event: Finished, thinking_s: float | None) -> Said:
-    figures = Figures(
+def _ended(said: ChatMessage, event: Finished, thinking_s: float | None) -> ChatMessage:
+    figures = ReplyMetrics(
         event.thinking_tokens, event.answer_tokens, thinking_s, event.ttft_s, event.tokens_per_s
     )
     return replace(said, text=said.text.strip("\n"), finish=str(event.reason), figures=figures)
@@ -204,7 +204,7 @@ ENDINGS = {
 """What to say of a reply that did not end by itself."""
 
 
-def markdown(chat: Chat, said: Sequence[Said]) -> str:
+def markdown(chat: Chat, said: Sequence[ChatMessage]) -> str:
     """A conversation as a Markdown document; thinking is folded away."""
     parts = [f"# {chat.title or 'Conversation'}", f"{chat.model}, {chat.created[:16].replace('T', ' ')} UTC"]
     if chat.system:
@@ -217,7 +217,7 @@ def markdown(chat: Chat, said: Sequence[Said]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def export(chat: Chat, said: Sequence[Said], path: Path) -> None:
+def export(chat: Chat, said: Sequence[ChatMessage], path: Path) -> None:
     """Write a conversation to a file as Markdown.
 
     Raises:

@@ -15,7 +15,7 @@ OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 """Control characters, escape sequences among them, and marks that turn the direction of a whole line."""
 
 
-class Harmless(LineFilter):
+class SanitiseFilter(LineFilter):
     """Takes them out of every line that is drawn; they had no width."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:

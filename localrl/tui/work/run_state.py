@@ -16,7 +16,7 @@ from localrl.engine.protocol import Load
 from localrl.evals import protocol
 from localrl.runs.plan import card_of
 from localrl.runs.runner import Judged, Live
-from localrl.tui.marks import CODE_OF, PENDING_CODE, RUNNING_CODE, UNJUDGED_CODE
+from localrl.tui.symbols import CODE_OF, PENDING_CODE, RUNNING_CODE, UNJUDGED_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +31,12 @@ RATE_EVERY_S = 0.5
 STREAMS_KEPT = 64
 """Streams that ended and can still be read."""
 
-Place = tuple[int, str, int]
+SampleKey = tuple[int, str, int]
 """(eval's position, problem's id, sample's index)"""
 
 
 @dataclass(frozen=True, slots=True)
-class EvalView:
+class EvalSnapshot:
     name: str
     done: int
     total: int
@@ -46,10 +46,10 @@ class EvalView:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RunSnapshot:
     """The run's figures at one moment."""
 
-    evals: tuple[EvalView, ...] = ()
+    evals: tuple[EvalSnapshot, ...] = ()
     load: Load = field(default_factory=Load)
     tokens_per_s: float = 0.0
     eta_s: float | None = None
@@ -74,10 +74,10 @@ class View:
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
+class LiveSample:
     """The text of one sample while it is generated; pieces are only ever appended."""
 
-    place: Place
+    place: SampleKey
     began: float
     pieces: list[tuple[bool, str]] = field(default_factory=list)
     """(whether it is thinking, text)"""
@@ -96,7 +96,7 @@ class Stream:
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class ProblemRow:
     """The cells of one problem."""
 
     eval: int
@@ -110,22 +110,22 @@ class Row:
         return done, self.cells.count(CODE_OF["correct"])
 
 
-class Board:
+class RunState:
     """One run's state for the screen; `take` is for the run's thread, everything else for readers."""
 
     def __init__(self, plan: RunPlan) -> None:
         self.plan = plan
         self.published: tuple[tuple[float, ...], ...] = ()
         """For each eval, the accuracies that were published for this model."""
-        self.view = View()
-        self.rows: list[Row] = []
-        self.streams: dict[Place, Stream] = {}
+        self.view = RunSnapshot()
+        self.rows: list[ProblemRow] = []
+        self.streams: dict[SampleKey, LiveSample] = {}
         self.rates: list[float] = []
         """Tokens per second over all streams, one each half second."""
         self.notices: list[str] = []
         self.version = 0
         """Rises with every cell that changes."""
-        self._row_of: dict[tuple[int, str], Row] = {}
+        self._row_of: dict[tuple[int, str], ProblemRow] = {}
         self._published = 0.0
         self._rated: tuple[float, int] | None = None
 
@@ -165,9 +165,9 @@ class Board:
         """Make the figures visible as they are now."""
         now = now or time.monotonic()
         self._published = now
-        self.view = View(
+        self.view = RunSnapshot(
             evals=tuple(
-                EvalView(part.name, part.done, part.total, dict(part.outcomes), dict(part.counts()))
+                EvalSnapshot(part.name, part.done, part.total, dict(part.outcomes), dict(part.counts()))
                 for part in progress.evals
             ),
             load=progress.load,
@@ -191,7 +191,7 @@ class Board:
             stream.cut = True
             self._set(stream.place, PENDING_CODE)
 
-    def running(self) -> list[Stream]:
+    def running(self) -> list[LiveSample]:
         """The streams that run, the oldest first."""
         return [stream for stream in list(self.streams.values()) if stream.running]
 
@@ -199,7 +199,7 @@ class Board:
         place = (event.eval, event.problem, event.index)
         stream = self.streams.get(place)
         if stream is None:
-            stream = self.streams[place] = Stream(place, time.monotonic())
+            stream = self.streams[place] = LiveSample(place, time.monotonic())
         if not stream.pieces:
             self._set(place, RUNNING_CODE)
         if not event.thinking and stream.thinking_s is None:
@@ -216,17 +216,17 @@ class Board:
             for old in ended[:-STREAMS_KEPT]:
                 del self.streams[old]
 
-    def _set(self, place: Place, code: int) -> None:
+    def _set(self, place: SampleKey, code: int) -> None:
         cells = self._row(place[0], place[1]).cells
         if place[2] < len(cells):
             cells[place[2]] = code
             self.version += 1
 
-    def _row(self, eval_index: int, problem: str) -> Row:
+    def _row(self, eval_index: int, problem: str) -> ProblemRow:
         row = self._row_of.get((eval_index, problem))
         if row is None:
             samples = self.plan.evals[eval_index].samples
-            row = Row(eval_index, problem, bytearray([PENDING_CODE]) * samples)
+            row = ProblemRow(eval_index, problem, bytearray([PENDING_CODE]) * samples)
             self._row_of[eval_index, problem] = row
             self.rows.append(row)
         return row

@@ -18,15 +18,15 @@ SHARE = 0.1
 """Of the time may go into looking: a run of a million samples takes a while to add up."""
 
 
-class RunElsewhere(BenchWork):
+class WatchedRun(BenchWork):
     """`run` looks until the other process has ended, or until nobody watches."""
 
-    elsewhere = True
+    watching = True
 
     def run(self) -> None:
         try:
             assert self.stored is not None
-            self.board.look_up_published()
+            self.run_state.look_up_published()
             with Store() as store:
                 self._watch(store, self.stored)
         except BaseException:
@@ -44,13 +44,13 @@ class RunElsewhere(BenchWork):
         engines = store.sessions(run)[-1:]
         self.on_processor = any(engine.get("on_processor") for engine, _ in engines)
         watch = Watch(store, run)
-        self.state = "elsewhere"
+        self.state = "watching"
         at_work = True
         while at_work and not self._stopping.is_set():
             began = time.monotonic()
             at_work = locks.is_locked(run)  # before the look, which then sees all that was committed
-            self.board.seed(watch.look())
-            self.board.publish(watch.progress)
+            self.run_state.seed(watch.look())
+            self.run_state.publish(watch.progress)
             took = time.monotonic() - began
             if at_work:
                 self._stopping.wait(max(LOOK_EVERY_S, took / SHARE))

@@ -10,8 +10,8 @@ from localrl.engine.protocol import EngineSettings
 from localrl.runs import plan
 from localrl.runs.progress import Progress
 from localrl.runs.runner import Live
-from localrl.tui.marks import PENDING_CODE, RUNNING_CODE
-from localrl.tui.work.board import Board
+from localrl.tui.symbols import PENDING_CODE, RUNNING_CODE
+from localrl.tui.work.run_state import RunState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 def test_a_sample_that_begins_anew_after_the_engine_died_waits_until_it_does(tmp_path: Path) -> None:
     (tmp_path / "script.json").write_text('{"texts": ["7"]}')
     model = resolve(str(tmp_path / "script.json"))
-    board = Board(plan.make(model, ["sums"], EngineSettings(backend="scripted"), samples=2))
+    run_state = RunState(plan.make(model, ["sums"], EngineSettings(backend="scripted"), samples=2))
     progress = Progress([])
     live = Live(0, "sum-1", 0, thinking=False, text="It is", tokens=2)
-    board.take(live, progress)
-    cells = board.rows[0].cells
+    run_state.take(live, progress)
+    cells = run_state.rows[0].cells
     assert list(cells) == [RUNNING_CODE, PENDING_CODE]
-    board.take(Restarted(-9), progress)
+    run_state.take(Restarted(-9), progress)
     assert list(cells) == [PENDING_CODE, PENDING_CODE]
-    assert board.notices
-    board.take(live, progress)
+    assert run_state.notices
+    run_state.take(live, progress)
     assert list(cells) == [RUNNING_CODE, PENDING_CODE]
-    assert [stream.tokens for stream in board.running()] == [2]
+    assert [stream.tokens for stream in run_state.running()] == [2]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-Piece = tuple[bool, str]
+Fragment = tuple[bool, str]
 """(whether it is shown faint, text)"""
 
 
-class Wrapped:
+class WrappedText:
     def __init__(self) -> None:
         self.width = 0
-        self.pieces: list[Piece] = []
-        self.lines: list[list[Piece]] = [[]]
+        self.pieces: list[Fragment] = []
+        self.lines: list[list[Fragment]] = [[]]
 
     @property
     def text(self) -> str:
@@ -27,11 +27,11 @@ class Wrapped:
             self.width, self.lines = width, [[]]
             self._wrap(self.pieces)
 
-    def append(self, pieces: list[Piece]) -> None:
+    def append(self, pieces: list[Fragment]) -> None:
         self.pieces += pieces
         self._wrap(pieces)
 
-    def _wrap(self, pieces: list[Piece]) -> None:
+    def _wrap(self, pieces: list[Fragment]) -> None:
         """Put pieces after the last line, breaking at spaces where one is near."""
         width = max(8, self.width)
         line = self.lines[-1]
@@ -73,7 +73,7 @@ def _cut(text: str, room: int, *, at_start: bool) -> int:
     return len(text)
 
 
-def _carry(line: list[Piece], width: int) -> list[Piece]:
+def _carry(line: list[Fragment], width: int) -> list[Fragment]:
     """Take the unfinished word from the end of a line, to go on with it on the next."""
     whole = "".join(text for _, text in line)
     start = whole.rfind(" ") + 1
@@ -81,7 +81,7 @@ def _carry(line: list[Piece], width: int) -> list[Piece]:
     if not start or not word or cell_len(word) > width // 2:
         return []
     left = len(word)
-    carried: list[Piece] = []
+    carried: list[Fragment] = []
     while left and line:
         faint, text = line.pop()
         if len(text) > left:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from localrl.cli.output import document, note, table
+from localrl.conversation import export as write_markdown
+from localrl.conversation import markdown
 from localrl.formats import size
-from localrl.talk import export as write_markdown
-from localrl.talk import markdown
 
 if TYPE_CHECKING:
     from pathlib import Path

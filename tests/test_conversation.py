@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from localrl.conversation import ChatSession, history
 from localrl.engine.protocol import Text
 from localrl.sampling import Sampling
-from localrl.store.chats import Chats, Said
+from localrl.store.chats import ChatMessage, Chats
 from localrl.store.runs import Store
-from localrl.talk import Talk, history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,19 +24,19 @@ def chats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chats]:
 
 
 @pytest.fixture
-def talk(chats: Chats, tmp_path: Path) -> Iterator[Talk]:
+def talk(chats: Chats, tmp_path: Path) -> Iterator[ChatSession]:
     path = tmp_path / "script.json"
     path.write_text(json.dumps({"texts": ["<think>let me see</think>It is " + "very " * 50 + "far."]}))
-    opened = Talk.open(str(path), "scripted")
+    opened = ChatSession.open(str(path), "scripted")
     yield opened
     opened.close()
 
 
-def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, talk: Talk) -> None:
+def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, talk: ChatSession) -> None:
     chat = chats.create("m", "Be brief.", Sampling(max_tokens=500))
     chats.say(chat, "user", "How far?")
     last = list(talk.reply(chats, chat))[-1]
-    assert isinstance(last, Said)
+    assert isinstance(last, ChatMessage)
     kept = chats.messages(chat)
     assert kept[1].thinking == "let me see"
     assert kept[1] == last
@@ -45,7 +45,7 @@ def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, talk: Talk) 
     assert "let me see" not in "".join(m.content for m in sent)
 
 
-def test_a_stopped_reply_keeps_what_it_has(chats: Chats, talk: Talk) -> None:
+def test_a_stopped_reply_keeps_what_it_has(chats: Chats, talk: ChatSession) -> None:
     chat = chats.create("m", "", Sampling(max_tokens=500))
     chats.say(chat, "user", "How far?")
     for event in talk.reply(chats, chat):
@@ -58,9 +58,9 @@ def test_a_stopped_reply_keeps_what_it_has(chats: Chats, talk: Talk) -> None:
 
 def test_questions_around_a_reply_without_answer_become_one() -> None:
     said = [
-        Said(1, "user", "Why?"),
-        Said(2, "assistant", "", thinking="hm", finish="cancelled"),
-        Said(3, "user", "Shorter, please."),
+        ChatMessage(1, "user", "Why?"),
+        ChatMessage(2, "assistant", "", thinking="hm", finish="cancelled"),
+        ChatMessage(3, "user", "Shorter, please."),
     ]
     assert [(m.role, m.content) for m in history("", said)] == [("user", "Why?\n\nShorter, please.")]
 
