@@ -101,6 +101,14 @@ class Registry(Generic[M]):
             return str(error)
         return ""
 
+    def about(self, name: str) -> str:
+        """What the member does, for help and docs: its docstring's first paragraph, on one line.
+
+        Raises:
+            UsageError: as `get`.
+        """
+        return " ".join((getattr(self.get(name), "__doc__", None) or "").partition("\n\n")[0].split())
+
     def _import(self, member: Member) -> object:
         try:
             return importlib.import_module(member.module)

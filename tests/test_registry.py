@@ -64,6 +64,11 @@ def test_a_missing_part_of_the_contract_is_named_in_one_line(registry: Registry[
         registry.get("bare")
 
 
+def test_the_first_paragraph_of_a_docstring_says_what_a_member_does(registry: Registry[ModuleType]) -> None:
+    assert registry.about("dot.ted") == "First."
+    assert registry.about("exact-text") == ""
+
+
 def test_an_unknown_name_gets_the_nearest(registry: Registry[ModuleType]) -> None:
     with pytest.raises(UsageError, match="no kind named 'exact-txt'; did you mean 'exact-text'"):
         registry.get("exact-txt")

@@ -10,6 +10,7 @@ import click
 
 from localrl.cli.output import as_json
 from localrl.errors import UsageError
+from localrl.verify import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from localrl.verify.base import VerifierSpec
     from localrl.verify.pool import VerifierPool
 
-EXTRACTORS = {"math": "final", "choice": "letter", "code": "code"}
-"""How the answer is found where nobody says how."""
-
 _AHEAD = 256  # responses under way at once: enough to keep workers busy, little enough to keep memory flat
 
+_HELP = f"""Score text that already exists.
 
-@click.command("verify")
+VERIFIER is one of {", ".join(registry.VERIFIERS.names())}. Only what follows the thinking is judged; a
+response that ends inside its thinking is truncated.
+"""
+
+
+@click.command("verify", help=_HELP)
 @click.argument("verifier")
 @click.option("--response", metavar="TEXT", help="One response, as the model wrote it.")
 @click.option("--target", metavar="TEXT", help="What is right: JSON, or else plain text.")
@@ -35,7 +39,9 @@ _AHEAD = 256  # responses under way at once: enough to keep workers busy, little
 )
 @click.option("--json", "in_json", is_flag=True, help="Print verdicts as JSON, one a line.")
 @click.option(
-    "--extractor", metavar="NAME", help="How the answer is found, such as boxed or boxed|last_number."
+    "--extractor",
+    metavar="NAME",
+    help=f"How the answer is found, or several joined by | to try: {', '.join(registry.EXTRACTORS.names())}.",
 )
 @click.option("--param", "params", metavar="KEY=VALUE", multiple=True, help="A parameter of the verifier.")
 @click.option(
@@ -53,21 +59,14 @@ def command(
     tags: tuple[str, str],
     starts_inside: bool,
 ) -> None:
-    """Score text that already exists.
-
-    VERIFIER is math, choice, exact, gym, ifeval, format or code. Only what follows the thinking is judged; a
-    response that ends inside its thinking is truncated.
-    """
     from localrl.chat import ThinkingTags
-    from localrl.verify import registry
     from localrl.verify.base import VerifierSpec
     from localrl.verify.pool import VerifierPool
 
     if (jsonl is None) == (response is None or target is None):
         raise UsageError("give either --jsonl FILE, or both --response and --target")
-    spec = VerifierSpec(
-        name=verifier, extractor=extractor or EXTRACTORS.get(verifier, "text"), params=_params(params)
-    )
+    usual = getattr(registry.VERIFIERS.get(verifier), "EXTRACTOR", "text")
+    spec = VerifierSpec(name=verifier, extractor=extractor or usual, params=_params(params))
     registry.ready(spec)
     thinking = ThinkingTags(open=tags[0], close=tags[1])
     if jsonl is None:

@@ -80,7 +80,8 @@ def size(spec: EvalSpec, path: Path, limit: int | None = None) -> int | None:
 
 
 def _from_gym(spec: EvalSpec) -> Iterator[tuple[Problem, str | None]]:
-    from localrl.verify import gym, gymload
+    from localrl.verify import gymload
+    from localrl.verify.verifiers import gym
 
     times: Counter[str] = Counter()
     for part in spec.data.gym:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from localrl.chat import ThinkingTags
 from localrl.evals import dataset, respond
+from localrl.verify import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
     from localrl.verify.pool import VerifierPool
 
 JUNK = "I like turtles, and 31337 of them like me."
-_FORMS = {
-    "boxed": "So the answer is $\\boxed{{{}}}$.",
-    "answer_tag": "So <answer>{}</answer>",
-    "answer_line": "So\n\nAnswer: {}",
-    "letter": "So\n\nANSWER: {}",
-    "final": "So the answer is $\\boxed{{{}}}$.",
-    "code": "```python\n{}\n```",
-}
 _AHEAD = 64
 
 
@@ -88,7 +81,8 @@ def _texts(
 
 def said(spec: EvalSpec, gold: str) -> str:
     """A gold answer in the form that the eval's extractor finds."""
-    return _FORMS.get(spec.verifier.extractor.partition("|")[0].strip(), "{}").format(gold)
+    first = registry.extractors(spec.verifier.extractor)[0]
+    return str(getattr(first, "FORM", "{}")).format(gold)
 
 
 def _judge(pool: VerifierPool, spec: EvalSpec, text: str, target: Any, tags: ThinkingTags) -> Future[Verdict]:

@@ -50,13 +50,13 @@ def gym(name: str, generator: str, options: Options) -> EvalSpec:
         UsageError: there is no such generator, or it refuses a parameter.
     """
     from localrl.evals.spec import EvalSpec, Prompt
-    from localrl.verify import extract, gymload
+    from localrl.verify import gymload, registry
 
     params = dict(options)
     size, seed = params.pop("size", 50), params.pop("seed", 0)
     extractor = str(params.pop("extractor", "answer_tag|boxed|last_line"))
     max_tokens = params.pop("max_tokens", 4096)
-    extract.check(extractor)
+    registry.extractors(extractor)
     gymload.dataset(generator, params)
     try:
         return EvalSpec(

@@ -163,8 +163,8 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, counts: _Counts) ->
 
 def _today(verifier: str) -> str:
     """Name and version of the verifier that will judge; an imported run may name one that is not here."""
-    known = verifier in registry.MODULES
-    return f"{verifier}/{registry.get(verifier).VERSION}" if known else verifier
+    known = verifier in registry.VERIFIERS
+    return f"{verifier}/{registry.VERIFIERS.get(verifier).VERSION}" if known else verifier
 
 
 def _errors(store: Store, run: Run, index: int) -> list[dict[str, Any]]:

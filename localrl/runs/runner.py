@@ -373,7 +373,7 @@ def _tag(future: Future[Verdict]) -> _Tag:
 def verifier_name(part: EvalPlan) -> str:
     """Name and version, as stored with a verdict."""
     name = part.spec.verifier.name
-    return f"{name}/{registry.get(name).VERSION}"
+    return f"{name}/{registry.VERIFIERS.get(name).VERSION}"
 
 
 def is_omitted(target: Any) -> bool:

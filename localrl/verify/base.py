@@ -1,7 +1,10 @@
-"""The contract of every verifier: a response and a target in, a verdict out.
+"""What a verifier and an extractor must offer.
 
-A verifier is a pure function of its arguments; it may be slow, hang or crash, because `pool.py` runs it
-under limits. `VERSION` changes whenever the same input could get another verdict.
+Each is one file in `verifiers/` or `extractors/`, or a module of another package behind an entry point
+(`localrl.verifiers`, `localrl.extractors`).
+
+The first paragraph of a member's docstring is what the docs say of it. `registry.py` holds a member against
+its contract when it is first asked for, and `registry.check` does so before a model is loaded.
 """
 
 from __future__ import annotations
@@ -23,17 +26,20 @@ class VerifierSpec(Strict):
 
     name: str
     extractor: str = "text"
-    """How the answer is found in the text: a name in `extract.EXTRACTORS`, or several joined by `|`."""
+    """How the answer is found in the text: an extractor's name, or several joined by `|`."""
     params: dict[str, Any] = {}
 
 
 class Verifier(Protocol):
-    """One module in `verify/` each, registered in `verify/registry.py`.
+    """A pure function of its arguments; it may be slow, hang or crash: `pool.py` runs it under limits.
 
     `quick` is asked only of verifiers that run in a process, `prepare` also of those that run in a thread.
+    A verifier may also have `TARGET`, what it compares with, for the docs, and `EXTRACTOR`, the one that
+    `localrl verify` takes where none is named (`text`).
     """
 
     VERSION: str
+    """Changes whenever the same input could get another verdict."""
     RUNS: Runs
     Params: type[Strict]
     """What `VerifierSpec.params` may hold."""
@@ -50,6 +56,18 @@ class Verifier(Protocol):
         Raises:
             Unavailable: it cannot be had on this machine.
         """
+        ...
+
+
+class Extractor(Protocol):
+    """Finds the answer in the answer part of a response, never in its thinking.
+
+    An extractor may also have `FORM`, a template with one `{}` in which `evals check` states a gold answer so
+    that the extractor finds it.
+    """
+
+    def extract(self, answer: str) -> str | None:
+        """The answer, in time linear in the text; None where there is none."""
         ...
 
 

@@ -84,7 +84,7 @@ class VerifierPool:
             UsageError: the verifier does not exist.
             RuntimeError: the pool is closed.
         """
-        verifier = registry.get(spec.name)
+        verifier = registry.VERIFIERS.get(spec.name)
         future: Future[Verdict] = Future()
         future.tag = tag  # type: ignore[attr-defined]
         future.set_running_or_notify_cancel()
@@ -126,7 +126,7 @@ class VerifierPool:
         """One thread's life: job after job, with a worker process of its own where they need one."""
         worker: _Worker | None = None
         while (job := self._next()) is not None:
-            if registry.get(job.spec.name).RUNS == "thread":
+            if registry.VERIFIERS.get(job.spec.name).RUNS == "thread":
                 verdict = _in_thread(job)
             else:
                 try:
@@ -274,7 +274,7 @@ def _quick(verifier: Verifier, spec: VerifierSpec, response: Response, target: A
 
 def _in_thread(job: _Job) -> Verdict:
     try:
-        return registry.get(job.spec.name).verify(job.response, job.target, job.spec)
+        return registry.VERIFIERS.get(job.spec.name).verify(job.response, job.target, job.spec)
     except Exception as error:  # noqa: BLE001
         return failure(f"{type(error).__name__}: {error}")
 

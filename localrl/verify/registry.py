@@ -1,38 +1,78 @@
-"""Every verifier by name; a module is imported when its verifier is first asked for."""
+"""Every verifier and every extractor by name; `base.py` has their contracts."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import ValidationError
 
 from localrl.errors import UsageError, nearest
-from localrl.verify import extract
+from localrl.registry import Registry
+from localrl.tomlfile import Strict
+from localrl.verify.base import Extractor, Runs, Verifier
 
 if TYPE_CHECKING:
-    from localrl.verify.base import Verifier, VerifierSpec
-
-MODULES: dict[str, str] = {
-    "choice": "localrl.verify.choice",
-    "code": "localrl.verify.code",
-    "exact": "localrl.verify.exact",
-    "format": "localrl.verify.format",
-    "gym": "localrl.verify.gym",
-    "ifeval": "localrl.verify.ifeval",
-    "math": "localrl.verify.math",
-}
+    from localrl.verify.base import VerifierSpec
 
 
-def get(name: str) -> Verifier:
-    """The verifier of this name.
+def _wrong_with_verifier(verifier: Verifier) -> str:
+    if not isinstance(verifier.VERSION, str):
+        return "has a VERSION that is no text"
+    if verifier.RUNS not in get_args(Runs):
+        return f"has RUNS {verifier.RUNS!r}: {', '.join(get_args(Runs))}"
+    if not (isinstance(verifier.Params, type) and issubclass(verifier.Params, Strict)):
+        return "has Params that are no subclass of localrl.tomlfile.Strict"
+    needed = {"inline": (), "thread": ("prepare",), "process": ("prepare", "quick")}[verifier.RUNS]
+    return next(
+        (
+            f"has no function {name}, which one that runs in a {verifier.RUNS} needs"
+            if name != "verify"
+            else "has a verify that is no function"
+            for name in ("verify", *needed)
+            if not callable(getattr(verifier, name, None))
+        ),
+        "",
+    )
+
+
+VERIFIERS = Registry[Verifier](
+    "verifier",
+    "localrl.verify.verifiers",
+    "localrl.verifiers",
+    {
+        "VERSION": "a text that changes whenever the same input could get another verdict",
+        "RUNS": "where it runs, inline, thread or process",
+        "Params": "the class of its parameters, localrl.verify.base.NoParams for none",
+        "verify": "verify(response, target, spec) -> Verdict",
+    },
+    _wrong_with_verifier,
+)
+EXTRACTORS = Registry[Extractor](
+    "extractor",
+    "localrl.verify.extractors",
+    "localrl.extractors",
+    {"extract": "extract(answer) -> str | None"},
+    lambda extractor: "" if callable(extractor.extract) else "has an extract that is no function",
+)
+
+
+def extract(name: str, answer: str) -> str | None:
+    """The answer as the extractors of `name`, joined by `|`, find it: the first that does.
 
     Raises:
-        UsageError: there is none; names the nearest.
+        UsageError: there is no such extractor.
     """
-    if name not in MODULES:
-        raise UsageError(f"no verifier named {name!r}", hint=nearest(name, MODULES))
-    return cast("Verifier", importlib.import_module(MODULES[name]))
+    found = (extractor.extract(answer) for extractor in extractors(name))
+    return next((answer for answer in found if answer is not None), None)
+
+
+def extractors(name: str) -> list[Extractor]:
+    """The extractors of a name, in the order in which they are tried.
+
+    Raises:
+        UsageError: there is no such extractor (names the nearest), or it breaks the contract.
+    """
+    return [EXTRACTORS.get(one.strip()) for one in name.split("|")]
 
 
 def check(spec: VerifierSpec) -> None:
@@ -41,8 +81,8 @@ def check(spec: VerifierSpec) -> None:
     Raises:
         UsageError: says which, and names the nearest.
     """
-    verifier = get(spec.name)
-    extract.check(spec.extractor)
+    verifier = VERIFIERS.get(spec.name)
+    extractors(spec.extractor)
     try:
         verifier.Params.model_validate(spec.params)
     except ValidationError as error:
@@ -63,6 +103,6 @@ def ready(spec: VerifierSpec) -> None:
         Unavailable: the verifier cannot run on this machine.
     """
     check(spec)
-    verifier = get(spec.name)
+    verifier = VERIFIERS.get(spec.name)
     if verifier.RUNS == "thread":
         verifier.prepare()

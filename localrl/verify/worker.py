@@ -34,7 +34,7 @@ def main() -> None:
     for line in requests:
         request = json.loads(line)
         spec = VerifierSpec.model_validate(request["spec"])
-        verifier = registry.get(spec.name)
+        verifier = registry.VERIFIERS.get(spec.name)
         verifier.prepare()
         _reply(replies, {"started": True})
         with _alarm(request["limit_s"]):

@@ -11,7 +11,7 @@ from localrl.catalog import card as cards
 from localrl.catalog import choose, fit, gguf, hubcache, shape
 from localrl.catalog.resolve import resolve
 from localrl.evals import spec
-from localrl.verify import extract
+from localrl.verify import registry
 
 NAMES = sorted(cards.available())
 
@@ -59,7 +59,7 @@ def test_a_card_is_valid_and_its_links_exist(name: str) -> None:
         assert any(re.fullmatch(pattern.replace("*", ".*"), known) for known in evals)
         assert override.source
         if override.extractor:
-            extract.check(override.extractor)
+            registry.extractors(override.extractor)
         assert override.template is None or "{question}" in override.template
     assert all(re.search(r"https?://|header of", source) for source in _sources(card))
 

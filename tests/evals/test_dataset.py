@@ -13,8 +13,8 @@ from localrl.evals import dataset
 from localrl.evals.dataset import size
 from localrl.evals.spec import EvalSpec, available, load
 from localrl.verdict import Response
-from localrl.verify import gym
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import gym
 
 if TYPE_CHECKING:
     from pathlib import Path

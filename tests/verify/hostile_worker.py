@@ -56,9 +56,10 @@ def prepare() -> None:
 
 
 if __name__ == "__main__":
+    from localrl.registry import Member
     from localrl.verify import registry, worker
 
-    registry.MODULES["hostile"] = "__main__"
+    registry.VERIFIERS.members["hostile"] = Member("hostile", "__main__")
     if "--garbage" in sys.argv:
         os.write(1, b"Welcome to the verifier!\n" * 3)
     worker.main()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from localrl.verdict import Outcome, Response
-from localrl.verify import choice
 from localrl.verify.base import VerifierSpec
-from localrl.verify.extract import extract
+from localrl.verify.registry import extract
+from localrl.verify.verifiers import choice
 
 SPEC = VerifierSpec(name="choice", extractor="letter")
 TARGET = {"answer": "C", "options": ["a cat", "a dog", r"3.0 \times 10^8 m/s", "None of them"]}

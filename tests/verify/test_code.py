@@ -11,9 +11,9 @@ from localrl import sandbox
 from localrl.errors import Unavailable
 from localrl.sandbox import SandboxError
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify import code
 from localrl.verify.base import VerifierSpec
 from localrl.verify.pool import VerifierPool
+from localrl.verify.verifiers import code
 
 DOUBLE = {"kind": "stdin", "tests": [{"input": str(n), "output": str(2 * n)} for n in range(1, 6)]}
 CALL = {"kind": "call", "function": "f", "tests": [{"args": [n], "output": n} for n in range(1, 6)]}

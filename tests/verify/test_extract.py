@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localrl.errors import UsageError
-from localrl.verify.extract import EXTRACTORS, extract
+from localrl.verify.registry import EXTRACTORS, extract
 
 CASES = [
     ("text", "  a b \n", "a b"),
@@ -98,7 +98,7 @@ def test_the_answer_is_found_as_the_extractor_says(name: str, text: str, found: 
     assert extract(name, text) == found
 
 
-@given(name=st.sampled_from(sorted(EXTRACTORS)), text=st.text(alphabet="aA1-.,{}\\boxed<>/answer: `\n"))
+@given(name=st.sampled_from(EXTRACTORS.names()), text=st.text(alphabet="aA1-.,{}\\boxed<>/answer: `\n"))
 def test_no_text_breaks_an_extractor_and_an_answer_is_never_empty(name: str, text: str) -> None:
     assert extract(name, text) != ""
 
@@ -109,7 +109,7 @@ def test_an_unknown_extractor_is_refused(name: str) -> None:
         extract(name, "1")
 
 
-@pytest.mark.parametrize("name", sorted(EXTRACTORS))
+@pytest.mark.parametrize("name", EXTRACTORS.names())
 @pytest.mark.parametrize(
     "piece",
     [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from localrl.verdict import Outcome, Response
-from localrl.verify import math
 from localrl.verify.base import VerifierSpec
-from localrl.verify.extract import extract
+from localrl.verify.registry import extract
+from localrl.verify.verifiers import math
 
 FINAL = VerifierSpec(name="math", extractor="final")
 

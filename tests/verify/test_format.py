@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from localrl.verdict import Response
-from localrl.verify import format as form
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import format as form
 
 
 def spec(**params: Any) -> VerifierSpec:

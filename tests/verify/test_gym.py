@@ -10,8 +10,9 @@ import pytest
 
 from localrl.errors import UsageError
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify import gym, gymload
+from localrl.verify import gymload
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import gym
 
 if TYPE_CHECKING:
     from pathlib import Path

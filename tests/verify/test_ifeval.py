@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from localrl.verdict import Outcome, Response
-from localrl.verify import ifeval
 from localrl.verify.base import VerifierSpec
 from localrl.verify.ifeval_checks import CHECKS, sentences, words
+from localrl.verify.verifiers import ifeval
 
 STRICT = VerifierSpec(name="ifeval")
 LOOSE = VerifierSpec(name="ifeval", params={"mode": "loose"})

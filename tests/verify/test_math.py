@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from localrl.verdict import Outcome, Response
-from localrl.verify import math
 from localrl.verify.base import VerifierSpec
 from localrl.verify.pool import VerifierPool
+from localrl.verify.verifiers import math
 
 WHOLE = VerifierSpec(name="math")
 BOXED = VerifierSpec(name="math", extractor="boxed")

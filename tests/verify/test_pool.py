@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from localrl.errors import UsageError
+from localrl.registry import Member
 from localrl.verdict import Outcome, Response
 from localrl.verify import registry
 from localrl.verify.base import VerifierSpec
@@ -36,7 +37,7 @@ def hostile_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.util.module_from_spec(loaded)
     loaded.loader.exec_module(module)
     monkeypatch.setitem(sys.modules, "hostile_worker", module)
-    monkeypatch.setitem(registry.MODULES, "hostile", "hostile_worker")
+    monkeypatch.setitem(registry.VERIFIERS.members, "hostile", Member("hostile", "hostile_worker"))
 
 
 @pytest.fixture
@@ -151,11 +152,12 @@ def test_a_worker_does_not_outlive_the_app(answer: str) -> None:
     app = (
         "import os, sys, psutil, importlib.util, time\n"
         "from localrl.verdict import Response\n"
+        "from localrl.registry import Member\n"
         "from localrl.verify import registry\n"
         "from localrl.verify.base import VerifierSpec\n"
         "from localrl.verify.pool import VerifierPool\n"
         f"sys.path.insert(0, {str(HOSTILE.parent)!r})\n"
-        "registry.MODULES['hostile'] = 'hostile_worker'\n"
+        "registry.VERIFIERS.members['hostile'] = Member('hostile', 'hostile_worker')\n"
         f"pool = VerifierPool(1, time_limit_s=1, command=(sys.executable, {str(HOSTILE)!r}))\n"
         "pool.submit(VerifierSpec(name='hostile'), Response('first'), None).result()\n"
         f"pool.submit(VerifierSpec(name='hostile'), Response({answer!r}), None)\n"

@@ -1,4 +1,5 @@
-"""The form of a response: thinking and answer tags, each once, in order, nothing beside them.
+"""Thinking and answer tags come once, in order, with nothing beside them; parameters `thinking`, `answer`,
+`thinking_tags`, `answer_tags`.
 
 The second reward of recipes such as R1's and OThink-MR1's. The opening tag of thinking may be missing where
 the prompt ended with it.
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 RUNS: Runs = "inline"
+TARGET = "nothing"
 
 
 class Params(Strict):

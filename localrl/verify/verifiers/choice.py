@@ -1,6 +1,7 @@
-"""Multiple choice: one letter against the right one; an option written out in a box counts as its letter.
+"""The letter chosen is the right one; two letters never are. An option written out in a box counts as its
+letter.
 
-A target is the letter, or `{"answer": letter, "options": [text, ...]}` with the options in the order shown.
+The options of a target are in the order shown.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import mathtext
 from localrl.verify.base import NoParams as Params
 from localrl.verify.base import answers
-from localrl.verify.extract import boxed, extract
+from localrl.verify.extractors import boxed
+from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
     from localrl.verify.base import Runs, VerifierSpec
@@ -21,6 +23,8 @@ __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
 VERSION = "5"
 RUNS: Runs = "inline"
+TARGET = 'a letter, or `{"answer", "options"}`'
+EXTRACTOR = "letter"
 
 
 def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
@@ -28,7 +32,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     right, options = (
         (target["answer"], target.get("options", [])) if isinstance(target, dict) else (target, [])
     )
-    found = _letter_of(boxed(response.answer), options) or extract(spec.extractor, response.answer)
+    found = _letter_of(boxed.extract(response.answer), options) or extract(spec.extractor, response.answer)
     if found is None:
         return Verdict(Outcome.NO_ANSWER)
     letter = answers(right)[0].strip().strip("().").upper()

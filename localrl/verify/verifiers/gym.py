@@ -1,4 +1,4 @@
-"""reasoning-gym's own scorers; only a score of exactly 1.0 is correct.
+"""reasoning-gym's own scorer gives exactly 1.0.
 
 Below 1.0 the scorers give credit for form (`rectangle_count` up to 0.64 for junk), so the score is reported
 as the reward and never counted. A target is `{"generator", "params", "entry"}`, the entry packed by `pack`.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import gymguard, gymload
 from localrl.verify.base import NoParams as Params
-from localrl.verify.extract import extract
+from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
     from localrl.verify.base import Runs, VerifierSpec
@@ -23,6 +23,7 @@ __all__ = ["RUNS", "VERSION", "Params", "pack", "prepare", "quick", "unpack", "v
 
 VERSION = "2"
 RUNS: Runs = "process"
+TARGET = '`{"generator", "params", "entry"}`'
 
 # These scorers hand the answer to `eval`, or to sympy's `parse_expr`, which evaluates it as Python.
 _EVALUATING = {

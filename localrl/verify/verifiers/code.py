@@ -1,4 +1,4 @@
-"""Code that passes tests: the last fenced block of a response, run in the sandbox.
+"""The program passes all tests in the sandbox; parameters `time_limit_s`, `memory_bytes`.
 
 Three kinds of target (`code_targets.py`): programs that read standard input, functions that are called, and
 HumanEval's `check`. The program may claim a value, never a verdict: expected outputs exist only in localrl's
@@ -20,7 +20,7 @@ from localrl.tomlfile import Strict
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import code_grade, code_prelude, code_targets
 from localrl.verify.code_targets import CallTarget, CheckTarget, Target
-from localrl.verify.extract import extract
+from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
     from localrl.sandbox import Sandbox
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 RUNS: Runs = "thread"
+TARGET = "see [the sandbox](sandbox.md)"
+EXTRACTOR = "code"
 
 _STARTS_LIKE_CODE = re.compile(r"[ \t]|(?:from|import|def|class)\b|@")
 

@@ -1,4 +1,5 @@
-r"""Mathematical answers: what the extractor finds in the text after thinking, against the gold answer.
+r"""The values are equal: numbers to 150 digits (a fraction also as a decimal rounded to six places or more),
+expressions, sets, intervals, tuples, equations.
 
 Equal text and rational values are decided at once and exactly; the rest is `mathexpr`'s, in a worker.
 """
@@ -11,7 +12,8 @@ from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import mathexpr, mathtext
 from localrl.verify.base import NoParams as Params
 from localrl.verify.base import answers
-from localrl.verify.extract import boxed, extract
+from localrl.verify.extractors import boxed
+from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
     from localrl.verify.base import Runs, VerifierSpec
@@ -20,6 +22,8 @@ __all__ = ["RUNS", "VERSION", "Params", "prepare", "quick", "verify"]
 
 VERSION = "5"
 RUNS: Runs = "process"
+TARGET = "LaTeX or plain text, or a list of alternatives"
+EXTRACTOR = "final"
 
 _LONGEST = 2000  # characters; no gold answer comes near, and parsing takes time
 
@@ -57,7 +61,7 @@ def _golds(target: Any) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return mathtext.normal(boxed(text) or text)
+    return mathtext.normal(boxed.extract(text) or text)
 
 
 def _at_once(gold: str, answer: str) -> bool | None:

@@ -1,4 +1,4 @@
-"""Equal text: the extracted answer against one target, or any of a list."""
+"""The text is equal, blanks aside; parameter `ignore_case`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from localrl.tomlfile import Strict
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify.base import answers
-from localrl.verify.extract import extract
+from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
     from localrl.verify.base import Runs, VerifierSpec
 
 VERSION = "1"
 RUNS: Runs = "inline"
+TARGET = "text, or a list of alternatives"
 
 
 class Params(Strict):

@@ -1,4 +1,5 @@
-"""IFEval: does a response follow instructions that a program can check? (Zhou et al., arXiv:2311.07911)
+"""Every instruction of IFEval is followed; parameter `mode`: `strict` or `loose` (Zhou et al.,
+arXiv:2311.07911).
 
 Strict judges the response as it is. Loose also tries it without its first line, its last line, both, and
 each of these without asterisks, and takes the best. A target is
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 VERSION = "2"
 RUNS: Runs = "process"
+TARGET = '`{"instructions", "kwargs"}`'
 
 
 class Params(Strict):

@@ -1,0 +1,1 @@
+"""One file an extractor; see `verify/base.py`."""

@@ -1,0 +1,1 @@
+"""One file a verifier; see `verify/base.py`."""
