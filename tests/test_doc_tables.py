@@ -12,7 +12,9 @@ import pytest
 from localrl.verify.registry import EXTRACTORS, VERIFIERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from localrl.registry import Member
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -29,8 +31,8 @@ def _verifiers() -> list[list[str]]:
     return [["name", "correct when", "target"], *rows]
 
 
-def _ours(members: dict[str, object]) -> list[str]:
-    return [name for name, member in members.items() if not getattr(member, "package", "")]
+def _ours(members: Mapping[str, Member]) -> list[str]:
+    return [name for name, member in members.items() if not member.package]
 
 
 @pytest.mark.parametrize(
