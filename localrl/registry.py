@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -129,11 +130,8 @@ class Registry(Generic[M]):
         return f"{self.kind} {member.name!r} ({origin})"
 
     def _own(self) -> list[Member]:
-        spec = importlib.util.find_spec(self.package)
-        if spec is None or not spec.submodule_search_locations:
-            return []
         found = []
-        for path in sorted(Path(spec.submodule_search_locations[0]).iterdir()):
+        for path in sorted(Path(importlib.import_module(self.package).__path__[0]).iterdir()):
             source = path / "__init__.py" if path.is_dir() else path
             stem = path.stem
             if (
@@ -161,6 +159,18 @@ def plugged(group: str) -> list[Member]:
         )
         for point in sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name)
     ]
+
+
+def arguments(member: object, name: str, number: int) -> str:
+    """What is wrong with a member's function that is called with so many arguments, for `Registry.check`."""
+    function = getattr(member, name, None)
+    if not callable(function):
+        return f"has no function {name}"
+    try:
+        inspect.signature(function).bind(*range(number))
+    except TypeError:
+        return f"has a {name} that does not take {number} argument{'s' if number != 1 else ''}"
+    return ""
 
 
 def folder(member: Member) -> Path:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from localrl.errors import ConfigError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
@@ -21,6 +21,17 @@ class Strict(BaseModel):
     """A frozen value that accepts no key it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def keys(cls) -> Iterable[str]:
+        """The keys that it knows, for hints."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def type_of(cls, key: str) -> Any:
+        """The type of a key's value, for hints; None for a key that it does not know."""
+        field = cls.model_fields.get(key)
+        return field.annotation if field else None
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -119,17 +130,16 @@ def _hint(error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] != "extra_forbidden":
         return ""
     owner = _owner(model, error["loc"][:-1])
-    known = [] if owner is None else [f.alias or name for name, f in owner.model_fields.items()]
-    return nearest(str(error["loc"][-1]), known)
+    return nearest(str(error["loc"][-1]), owner.keys()) if owner else ""
 
 
-def _owner(annotation: Any, location: Sequence[str | int]) -> type[BaseModel] | None:
+def _owner(annotation: Any, location: Sequence[str | int]) -> type[Strict] | None:
     """The model class that a key path leads into, looking through lists, dicts and unions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
         if not location:
             return annotation
-        field = annotation.model_fields.get(str(location[0]))
-        return _owner(field.annotation, location[1:]) if field else _owner(annotation, location[1:])
+        inner = annotation.type_of(str(location[0]))
+        return _owner(annotation if inner is None else inner, location[1:])
     arguments = getattr(annotation, "__args__", ())
     for argument in arguments:
         for rest in (location, location[1:]):

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrl.cli.flags import count
-from localrl.cli.output import document, note, table
-from localrl.errors import ConfigError, LocalrlError, UsageError
-from localrl.formats import percent
+from localrl.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from localrl.evals.selfcheck import Check
-    from localrl.evals.spec import EvalSpec
 
 
 @click.group("evals")
@@ -25,13 +19,18 @@ def command() -> None:
     """Which benchmarks there are, and check one."""
 
 
-@command.command("ls")
+class _Listing(click.Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from localrl.evals import environments
+
+        with formatter.section("Evals made by name"):
+            formatter.write_dl(list(environments.forms().items()))
+
+
+@command.command("ls", cls=_Listing)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def ls(as_json: bool) -> None:
-    """List the benchmarks: those in ./evals, your own and the shipped ones.
-
-    gym:GENERATOR runs any reasoning-gym generator, such as gym:countdown,size=50,seed=3.
-    """
+    """List the benchmarks: those in ./evals, your own, the shipped ones and those of other packages."""
     from localrl.evals import spec as specs
 
     rows: list[dict[str, Any]] = []
@@ -70,7 +69,7 @@ def show(name: str, as_json: bool) -> None:
         "title": spec.title,
         "version": spec.version,
         "about": spec.description,
-        "data": _source(spec),
+        "data": ", or ".join(environment.describe(settings) for environment, settings in spec.data.sources),
         "prompt": spec.prompt.template,
         "system": spec.prompt.system,
         "verifier": f"{spec.verifier.name}, extractor {spec.verifier.extractor}",
@@ -101,20 +100,17 @@ def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> No
     valid key. Then every gold answer has to be correct, and junk, nothing, another problem's answer and an
     answer cut inside thinking must not be. The exit code is 1 when one is judged otherwise.
     """
+    from localrl.evals import check as definition
     from localrl.evals import selfcheck
     from localrl.evals import spec as specs
-    from localrl.verify import registry
     from localrl.verify.pool import VerifierPool
 
     spec, path = specs.load(name)
-    _check_definition(spec, path)
+    definition.check(spec, path)
     note(f"{spec.name}: the definition is valid")
-    if spec.data.hub and not re.fullmatch("[0-9a-f]{40}", spec.data.hub.revision):
-        note(
-            f"{spec.name}: revision {spec.data.hub.revision!r} of {spec.data.hub.dataset} may be moved, "
-            "and then results compare no longer; write the 40 digits of a commit"
-        )
-    registry.ready(spec.verifier)
+    for environment, settings in spec.data.sources:
+        if (warning := getattr(environment, "warning", None)) and (text := warning(settings)):
+            note(f"{spec.name}: {text}")
     failed: list[Check] = []
     tried: Counter[str] = Counter()
     with VerifierPool() as pool:
@@ -142,55 +138,3 @@ def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> No
         )
     if failed:
         ctx.exit(1)
-
-
-def _check_definition(spec: EvalSpec, path: Path) -> None:
-    """What the file's form does not tell: names that have to exist, and a prompt that asks the question.
-
-    Raises:
-        ConfigError: names the line.
-    """
-    from localrl import tomlfile
-    from localrl.verify import registry
-
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-
-    def fault(message: str, *keys: str | int, hint: str = "") -> ConfigError:
-        return ConfigError(message, file=path, line=tomlfile.line_of(text, keys) if text else None, hint=hint)
-
-    if "{question}" not in spec.prompt.template:
-        raise fault("the prompt's template has no {question}", "prompt", "template")
-    named = [(spec.verifier, ("verifier",))] + [
-        (term.verifier, ("rewards", index, "terms", number, "verifier"))
-        for index, reward in enumerate(spec.rewards)
-        for number, term in enumerate(reward.terms)
-        if term.verifier
-    ]
-    for verifier, keys in named:
-        try:
-            registry.check(verifier)
-        except UsageError as error:
-            message = str(error.args[0])
-            key = "params" if "parameter" in message else "extractor" if "extractor" in message else "name"
-            raise fault(message, *keys, key, hint=error.hint) from error
-    for index, part in enumerate(spec.data.gym):
-        try:
-            from localrl.verify import gymload
-
-            gymload.dataset(part.generator, part.params, seed=part.seed)
-        except LocalrlError as error:
-            message = str(error.args[0])
-            key = "params" if "parameter" in message else "generator"
-            raise fault(message, "data", "gym", index, key, hint=error.hint) from error
-
-
-def _source(spec: EvalSpec) -> str:
-    data = spec.data
-    if data.gym:
-        return ", ".join(f"{part.size} x {part.generator} (seed {part.seed})" for part in data.gym)
-    if data.file:
-        return data.file.path
-    found = [f"package {data.package.module}"] if data.package else []
-    if data.hub:
-        found.append(f"{data.hub.dataset} at {data.hub.revision[:12]}{', gated' if data.hub.gated else ''}")
-    return ", or ".join(found)

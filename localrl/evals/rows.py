@@ -1,4 +1,4 @@
-"""Rows of a local table, one at a time: `.jsonl`, `.csv` (both also `.gz`), `.parquet`."""
+"""Rows of a table, one at a time: `.jsonl`, `.csv` (both also `.gz`), `.parquet`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from localrl import jsontext
-from localrl.errors import Unavailable, UsageError
+from localrl.errors import Unavailable, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,17 @@ def read(path: Path) -> Iterator[Row]:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text") from error
+
+
+def cell(row: Row, column: str) -> Any:
+    """A column's value.
+
+    Raises:
+        UsageError: the row has no such column; names the nearest.
+    """
+    if column not in row:
+        raise UsageError(f"a row has no column {column!r}", hint=nearest(column, map(str, row)))
+    return row[column]
 
 
 def _text(path: Path, encoding: str, newline: str | None = None) -> TextIO:

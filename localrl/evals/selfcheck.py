@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
     from pathlib import Path
-    from typing import Any
 
     from localrl.evals.spec import EvalSpec
     from localrl.verdict import Verdict
@@ -54,10 +53,11 @@ def checks(spec: EvalSpec, path: Path, pool: VerifierPool, limit: int | None = N
     tags = ThinkingTags()
     waiting: list[tuple[str, str, Future[Verdict]]] = []
     previous: str | None = None
-    for problem, gold in dataset.with_golds(spec, path, limit):
-        for kind, text in _texts(spec, gold, previous, tags):
-            waiting.append((problem.id, kind, _judge(pool, spec, text, problem.target, tags)))
-        previous = gold
+    for problem in dataset.problems(spec, path, limit):
+        for kind, text in _texts(spec, problem.gold, previous, tags):
+            judged = respond.judge(pool, spec.verifier, text, problem.target, tags)
+            waiting.append((problem.id, kind, judged))
+        previous = problem.gold
         while len(waiting) > _AHEAD:
             yield _done(*waiting.pop(0))
     for one in waiting:
@@ -83,10 +83,6 @@ def said(spec: EvalSpec, gold: str) -> str:
     """A gold answer in the form that the eval's extractor finds."""
     first = registry.extractors(spec.verifier.extractor)[0]
     return str(getattr(first, "FORM", "{}")).format(gold)
-
-
-def _judge(pool: VerifierPool, spec: EvalSpec, text: str, target: Any, tags: ThinkingTags) -> Future[Verdict]:
-    return respond.judge(pool, spec.verifier, text, target, tags)
 
 
 def _done(problem: str, kind: str, verdict: Future[Verdict]) -> Check:

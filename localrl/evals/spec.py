@@ -14,7 +14,8 @@ from pydantic import Field
 from localrl import paths, tomlfile
 from localrl.chat import Message
 from localrl.errors import UsageError, nearest
-from localrl.evals.sources import Data
+from localrl.evals import environments
+from localrl.evals.data import Data
 from localrl.tomlfile import Strict
 from localrl.verify.base import VerifierSpec
 from localrl.verify.rewards import Reward
@@ -80,14 +81,17 @@ class EvalSpec(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One row of an eval, ready to be asked."""
+    """One row of an eval."""
 
     id: str
-    messages: tuple[Message, ...]
+    question: str
+    """What the prompt's template is filled with."""
     target: Any
     """JSON value that the verifier compares with; never shown to the model or to a graded program."""
     meta: dict[str, Any] = field(default_factory=dict)
     """JSON values worth keeping with the samples, such as a permutation of options."""
+    gold: str | None = None
+    """An answer that has to be judged correct; None where none is published."""
 
 
 def find(name: str) -> Path:
@@ -103,7 +107,7 @@ def find(name: str) -> Path:
         return path
     known = available()
     if name not in known:
-        raise UsageError(f"no eval named {name!r}", hint=nearest(name, [*known, "gym:GENERATOR"]))
+        raise UsageError(f"no eval named {name!r}", hint=nearest(name, [*known, *environments.forms()]))
     return known[name]
 
 
@@ -118,18 +122,19 @@ def available() -> dict[str, Path]:
 def load(name: str) -> tuple[EvalSpec, Path]:
     """Read an eval's definition, with the path that its data files are relative to.
 
-    A name may carry options, `NAME,key=value,...`: `gym:countdown,size=50,seed=3,min_numbers=3`,
-    `livecodebench,release=5,since=2024-08-01` (see `variants`).
+    A name may carry options, `NAME,key=value,...`: `livecodebench,release=5,since=2024-08-01`. An environment
+    may make evals by name, `ENVIRONMENT:THING`: `gym:countdown,size=50,seed=3,min_numbers=3`.
 
     Raises:
         UsageError: there is no such eval, or an option that it does not take.
         ConfigError: its file is malformed.
     """
-    from localrl.evals import variants
+    from localrl.evals import options
 
-    base, options = variants.split(name)
-    if base.startswith("gym:"):
-        return variants.gym(name, base.removeprefix("gym:"), options), paths.shipped("evals") / "gym"
+    base, given = options.split(name)
+    scheme, _, thing = base.partition(":")
+    if thing and (named := environments.naming(scheme)):
+        return named(name, thing, given), paths.shipped("evals") / scheme
     path = find(base)
     spec = tomlfile.load(path, EvalSpec)
-    return (variants.window(spec, name, options) if options else spec), path
+    return (options.window(spec, name, given) if given else spec), path

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from localrl.chat import ThinkingTags
 from localrl.engine.protocol import EngineSettings
 from localrl.evals import protocol, spec
+from localrl.evals.check import check
 from localrl.evals.spec import EvalSpec
-from localrl.runs import rewarding
 from localrl.sampling import Sampling
 from localrl.tomlfile import Strict
-from localrl.verify import gymload, registry
+from localrl.verify import registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,11 +85,9 @@ def make(
     parts = []
     for name in eval_names:
         found, path = spec.load(name)
+        check(found, path)
         found = protocol.for_model(found, card)
-        for verifier in rewarding.verifiers(found):
-            registry.ready(verifier)
-        if found.data.gym:
-            gymload.root()
+        registry.ready(found.verifier)  # the card may name another extractor
         chosen = protocol.sampling(found, card, Sampling()).model_copy(update=sampling or {})
         chosen = Sampling.model_validate(chosen.model_dump())
         k = samples or found.samples

@@ -169,7 +169,7 @@ class Runner:
             self._engine.submit(
                 Group(
                     id=f"{found[0].eval}/{found[0].key}/{_index(samples[0])}",
-                    prompt=found[0].problem.messages,
+                    prompt=part.spec.prompt.messages(found[0].problem.question),
                     samples=samples,
                     sampling=part.sampling,
                     thinking=self._plan.thinking,
@@ -183,7 +183,7 @@ class Runner:
         for index, part in enumerate(self._plan.evals):
             problems = dataset.problems(part.spec, Path(part.path), part.limit)
             for problem, wanted in self._rules.order(index, problems):
-                prompt = [message.model_dump() for message in problem.messages]
+                prompt = [message.model_dump() for message in part.spec.prompt.messages(problem.question)]
                 target = _kept(problem.target)
                 key = self._store.add_problems(
                     self._run, index, [(problem.id, prompt, target, problem.meta)]

@@ -115,7 +115,7 @@ def test_a_verifier_that_cannot_judge_its_own_gold_answers_fails_the_check(mine:
 
 
 def test_a_revision_that_can_move_is_warned_of(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localrl.evals.hub.fetch", lambda data, file: mine.parent / file)
+    monkeypatch.setattr("localrl.evals.environments.hub.fetch", lambda data, file: mine.parent / file)
     warned = {}
     for revision in ("main", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be"):
         data = f'hub = {{ dataset = "a/b", revision = "{revision}", files = ["mine.jsonl"] }}'

@@ -60,16 +60,17 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
 def test_rows_of_each_kind_of_file_become_the_same_problems(tmp_path: Path, ending: str) -> None:
     write_rows(tmp_path / f"rows{ending}", ROWS)
-    first, second = dataset.problems(*file_eval(tmp_path, f"rows{ending}"))
+    spec, path = file_eval(tmp_path, f"rows{ending}")
+    first, second = dataset.problems(spec, path)
     assert (first.id, second.id) == ("a", "b")
-    assert [m.content for m in first.messages] == ["Be short.", "Q: 1+1 {x}?"]
+    assert [m.content for m in spec.prompt.messages(first.question)] == ["Be short.", "Q: 1+1 {x}?"]
     assert second.target == "e,\n"
 
 
 def test_half_a_surrogate_pair_in_a_row_becomes_a_question_mark(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"key": "a", "question": "\\ud800 \\ud83d\\ude00", "target": 1}\n')
     (problem,) = dataset.problems(*file_eval(tmp_path, "rows.jsonl"))
-    assert problem.messages[-1].content == "Q: ? 😀"
+    assert problem.question == "? 😀"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_the_starter_has_100_problems_that_are_always_the_same_and_whose_golds_a
     found = list(dataset.problems(spec, path))
     assert found == list(dataset.problems(spec, path))
     assert len(found) == 100
-    assert len({problem.messages[-1].content for problem in found}) >= 80
+    assert len({problem.question for problem in found}) >= 80
     for problem in found:
         gold = Response(f"I think it is 3, or rather {problem.target['entry']['answer']}.")
         assert gym.verify(gold, problem.target, spec.verifier).correct, problem

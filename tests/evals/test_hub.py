@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from localrl.evals.environments.hub import Settings
+
 PRIVATE = base64.b64encode(
     zlib.compress(pickle.dumps(json.dumps([{"input": "2\n", "output": "3\n", "testtype": "stdin"}])))
 ).decode()
@@ -173,11 +175,15 @@ class Hub:
             request.wfile.write(data)
 
 
+def hub_settings(name: str) -> Settings | None:
+    return (specs.load(name)[0].data.model_extra or {}).get("hub")
+
+
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
     made = Hub()
     for name, files in ROWS.items():
-        source = specs.load(name)[0].data.hub
+        source = hub_settings(name)
         assert source
         for path, rows in zip(source.files, files, strict=True):
             made.files[f"/datasets/{source.dataset}/resolve/{source.revision}/{path}"] = encode(path, rows)
@@ -194,8 +200,9 @@ from localrl.evals import dataset, spec
 from localrl.errors import LocalrlError
 for name in sys.argv[1:]:
     try:
-        found = dataset.problems(*spec.load(name))
-        print(json.dumps([[p.id, p.messages[-1].content, p.target, p.meta] for p in found]))
+        s, path = spec.load(name)
+        said = lambda p: s.prompt.messages(p.question)[-1].content
+        print(json.dumps([[p.id, said(p), p.target, p.meta] for p in dataset.problems(s, path)]))
     except LocalrlError as error:
         print(json.dumps([error.exit_code, str(error)]))
 """
@@ -288,6 +295,6 @@ def test_a_hub_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
 
 def test_every_published_dataset_is_pinned_to_a_commit() -> None:
     for name in specs.available():
-        if (source := specs.load(name)[0].data.hub) is not None:
+        if source := hub_settings(name):
             assert len(source.revision) == 40
             assert int(source.revision, 16)

@@ -48,7 +48,7 @@ def test_evals_of_generators_are_planned_however_many_were_planned_before(tmp_pa
     model = LocalModel("script", write_script(tmp_path))
     for name in ("gym:countdown,size=3", "starter", "gym:basic_arithmetic,size=2,seed=5"):
         made = plan.make(model, [name], EngineSettings(backend="scripted"))
-        assert made.evals[0].spec.data.gym
+        assert made.evals[0].spec.data.model_extra
 
 
 @pytest.mark.parametrize("remembered", ["", '{"cut off', "[1]"])

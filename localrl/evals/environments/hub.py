@@ -1,18 +1,56 @@
-"""Files of datasets on the hub: fetched once at a pinned revision, then read without network."""
+"""Rows of files of a dataset on the hub: fetched once at a pinned revision, then read without network."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrl.errors import NetworkError, UsageError
+from localrl.tomlfile import Strict
 
 if TYPE_CHECKING:
-    from localrl.evals.sources import HubData
+    from collections.abc import Iterator
+
+    from localrl.evals.spec import EvalSpec
+
+LOCAL = False
 
 
-def fetch(data: HubData, file: str) -> Path:
+class Settings(Strict):
+    dataset: str
+    """`owner/name`."""
+    revision: str
+    """A 40-hex commit, so that the problems can never change."""
+    files: list[str]
+    """Paths inside the dataset, in order."""
+    gated: bool = False
+    """True when its terms have to be accepted with an account."""
+
+
+def describe(settings: Settings) -> str:
+    return f"{settings.dataset} at {settings.revision[:12]}{', gated' if settings.gated else ''}"
+
+
+def warning(settings: Settings) -> str:
+    if re.fullmatch("[0-9a-f]{40}", settings.revision):
+        return ""
+    return (
+        f"revision {settings.revision!r} of {settings.dataset} may be moved, "
+        "and then results compare no longer; write the 40 digits of a commit"
+    )
+
+
+def files(spec: EvalSpec, settings: Settings, folder: Path) -> Iterator[Path]:
+    release = spec.data.window.release if spec.data.window else None
+    if release and release > len(settings.files):
+        raise UsageError(f"eval {spec.name!r} has releases 1 to {len(settings.files)}, not {release}")
+    for file in settings.files[:release]:
+        yield fetch(settings, file)
+
+
+def fetch(data: Settings, file: str) -> Path:
     """One file of a dataset, on this machine.
 
     Honours HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
@@ -49,7 +87,7 @@ def fetch(data: HubData, file: str) -> Path:
         raise NetworkError(f"cannot get {data.dataset}/{file}: {error}", hint="try again later") from error
 
 
-def _gated(data: HubData) -> NetworkError:
+def _gated(data: Settings) -> NetworkError:
     return NetworkError(
         f"dataset {data.dataset} is gated",
         hint=f"accept its terms at https://huggingface.co/datasets/{data.dataset}, then set HF_TOKEN to a "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localrl.errors import UsageError
-from localrl.evals import dataset, spec, variants
+from localrl.evals import dataset, options, spec
 
 
 def test_a_gym_eval_takes_a_generators_parameters_size_and_seed() -> None:
@@ -15,19 +15,19 @@ def test_a_gym_eval_takes_a_generators_parameters_size_and_seed() -> None:
     assert found == list(dataset.problems(eval_spec, path))
     assert all(len(problem.target["entry"]["metadata"]["numbers"]) == 3 for problem in found)
     other, _ = spec.load("gym:countdown,size=3,seed=8,min_numbers=3,max_numbers=3")
-    assert next(dataset.problems(other, path)).messages != found[0].messages
+    assert next(dataset.problems(other, path)).question != found[0].question
     assert eval_spec.name == "gym:countdown,size=3,seed=7,min_numbers=3,max_numbers=3"
 
 
 def test_option_values_are_toml_values_or_text() -> None:
-    assert variants.split("a,b=1,c=[1, 2],d=x y,e=true,f=2024-08-01")[1] | {"f": ""} == {
+    assert options.split("a,b=1,c=[1, 2],d=x y,e=true,f=2024-08-01")[1] | {"f": ""} == {
         "b": 1,
         "c": [1, 2],
         "d": "x y",
         "e": True,
         "f": "",
     }
-    assert variants.split("plain") == ("plain", {})
+    assert options.split("plain") == ("plain", {})
 
 
 def test_a_release_and_a_window_replace_the_default_ones() -> None:

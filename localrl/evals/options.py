@@ -1,7 +1,7 @@
 """Evals named with options: `NAME,key=value,...`, each a protocol of its own under its whole name.
 
-`gym:GENERATOR` is any reasoning-gym generator: `size` (50), `seed` (0), `extractor`, `max_tokens`, and every
-other key is a parameter of the generator. A dataset that grows by releases takes `release`, `since`, `until`.
+A dataset that grows by releases takes `release`, `since` and `until`; what `ENVIRONMENT:THING` takes, the
+environment says.
 """
 
 from __future__ import annotations
@@ -13,17 +13,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from localrl.errors import UsageError, nearest
-from localrl.evals.sources import Data, GymData, Window
-from localrl.verify.base import VerifierSpec
+from localrl.evals.data import Window
 
 if TYPE_CHECKING:
     from localrl.evals.spec import EvalSpec
 
 Options = dict[str, Any]
-
-GYM_TEMPLATE = (
-    "{question}\n\nThink it through, then give only the final answer between <answer> and </answer> tags."
-)
 
 
 def split(name: str) -> tuple[str, Options]:
@@ -43,37 +38,6 @@ def split(name: str) -> tuple[str, Options]:
     return base.strip(), options
 
 
-def gym(name: str, generator: str, options: Options) -> EvalSpec:
-    """The eval of one generator.
-
-    Raises:
-        UsageError: there is no such generator, or it refuses a parameter.
-    """
-    from localrl.evals.spec import EvalSpec, Prompt
-    from localrl.verify import gymload, registry
-
-    params = dict(options)
-    size, seed = params.pop("size", 50), params.pop("seed", 0)
-    extractor = str(params.pop("extractor", "answer_tag|boxed|last_line"))
-    max_tokens = params.pop("max_tokens", 4096)
-    registry.extractors(extractor)
-    gymload.dataset(generator, params)
-    try:
-        return EvalSpec(
-            name=name,
-            title=f"reasoning-gym: {generator.replace('_', ' ')}",
-            version=1,
-            licence="Apache-2.0",
-            citation="Stojanovski et al., Reasoning Gym, arXiv:2505.24760",
-            data=Data(gym=[GymData(generator=generator, size=size, seed=seed, params=params)]),
-            prompt=Prompt(template=GYM_TEMPLATE),
-            verifier=VerifierSpec(name="gym", extractor=extractor),
-            max_tokens=max_tokens,
-        )
-    except ValidationError as error:
-        raise _refused(name, error) from error
-
-
 def window(spec: EvalSpec, name: str, options: Options) -> EvalSpec:
     """The eval over another release or another span of days; what is not named is not bounded.
 
@@ -91,7 +55,7 @@ def window(spec: EvalSpec, name: str, options: Options) -> EvalSpec:
     try:
         taken = Window.model_validate({"column": spec.data.window.column, **chosen})
     except ValidationError as error:
-        raise _refused(name, error) from error
+        raise refused(name, error) from error
     return spec.model_copy(
         update={
             "name": name,
@@ -108,7 +72,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _refused(name: str, error: ValidationError) -> UsageError:
+def refused(name: str, error: ValidationError) -> UsageError:
+    """What pydantic says of an option, in one line."""
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "string_pattern_mismatch":

@@ -1,0 +1,20 @@
+"""GSM8K: the gold answer follows `####`, thousands commas removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localrl.evals.rows import Row, cell
+from localrl.evals.spec import Problem
+
+if TYPE_CHECKING:
+    from localrl.evals.data import Data
+
+
+def problem(row: Row, number: int, data: Data) -> Problem:
+    target = str(cell(row, "answer")).rpartition("####")[2].strip().replace(",", "")
+    return Problem(str(number), str(cell(row, "question")), target)
+
+
+def gold(row: Row, problem: Problem) -> str:
+    return str(problem.target)
