@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from localrl.errors import LocalrlError, Unavailable
+from localrl.errors import UsageError
 from localrl.evals import options
 from localrl.evals.data import Data
 from localrl.evals.environments import SettingError
@@ -68,12 +68,11 @@ def check(settings: list[Generator]) -> None:
         SettingError: a generator or a parameter does not exist or is refused.
         Unavailable: reasoning-gym is not installed.
     """
+    gymload.root()
     for index, part in enumerate(settings):
         try:
             gymload.dataset(part.generator, part.params, seed=part.seed)
-        except Unavailable:
-            raise
-        except LocalrlError as error:
+        except UsageError as error:
             message = str(error.args[0])
             key = "params" if "parameter" in message else "generator"
             raise SettingError(message, (index, key), hint=error.hint) from error
