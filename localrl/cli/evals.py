@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl.cli.flags import count
+from localrl.cli.output import document, note, table
 from localrl.errors import ConfigError, UsageError
+from localrl.formats import percent
 
 if TYPE_CHECKING:
     from localrl.evals.selfcheck import Check

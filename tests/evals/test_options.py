@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from localrl.errors import UsageError
 from localrl.evals import dataset, options, spec
+from localrl.evals.data import Data
 
 
 def test_a_gym_eval_takes_a_generators_parameters_size_and_seed() -> None:
@@ -60,3 +63,32 @@ def test_a_release_and_a_window_replace_the_default_ones() -> None:
 def test_a_name_that_means_nothing_is_refused_with_the_nearest(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         spec.load(name)
+
+
+def test_what_older_versions_stored_of_an_evals_data_is_read() -> None:
+    """They wrote a key for every environment, empty where it was not meant."""
+    hub = {"dataset": "a/b", "revision": "main", "files": ["x.csv"], "gated": False}
+    stored = {"gym": [], "file": None, "package": None, "hub": hub, "window": None, "layout": "gpqa"}
+    read = Data.model_validate(stored)
+    environment, settings = read.environment
+    assert (environment.LOCAL, settings.files, read.layout) == (False, ["x.csv"], "gpqa")
+    assert Data.model_validate(read.model_dump(mode="json")) == read
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {},
+        {"file": {"path": "x"}, "gym": [{"generator": "gcd", "size": 1}]},
+        {
+            "package": {"module": "m", "file": "f"},
+            "file": {"path": "x"},
+            "gym": [{"generator": "g", "size": 1}],
+        },
+    ],
+)
+def test_there_is_exactly_one_source_of_problems_beside_one_that_may_be_absent(
+    sources: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="name exactly one source of problems: file, gym, hub, package"):
+        Data.model_validate(sources)
