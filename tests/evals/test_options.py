@@ -68,7 +68,14 @@ def test_a_name_that_means_nothing_is_refused_with_the_nearest(name: str, words:
 def test_what_older_versions_stored_of_an_evals_data_is_read() -> None:
     """They wrote a key for every environment, empty where it was not meant."""
     hub = {"dataset": "a/b", "revision": "main", "files": ["x.csv"], "gated": False}
-    stored = {"gym": [], "file": None, "package": None, "hub": hub, "window": None, "layout": "gpqa"}
+    stored: dict[str, Any] = {
+        "gym": [],
+        "file": None,
+        "package": None,
+        "hub": hub,
+        "window": None,
+        "layout": "gpqa",
+    }
     read = Data.model_validate(stored)
     environment, settings = read.environment
     assert (environment.LOCAL, settings.files, read.layout) == (False, ["x.csv"], "gpqa")
@@ -87,7 +94,7 @@ def test_what_older_versions_stored_of_an_evals_data_is_read() -> None:
         },
     ],
 )
-def test_there_is_exactly_one_source_of_problems_beside_one_that_may_be_absent(
+def test_there_is_one_source_of_problems_beside_one_that_may_be_absent(
     sources: dict[str, Any],
 ) -> None:
     with pytest.raises(ValueError, match="name exactly one source of problems: file, gym, hub, package"):
