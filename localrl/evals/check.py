@@ -12,7 +12,7 @@ from localrl import tomlfile
 from localrl.errors import ConfigError, UsageError
 from localrl.evals.environments import ENVIRONMENTS, SettingError
 from localrl.evals.layouts import LAYOUTS
-from localrl.verify import extract, registry
+from localrl.verify import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,9 +62,9 @@ def _check_verifiers(spec: EvalSpec, path: Path) -> None:
     for verifier, keys in [(spec.verifier, ("verifier",)), *terms]:
         key = "name"
         try:
-            registry.get(verifier.name)
+            registry.VERIFIERS.get(verifier.name)
             key = "extractor"
-            extract.check(verifier.extractor)
+            registry.extractors(verifier.extractor)
             key = "params"
             registry.check(verifier)
         except UsageError as error:

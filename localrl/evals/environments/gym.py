@@ -13,7 +13,7 @@ from localrl.evals.data import Data
 from localrl.evals.environments import SettingError
 from localrl.evals.spec import EvalSpec, Problem, Prompt
 from localrl.tomlfile import Strict
-from localrl.verify import extract, gym, gymload
+from localrl.verify import gym, gymload
 from localrl.verify.base import VerifierSpec
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def named(name: str, thing: str, given: options.Options) -> EvalSpec:
     size, seed = params.pop("size", 50), params.pop("seed", 0)
     extractor = str(params.pop("extractor", "answer_tag|boxed|last_line"))
     max_tokens = params.pop("max_tokens", 4096)
-    extract.check(extractor)
+    registry.extractors(extractor)
     gymload.dataset(thing, params)
     try:
         return EvalSpec(
