@@ -13,8 +13,9 @@ from localrl.evals.data import Data
 from localrl.evals.environments import SettingError
 from localrl.evals.spec import EvalSpec, Problem, Prompt
 from localrl.tomlfile import Strict
-from localrl.verify import gym, gymload
+from localrl.verify import gymload, registry
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import gym
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
