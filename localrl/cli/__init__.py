@@ -1,4 +1,4 @@
-"""The command line: one file a command group, each imported only when its command is called.
+"""The command line: one file a command, imported only when it is called (see `lazy`).
 
 stdout is the answer; progress, notes and errors go to stderr. `--help` therefore needs nothing but click.
 """
@@ -15,55 +15,15 @@ from typing import NoReturn
 import click
 
 from localrl import __version__
+from localrl.cli.lazy import LazyGroup
 from localrl.errors import INTERRUPTED, LocalrlError
-
-COMMANDS = {
-    # name: (module, one line of help)
-    "bench": ("localrl.cli.bench", "Run a benchmark: accuracy and tokens per second from the same run."),
-    "runs": ("localrl.cli.runs", "Look at runs, compare them, export them."),
-    "models": ("localrl.cli.models", "Which models there are, which fit, and get them."),
-    "evals": ("localrl.cli.evals", "Which benchmarks there are, and check one."),
-    "verify": ("localrl.cli.verify", "Score text that already exists."),
-    "speed": ("localrl.cli.speed", "Measure tokens per second: prefill, one stream, batched."),
-    "chat": ("localrl.cli.chat", "Talk to a model in the plain terminal."),
-    "doctor": ("localrl.cli.doctor", "What works on this machine, and what to do about the rest."),
-    "config": ("localrl.cli.config", "Show the settings and where they come from."),
-}
-
 
 _LONGEST_INTEGER = 100_000
 """Digits. Python refuses 4,300, and answers of code benchmarks have more; these take no time to read yet."""
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are modules that hold a click command of the name `command`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[name][0])
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from localrl.errors import UsageError, nearest
-
-            raise UsageError(f"no command named {args[0]!r}", hint=nearest(args[0], COMMANDS))
-        return super().resolve_command(ctx, args)
-
-
 @click.group(
-    cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+    "", cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="localrl")
 @click.pass_context
@@ -86,6 +46,9 @@ def main() -> None:
         sys.stdout.flush()
     except LocalrlError as error:
         _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         called = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "localrl"
         _fail(f"{error.format_message().rstrip('.')}; see {called} --help", error.exit_code)

@@ -1,4 +1,4 @@
-"""`localrl bench`: run evals on a model, headless, and report accuracy and speed."""
+"""`localrl bench`: run a benchmark: accuracy and tokens per second from the same run."""
 
 from __future__ import annotations
 

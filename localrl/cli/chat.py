@@ -1,4 +1,4 @@
-"""`localrl chat`: talk in the plain terminal, or ask once in a script.
+"""`localrl chat`: chat with a model in the plain terminal, or ask once in a script.
 
 The answer goes to stdout, everything else to stderr: reasoning faint, notes, figures.
 """

@@ -1,4 +1,4 @@
-"""`localrl config`: the settings, and where each comes from."""
+"""`localrl config`: show the settings, and where each comes from."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import asdict
 import click
 
 from localrl import paths, settings
+from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, table
 
 
-@click.group("config")
+@click.group("config", cls=LazyGroup)
 def command() -> None:
     """Show the settings and where they come from."""
 

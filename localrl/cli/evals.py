@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl.cli.flags import count
+from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.errors import ConfigError, UsageError
 from localrl.formats import percent
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from localrl.evals.selfcheck import Check
 
 
-@click.group("evals")
+@click.group("evals", cls=LazyGroup)
 def command() -> None:
     """Which benchmarks there are, and check one."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import click
@@ -11,31 +10,14 @@ from localrl import formats
 from localrl.catalog import card as cards
 from localrl.catalog import choose, found, hubcache
 from localrl.catalog.resolve import resolve
+from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.errors import UsageError
-
-ELSEWHERE = {
-    "fit": "localrl.cli.models_fit",
-    "pull": "localrl.cli.models_pull",
-    "verify": "localrl.cli.models_verify",
-}
-"""Commands in files of their own, loaded when called."""
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-class Models(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *ELSEWHERE])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in ELSEWHERE:
-            command: click.Command = importlib.import_module(ELSEWHERE[cmd_name]).command
-            return command
-        return super().get_command(ctx, cmd_name)
-
-
-@click.group("models", cls=Models)
+@click.group("models", cls=LazyGroup)
 def command() -> None:
     """Which models there are, which fit this machine, and get them."""
 

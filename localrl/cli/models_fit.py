@@ -1,4 +1,4 @@
-"""`localrl models fit`: will it fit, with how much cache, how fast, and how long an eval then takes."""
+"""`localrl models fit`: say whether a model fits, with how much cache, and how fast."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""`localrl runs`: what was run, and what came of it."""
+"""`localrl runs`: look at runs, compare them, export them."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import click
 
+from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
 from localrl.errors import UsageError
@@ -15,31 +15,8 @@ from localrl.report import report
 from localrl.store import locks
 from localrl.store.runs import Run, Store
 
-ELSEWHERE: dict[str, tuple[str, str]] = {
-    "watch": ("localrl.cli.runs_watch", "Watch a run that another process works on."),
-    "rescore": ("localrl.cli.runs_rescore", "Judge stored texts again, with today's verifiers."),
-    "compare": ("localrl.cli.runs_compare", "Compare runs on the problems that they share."),
-    "report": ("localrl.cli.runs_report", "Write a report: HTML, Markdown, CSV, JSON, or plots."),
-    "export": ("localrl.cli.runs_export", "Write a run in the format of another tool."),
-    "import": ("localrl.cli.runs_import", "Read a run that was exported as JSONL."),
-}
-"""Commands in files of their own: name -> (module, one line of help)."""
 
-
-class Runs(click.Group):
-    """The commands of this file, and those that are loaded from their own when called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *ELSEWHERE]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in ELSEWHERE:
-            command: click.Command = importlib.import_module(ELSEWHERE[cmd_name][0]).command
-            return command
-        return super().get_command(ctx, cmd_name)
-
-
-@click.group("runs", cls=Runs)
+@click.group("runs", cls=LazyGroup)
 def command() -> None:
     """Look at runs, compare them, export them."""
 

@@ -1,4 +1,4 @@
-"""`localrl runs compare`: what differs between runs, on the problems that they share."""
+"""`localrl runs compare`: compare runs on the problems that they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`localrl runs export`: a run in the format of another tool, or in our own to keep or send."""
+"""`localrl runs export`: write a run in the format of another tool, or in our own to keep or send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`localrl runs import`: take in a run that another localrl exported."""
+"""`localrl runs import`: read runs that another localrl exported."""
 
 from __future__ import annotations
 

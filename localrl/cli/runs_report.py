@@ -1,4 +1,4 @@
-"""`localrl runs report`: one file that says what runs were worth, to open, print or send."""
+"""`localrl runs report`: write one file that says what runs were worth, to open, print or send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`localrl runs watch`: the progress line of a run that another process works on."""
+"""`localrl runs watch`: watch a run that another process works on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`localrl speed`: tokens per second of a model on this machine."""
+"""`localrl speed`: measure tokens per second: prefill, one stream, batched."""
 
 from __future__ import annotations
 
