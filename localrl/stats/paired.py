@@ -83,13 +83,11 @@ def compare(
 def mcnemar(only_a: int, only_b: int) -> float:
     """McNemar's exact two-sided test: are problems that only a solved as many as those that only b solved?
 
-    The p-value of `only_a` successes in only_a + only_b fair coin tosses; 1 when there are none.
+    The p-value of `only_a` successes in only_a + only_b fair coin tosses: twice the smaller tail.
     """
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
-    if only_a + only_b == 0:
-        return 1.0
-    return float(binomtest(only_a, only_a + only_b).pvalue)
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
 def holm(p_values: list[float]) -> list[float]:

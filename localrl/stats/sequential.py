@@ -46,19 +46,19 @@ def mean_sequence(values: ArrayLike, level: float = 0.95, population: int | None
         UsageError: no values, one outside [0, 1], or more than the population has.
     """
     x = _unit(values)
-    fortune: Callable[[NDArray[np.float64], float], float]
     if population is None:
-        fortune, low, high, method = _fortune(), 0.0, 1.0, "betting"
+        low, high, method = 0.0, 1.0, "betting"
     else:
         if x.size > population:
             raise UsageError(f"{x.size} values from a population of {population}")
-        fortune, method = _fortune_without_replacement(population), "betting-without-replacement"
+        method = "betting-without-replacement"
         low = float(x.sum()) / population
         high = low + (population - x.size) / population
     limit = float(np.log(2 / (1 - check_level(level))))
     mean = float(x.mean())
-    below = _search(lambda m: fortune(x, m) < limit, low, mean)
-    above = 1 - _search(lambda m: fortune(1 - x, m) < limit, 1 - high, 1 - mean)
+    exceeds, falls_short = _fortune(x, population), _fortune(1 - x, population)
+    below = _search(lambda m: exceeds(m) < limit, low, mean)
+    above = 1 - _search(lambda m: falls_short(m) < limit, 1 - high, 1 - mean)
     return Interval(mean, min(below, mean), max(above, mean), level, method)
 
 
@@ -95,10 +95,10 @@ def difference_sequence(
     interval = Interval(
         2 * unit.value - 1, 2 * unit.low - 1, 2 * unit.high - 1, level, f"{unit.method}-paired"
     )
-    fortune = _fortune() if population is None else _fortune_without_replacement(population)
     x = (d + 1) / 2
     with np.errstate(over="ignore"):
-        e_value = float(np.exp(np.logaddexp(fortune(x, 0.5), fortune(1 - x, 0.5))) / 2)
+        both = np.logaddexp(_fortune(x, population)(0.5), _fortune(1 - x, population)(0.5))
+        e_value = float(np.exp(both) / 2)
     verdict: Literal["better", "worse", "equivalent", "undecided"] = "undecided"
     if interval.low > 0:
         verdict = "better"
@@ -136,26 +136,31 @@ def repeat_sequence(outcomes: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, low, high, level, "empirical-bernstein-sequence")
 
 
-def _fortune() -> Callable[[NDArray[np.float64], float], float]:
-    """The logarithm of the fortune after betting that the mean exceeds m, problems drawn from many."""
+def _fortune(x: NDArray[np.float64], population: int | None) -> Callable[[float], float]:
+    """The logarithm of the fortune after betting on x that the mean exceeds m, as a function of m."""
+    return _fortune_of_many(x) if population is None else _fortune_without_replacement(x, population)
 
-    def fortune(x: NDArray[np.float64], m: float) -> float:
+
+def _fortune_of_many(x: NDArray[np.float64]) -> Callable[[float], float]:
+    """Problems drawn from many."""
+    value, count = np.unique(x, return_counts=True)
+
+    def fortune(m: float) -> float:
         if m <= 0:
             return 0.0 if not x.any() else float("inf")
-        value, count = np.unique(x, return_counts=True)
         return _log_mean(np.log1p(np.outer(_BETS, value / m - 1)) @ count)
 
     return fortune
 
 
-def _fortune_without_replacement(population: int) -> Callable[[NDArray[np.float64], float], float]:
-    """The same when x are the first of `population` problems in random order: what is left must average to
-    the total that m implies, so the null mean moves with each problem (Waudby-Smith and Ramdas, section 5).
+def _fortune_without_replacement(x: NDArray[np.float64], population: int) -> Callable[[float], float]:
+    """x are the first of `population` problems in random order: what is left must average to the total that m
+    implies, so the null mean moves with each problem (Waudby-Smith and Ramdas, section 5).
     """
+    seen = np.concatenate([[0.0], np.cumsum(x)[:-1]])
+    left = population - np.arange(x.size)
 
-    def fortune(x: NDArray[np.float64], m: float) -> float:
-        seen = np.concatenate([[0.0], np.cumsum(x)[:-1]])
-        left = population - np.arange(x.size)
+    def fortune(m: float) -> float:
         null = (population * m - seen) / left
         if np.any(null < -1e-12) or (null[-1] <= 0 and x[-1] > 0):
             return float("inf")
