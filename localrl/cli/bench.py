@@ -15,7 +15,8 @@ from localrl.cli.flags import Real, count
 from localrl.cli.output import document, note
 from localrl.cli.progress import ProgressLine, choose
 from localrl.cli.summary import summary
-from localrl.engine import backends
+from localrl.engine import selection
+from localrl.engine.backends import BACKENDS
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, UsageError
 from localrl.evals import spec
@@ -77,9 +78,7 @@ class Points(click.ParamType[float]):
 @click.option("--top-k", type=count(0))
 @click.option("--min-p", type=Real(0, 1))
 @click.option("--max-tokens", type=count(), help="Limit of one sample, thinking included.")
-@click.option(
-    "--backend", type=click.Choice(["auto", "llama.cpp", "mlx", "server", "scripted"]), default="auto"
-)
+@click.option("--backend", type=click.Choice(["auto", *BACKENDS.names()]), default="auto")
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
 @click.option("--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated.")
 @click.option("--no-loop-guard", is_flag=True, help="Let a sample repeat itself up to its limit.")
@@ -135,7 +134,7 @@ def _planned(
     named = model or chosen.model
     parallel = options["parallel"] or chosen.parallel
     try:
-        choice = backends.choose(named, options["backend"], options["endpoint"])
+        choice = selection.choose(named, options["backend"], options["endpoint"])
     except UsageError:
         if named in spec.available() and not evals:
             hint = f"the model comes first: localrl bench {chosen.model} {named}"

@@ -17,6 +17,7 @@ from localrl.cli import chat_saved
 from localrl.cli.flags import Real, count
 from localrl.cli.output import as_json, document, note, speak
 from localrl.conversation import ENDINGS, ChatSession
+from localrl.engine.backends import BACKENDS
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
@@ -42,9 +43,7 @@ SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
 @click.option("--max-tokens", type=count(), help="Limit of one reply, thinking included.")
 @click.option("--seed", type=int, help="Same seed, same reply; another each time by default.")
 @click.option("--ctx", type=count(64), help="Tokens of context.")
-@click.option(
-    "--backend", type=click.Choice(["auto", "llama.cpp", "mlx", "server", "scripted"]), default="auto"
-)
+@click.option("--backend", type=click.Choice(["auto", *BACKENDS.names()]), default="auto")
 @click.option("--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated.")
 @click.option("--hide-thinking", is_flag=True, help="Do not show the reasoning on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the list, or for each reply.")

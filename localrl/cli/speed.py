@@ -9,12 +9,14 @@ import click
 from localrl import settings
 from localrl.cli.flags import count
 from localrl.cli.output import document, note, table
-from localrl.engine import backends
+from localrl.engine import backends, selection
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings
 from localrl.formats import duration, number
 from localrl.runs.session import new_log
 from localrl.runs.speed import Speed, longest
+
+LOCAL = [name for name in backends.offered() if not backends.served(name)]
 
 
 @click.command("speed")
@@ -27,12 +29,12 @@ from localrl.runs.speed import Speed, longest
 @click.option("--repeats", type=count(), default=3, show_default=True)
 @click.option("--ctx", type=count(64), help="Tokens of context in all, over all streams.")
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
-@click.option("--backend", type=click.Choice(["auto", "llama.cpp", "mlx"]), default="auto")
+@click.option("--backend", type=click.Choice(["auto", *LOCAL]), default="auto")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(model: str | None, parallel: tuple[int, ...], as_json: bool, **options: Any) -> None:
     """Measure MODEL: prefill, one stream, and several streams at once (1 and 8 unless said otherwise)."""
     streams = sorted(set(parallel or (1, 8)))
-    choice = backends.choose(model or settings.load().settings.model, options["backend"])
+    choice = selection.choose(model or settings.load().settings.model, options["backend"])
     prompt, generate = options["prompt_tokens"], options["generate_tokens"]
     engine = EngineSettings(
         backend=choice.backend,

@@ -147,9 +147,10 @@ class ModelInfo:
 class EngineSettings:
     """What a worker is told to load."""
 
-    backend: Literal["llama.cpp", "scripted", "mlx", "server"] = "llama.cpp"
+    backend: str = "llama.cpp"
+    """A name of `localrl.engine.backends.BACKENDS`; the worker refuses any other."""
     model: str = ""
-    """Path of the model; for `scripted` a JSON script."""
+    """Path of the model, or its name on servers."""
     parallel: int | None = None
     """Streams at once; None finds the number by measuring."""
     context: int | None = None

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from localrl.engine import wire
+from localrl.engine.backends import BACKENDS
 from localrl.engine.protocol import Finished, Load, Started, Text
 from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
 from localrl.errors import LocalrlError
@@ -21,7 +22,7 @@ from localrl.errors import LocalrlError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from localrl.engine.protocol import Backend, EngineSettings, Event
+    from localrl.engine.protocol import Backend, Event
 
 TOGETHER_S = 0.04
 """Text and figures of quick steps wait so long for those of the next, so that the app seldom wakes up: on a
@@ -38,7 +39,7 @@ def main() -> None:
     if not isinstance(first, LoadModel):
         raise LocalrlError("the first message must be load_model")
     try:
-        backend = load(first.settings)
+        backend = BACKENDS.get(first.settings.backend).load(first.settings)
     except LocalrlError as error:
         _write(answers, Refused(str(error), error.exit_code))
         return
@@ -119,32 +120,6 @@ def _obey(backend: Backend, command: LoadModel | Submit | Cancel | Pause, paused
     elif isinstance(command, Pause):
         return command.paused
     return paused
-
-
-def load(settings: EngineSettings) -> Backend:
-    """Make the backend that the settings name.
-
-    Raises:
-        LocalrlError: the model or the backend cannot be used; says why.
-    """
-    if settings.backend == "scripted":
-        from localrl.engine.backends import scripted
-
-        return scripted.load(settings)
-    if settings.backend == "llama.cpp":
-        from localrl.engine.backends.llama_cpp.device import LlamaDevice
-        from localrl.engine.scheduler import Scheduler
-
-        return Scheduler(LlamaDevice(settings), settings.parallel)
-    if settings.backend == "server":
-        from localrl.engine.backends.server import backend
-
-        return backend.load(settings)
-    if settings.backend == "mlx":
-        from localrl.engine.backends.mlx import model
-
-        return model.load(settings)
-    raise LocalrlError(f"no backend {settings.backend!r}")
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from localrl import __version__, hardware, paths
 from localrl.catalog import hashes
+from localrl.engine import backends
 from localrl.engine.client import EngineClient
 from localrl.errors import LocalrlError, Stopped, UsageError
 from localrl.evals import dataset
@@ -73,7 +74,7 @@ def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> 
     """
     plan = RunPlan.model_validate(run.manifest["plan"])
     model = Path(plan.engine.model)
-    if plan.engine.backend != "server" and not model.exists():
+    if not backends.served(plan.engine.backend) and not model.exists():
         raise UsageError(f"the model of this run is gone: {model}")
     _fetch(plan, stopping)
     with locks.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):

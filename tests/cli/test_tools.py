@@ -40,7 +40,7 @@ def test_speed_gives_a_row_for_each_number_of_streams() -> None:
 @pytest.mark.slow
 def test_doctor_says_what_works_and_what_to_do() -> None:
     found = {finding["part"]: finding for finding in document("doctor")}
-    assert {"machine", "llama.cpp", "MLX", "servers", "starter", "sandbox", "data", "models"} <= set(found)
+    assert {"machine", "llama.cpp", "mlx", "server", "starter", "sandbox", "data", "models"} <= set(found)
     assert found["llama.cpp"]["state"] == "ok"
     assert found["starter"]["state"] == "ok"
     assert found["energy"]["state"] == "ok" or found["energy"]["text"].startswith("not measured: ")

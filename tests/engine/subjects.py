@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Load, Started, Text
-from localrl.engine.worker import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +45,8 @@ class Subject:
     @contextlib.contextmanager
     def open(self, **settings: int | None) -> Iterator[Backend]:
         chosen = {"parallel": 4, **settings}
-        backend = load(replace(self.settings, **chosen))  # type: ignore[arg-type]
+        wanted = replace(self.settings, **chosen)  # type: ignore[arg-type]
+        backend = BACKENDS.get(wanted.backend).load(wanted)
         try:
             yield backend
         finally:

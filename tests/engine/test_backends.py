@@ -1,91 +1,122 @@
-"""`auto` chooses a backend by what the model is and where it runs, and says why."""
+"""A backend is one module: ours fulfil the contract, and one of another package runs like ours."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.catalog import resolve
-from localrl.engine import backends
-from localrl.errors import Unavailable, UsageError
-from tests.engine.tiny import write_gguf
+from localrl.engine import backends, selection
+from localrl.engine.backends import BACKENDS, BackendModule, llama_cpp, mlx, scripted, server
+from localrl.engine.client import EngineClient
+from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
+from localrl.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+OURS: list[BackendModule] = [llama_cpp, mlx, server, scripted]
+"""Held against the contract by mypy."""
+PARROT = '''
+"""Says the prompt again."""
+
+from localrl.engine.backends import Form
+from localrl.engine.protocol import Finished, FinishReason, Load, ModelInfo, Started, Text
+
+SUMMARY = "repeats the prompt"
+FORM = Form.ANY
+REQUIRES = ()
+INSTALL = ""
+CANNOT = ("think",)
+
+
+def load(settings):
+    return Parrot()
+
+
+class Parrot:
+    info = ModelInfo("parrot", "1", context=100)
+
+    def __init__(self):
+        self.groups = []
+
+    @property
+    def busy(self):
+        return bool(self.groups)
+
+    def submit(self, group):
+        self.groups.append(group)
+
+    def cancel(self, name):
+        pass
+
+    def step(self):
+        group, events = self.groups.pop(), [Load()]
+        for sample in group.samples:
+            events += [Started(sample.id, False), Text(sample.id, group.prompt, False)]
+            events.append(Finished(sample.id, FinishReason.STOP, group.prompt))
+        return events
+
+    def close(self):
+        pass
+'''
+
 
 @pytest.fixture
-def gguf(tmp_path: Path) -> Path:
-    return write_gguf(tmp_path / "tiny.gguf")
+def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution that brings the backend `parrot`, and one that breaks the contract."""
+    (tmp_path / "parrot_backend.py").write_text(PARROT)
+    (tmp_path / "lame_backend.py").write_text(PARROT.replace("Form.ANY", '"tape"'))
+    info = tmp_path / "parrot_backend-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: parrot-backend\nVersion: 1.0\n")
+    points = "[localrl.backends]\nparrot = parrot_backend\nlame = lame_backend\n"
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delitem(BACKENDS.__dict__, "members", raising=False)
+    for name in ("parrot_backend", "lame_backend"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    found = tmp_path / "tiny-mlx"
-    found.mkdir()
-    (found / "config.json").write_text("{}")
-    return found
+def test_every_backend_of_ours_is_found_and_fulfils_the_contract() -> None:
+    assert BACKENDS.names()[:4] == ["llama.cpp", "mlx", "scripted", "server"]
+    assert [BACKENDS.get(name) for name in ("llama.cpp", "mlx", "server", "scripted")] == OURS
 
 
-@pytest.fixture
-def apple(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "apple_silicon", lambda: True)
+def test_looking_at_backends_imports_no_library_that_computes() -> None:
+    code = "import sys; from localrl.engine import backends; backends.offered(); backends.available('mlx'); "
+    code += "print([name for name in ('llama_cpp', 'mlx.core', 'mlx_lm', 'aiohttp') if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
-def test_a_gguf_file_runs_on_llama_cpp_and_a_folder_on_mlx(gguf: Path, folder: Path) -> None:
-    assert backends.choose(str(gguf)).backend == "llama.cpp"
-    choice = backends.choose(str(folder))
-    assert (choice.backend, choice.why) == ("mlx", "the model is an MLX folder")
+@pytest.mark.usefixtures("parrot")
+def test_a_backend_of_another_package_is_offered_chosen_and_run_in_the_worker(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.touch()
+    assert "parrot" in backends.offered()
+    choice = selection.choose(str(model), "parrot")
+    assert (choice.backend, choice.model.path) == ("parrot", model)
+    settings = EngineSettings(choice.backend, str(choice.model.path))
+    with EngineClient(settings, tmp_path / "log") as engine:
+        engine.submit(Group("g", "a cracker", (SampleRequest("g.0", 1),)))
+        events = engine.events(timeout=30)
+    assert engine.info.backend == "parrot"
+    assert [event.text for event in events if isinstance(event, Finished)] == ["a cracker"]
 
 
-def test_endpoints_mean_servers_whatever_the_model_is_called() -> None:
-    choice = backends.choose("whatever/they-serve", endpoints=["http://host:8000", "https://other/v1/"])
-    assert (choice.backend, str(choice.model.path)) == ("server", "whatever/they-serve")
-    assert choice.endpoints == ("http://host:8000/v1", "https://other/v1")
+@pytest.mark.usefixtures("parrot")
+def test_a_backend_that_breaks_the_contract_is_not_offered_and_says_what_is_wrong(tmp_path: Path) -> None:
+    assert "lame" not in backends.offered()
+    with pytest.raises(UsageError, match=r"'lame' \(lame_backend, of parrot-backend\) has the FORM 'tape'"):
+        selection.choose(str(tmp_path), "lame")
 
 
-def test_a_card_is_found_by_its_name_and_by_its_name_on_the_server() -> None:
-    for name in ("qwq-32b", "Qwen/QwQ-32B", "qwen/qwq-32b"):
-        model = backends.choose(name, endpoints=["http://host:8000/v1"]).model
-        assert model.name == "qwq-32b"
-        assert model.card is not None
-        assert str(model.path).casefold() == "qwen/qwq-32b"
-
-
-@pytest.mark.usefixtures("apple")
-def test_an_apple_machine_takes_the_mlx_build_if_it_is_here(
-    monkeypatch: pytest.MonkeyPatch, gguf: Path, folder: Path
-) -> None:
-    here = {"qwq-32b:4bit": folder, "qwq-32b": gguf}
-
-    def find(name: str) -> resolve.LocalModel:
-        if name not in here:
-            raise UsageError("not here")
-        return resolve.LocalModel("qwq-32b", here[name])
-
-    monkeypatch.setattr(backends, "resolve", find)
-    choice = backends.choose("qwq-32b")
-    assert choice.backend == "mlx"
-    assert "Apple" in choice.why
-    del here["qwq-32b:4bit"]
-    assert backends.choose("qwq-32b").backend == "llama.cpp"
-
-
-def test_a_backend_that_cannot_run_the_model_says_so(gguf: Path, folder: Path) -> None:
-    with pytest.raises(UsageError, match="MLX"):
-        backends.choose(str(gguf), "mlx")
-    with pytest.raises(UsageError, match="gguf"):
-        backends.choose(str(folder), "llama.cpp")
-    with pytest.raises(UsageError, match="--endpoint"):
-        backends.choose("x", "server")
-    with pytest.raises(UsageError, match="--endpoint"):
-        backends.choose(str(gguf), "llama.cpp", ["http://host:8000/v1"])
-
-
-def test_a_backend_that_is_not_installed_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
-    monkeypatch.setitem(backends.NEEDS, "mlx", "no_such_module")
-    with pytest.raises(Unavailable, match=r"localrl\[mlx\]"):
-        backends.choose(str(folder))
+def test_an_unknown_backend_is_refused_by_the_choice_and_by_the_worker(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no backend named 'llama\.cp'; did you mean 'llama\.cpp'"):
+        selection.choose(str(tmp_path), "llama.cp")
+    with pytest.raises(UsageError, match=r"no backend named 'llama\.cp'"):
+        EngineClient(EngineSettings("llama.cp", "x"), tmp_path / "log")

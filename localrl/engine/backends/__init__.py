@@ -1,111 +1,118 @@
-"""Which backend runs a model, and why.
+"""Backends by name, and what each must offer.
 
-`auto` takes servers when endpoints are named, MLX for an MLX folder, MLX on an Apple machine that has an MLX
-build of the card, and llama.cpp otherwise.
+A backend is a module in this folder, or one of another package with an entry point of `localrl.backends`.
+`BackendModule` is all that it offers; importing it must not import the library that computes.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import platform
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from localrl.catalog import card as cards
-from localrl.catalog.resolve import LocalModel, resolve
-from localrl.engine.backends.server import address
-from localrl.errors import Unavailable, UsageError
+from localrl.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from localrl.engine.protocol import Backend, EngineSettings
+    from localrl.hardware import Machine
 
-Name = Literal["llama.cpp", "scripted", "mlx", "server"]
-NEEDS = {"mlx": "mlx_lm", "server": "aiohttp"}
-"""The module that a backend's extra installs."""
+
+class Form(StrEnum):
+    """In which form a backend takes a model; it also tells which of a card's weights are meant."""
+
+    GGUF = "a .gguf file"
+    MLX = "a folder of MLX weights"
+    SERVED = "a model that servers hold"
+    """Known by name; the settings hold the servers' endpoints."""
+    ANY = "a file or a folder"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    backend: Name
-    model: LocalModel
-    why: str
-    endpoints: tuple[str, ...] = ()
+class Health:
+    """Whether a backend works on this machine, as `localrl doctor` says it."""
+
+    state: Literal["ok", "note", "missing"]
+    text: str
+    todo: str = ""
 
 
-def available(backend: Name) -> bool:
-    """Whether what the backend needs is installed; nothing of it is imported."""
-    return backend not in NEEDS or importlib.util.find_spec(NEEDS[backend]) is not None
+class BackendModule(Protocol):
+    """The contract of a backend's module.
 
-
-def choose(model: str, backend: Name | Literal["auto"] = "auto", endpoints: Sequence[str] = ()) -> Choice:
-    """Choose the backend, and find the model's files for it.
-
-    Raises:
-        UsageError: the model is not here, or not in a form that the backend runs.
-        Unavailable: the backend is not installed.
+    It may also offer `health(machine: Machine) -> Health`, where more can be said than whether it is
+    installed, and `HIDDEN = True`, which keeps it out of lists of what a person may choose.
     """
-    choice = _choose(model, backend, tuple(address.checked(url) for url in endpoints))
-    if not available(choice.backend):
-        raise Unavailable(
-            f"the backend {choice.backend} is not installed", hint=f"pip install 'localrl[{choice.backend}]'"
-        )
-    return choice
+
+    SUMMARY: str
+    """One line: what it runs, and on what."""
+    FORM: Form
+    REQUIRES: tuple[str, ...]
+    """Modules that must be installed; they are looked for, not imported."""
+    INSTALL: str
+    """The command that installs them; empty where nothing is required."""
+    CANNOT: tuple[str, ...]
+    """What other backends do and this one does not, each in a few words."""
+
+    def load(self, settings: EngineSettings) -> Backend:
+        """Load the model, in the process that calls this: the worker's.
+
+        Raises:
+            UsageError: the model or a setting is none that it can run.
+            Unavailable: the library, memory or a server is missing.
+        """
 
 
-def _choose(model: str, backend: str, endpoints: tuple[str, ...]) -> Choice:
-    if backend == "server" or (backend == "auto" and endpoints):
-        if not endpoints:
-            raise UsageError("no server is named", hint="give one with --endpoint http://host:8000/v1")
-        why = "asked for" if backend == "server" else "endpoints were named"
-        return Choice("server", _served(model), why, endpoints)
-    if endpoints:
-        raise UsageError(f"--endpoint is for --backend server, not for {backend}")
-    if backend == "scripted":
-        return Choice("scripted", resolve(model), "asked for")
-    if backend == "auto":
-        return _local(model)
-    found = resolve(_with_weights(model, "mlx" if backend == "mlx" else "gguf"))
-    if found.path.is_dir() != (backend == "mlx"):
-        form = "a folder of MLX weights" if backend == "mlx" else "a .gguf file"
-        raise UsageError(f"{backend} needs {form}; {found.path} is none")
-    return Choice("mlx" if backend == "mlx" else "llama.cpp", found, "asked for")
+def _fault(member: BackendModule) -> str:
+    if member.FORM not in tuple(Form):
+        return f"has the FORM {member.FORM!r}, which is none of localrl.engine.backends.Form"
+    return "requires modules but has no INSTALL" if member.REQUIRES and not member.INSTALL else ""
 
 
-def _local(model: str) -> Choice:
-    if apple_silicon() and available("mlx") and (named := _with_weights(model, "mlx")) != model:
-        try:
-            return Choice("mlx", resolve(named), "an Apple machine with an MLX build of this model")
-        except UsageError:
-            pass  # it is not here; a GGUF file may be
-    found = resolve(model)
-    if found.path.is_dir():
-        return Choice("mlx", found, "the model is an MLX folder")
-    if apple_silicon():
-        return Choice("llama.cpp", found, "no MLX build of this model is here")
-    return Choice("llama.cpp", found, "the model is a GGUF file")
+BACKENDS: Registry[BackendModule] = Registry(
+    kind="backend",
+    package=__name__,
+    group="localrl.backends",
+    contract={
+        "SUMMARY": "one line on what it runs",
+        "FORM": "the form of model that it takes",
+        "REQUIRES": "the modules that must be installed",
+        "CANNOT": "what it cannot do",
+        "load": "a function from EngineSettings to a Backend",
+    },
+    check=_fault,
+)
 
 
-def apple_silicon() -> bool:
-    return sys.platform == "darwin" and platform.machine() == "arm64"
+def usable() -> dict[str, BackendModule]:
+    """Every backend that fulfils the contract, installed or not."""
+    return {
+        name: BACKENDS.get(name) for name, member in BACKENDS.members.items() if not BACKENDS.fault(member)
+    }
 
 
-def _with_weights(model: str, form: Literal["gguf", "mlx"]) -> str:
-    """A card's bare name with its default quantisation in this form; anything else as it is."""
-    if model in cards.available():
-        card = cards.load(model)
-        weights = card.mlx if form == "mlx" else card.gguf
-        return f"{model}:{weights.default}" if weights else model
-    return model
+def offered() -> list[str]:
+    """Backends that a person may choose, installed or not."""
+    return [name for name, member in usable().items() if not getattr(member, "HIDDEN", False)]
 
 
-def _served(model: str) -> LocalModel:
-    """A model that servers hold: by a card's name, or by its name there, for which there may be a card."""
-    known = cards.available()
-    name = model.partition(":")[0] if model.partition(":")[0] in known else model
-    for card in [cards.load(name)] if name in known else cards.every()[0]:
-        if name == card.name or name.casefold() == card.base.casefold():
-            wanted = card.base if name == card.name and card.base else name
-            return LocalModel(card.name, Path(wanted), card, model.partition(":")[2] if name != model else "")
-    return LocalModel(model, Path(model))
+def served(name: str) -> bool:
+    """Whether the backend takes a model by its name on servers instead of its files."""
+    return name in usable() and BACKENDS.get(name).FORM is Form.SERVED
+
+
+def available(name: str) -> bool:
+    """Whether what the backend requires is installed; nothing of it is imported."""
+    return all(importlib.util.find_spec(module) is not None for module in BACKENDS.get(name).REQUIRES)
+
+
+def health(name: str, machine: Machine) -> Health:
+    """What `localrl doctor` says of a backend."""
+    member = BACKENDS.get(name)
+    if own := getattr(member, "health", None):
+        found: Health = own(machine)
+        return found
+    if not available(name):
+        return Health("note", "not installed", member.INSTALL)
+    cannot = f"; it cannot: {'; '.join(member.CANNOT)}" if member.CANNOT else ""
+    return Health("ok", f"{member.SUMMARY}{cannot}")

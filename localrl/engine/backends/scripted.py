@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from localrl import __version__
+from localrl.engine.backends import Form
 from localrl.engine.protocol import (
     EngineSettings,
     Event,
@@ -30,6 +31,13 @@ from localrl.engine.protocol import (
 from localrl.engine.queueing import refused
 from localrl.engine.stream import Stream
 from localrl.errors import UsageError
+
+SUMMARY = "prepared texts, for tests"
+FORM = Form.ANY
+REQUIRES: tuple[str, ...] = ()
+INSTALL = ""
+CANNOT: tuple[str, ...] = ("compute",)
+HIDDEN = True
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 TICK_S = 0.25
 LOOK_AFTER_S = 0.1
 ASK_AFTER_S = 0.2
-BACKENDS = ("auto", "llama.cpp", "mlx", "server")
 COLUMNS = (
     Column("", 1),
     Column("model", 0),
@@ -291,8 +290,9 @@ class ModelsScreen(BaseScreen):
     def action_backend(self) -> None:
         """The next backend; a server also needs its address."""
         choice = self.program.choice
-        at = BACKENDS.index(choice.backend) if choice.backend in BACKENDS else -1
-        chosen = BACKENDS[(at + 1) % len(BACKENDS)]
+        names = ["auto", *self._backends]
+        at = names.index(choice.backend) if choice.backend in names else -1
+        chosen = names[(at + 1) % len(names)]
         endpoints = choice.endpoints if chosen in ("auto", "server") else ()
         self.program.choice = replace(choice, backend=chosen, endpoints=endpoints)
         self.query_one("#endpoint").set_class(chosen == "server", "-open")

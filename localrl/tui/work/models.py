@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localrl.catalog import card as cards
 from localrl.catalog import found
 from localrl.catalog.resolve import resolve
-from localrl.engine import backends, ranking
+from localrl.engine import backends, ranking, selection
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
@@ -91,18 +90,13 @@ def rows(on: Machine) -> list[Row]:
 
 def working_backends() -> dict[str, bool]:
     """Which backends can be used here."""
-    return {
-        "llama.cpp": importlib.util.find_spec("llama_cpp") is not None,
-        "mlx": backends.available("mlx"),
-        "server": backends.available("server"),
-    }
+    return {name: backends.available(name) for name in backends.offered()}
 
 
 def would_take(choice: ModelSelection) -> str:
     """What the chosen backend means for a model, or why it cannot run."""
-    backend: Any = choice.backend
     try:
-        found_choice = backends.choose(choice.model, backend, choice.endpoints)
+        found_choice = selection.choose(choice.model, choice.backend, choice.endpoints)
     except LocalrlError as error:
         return str(error)
     return f"{found_choice.backend}: {found_choice.why}"

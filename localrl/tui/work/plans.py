@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localrl.engine import backends
+from localrl.engine import selection
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import LocalrlError
 from localrl.formats import duration
@@ -29,8 +29,7 @@ def make(form: RunForm, choice: ModelSelection, chosen: Settings) -> RunPlan:
     """
     options: dict[str, Any] = dict(form.options)
     parallel = options.get("parallel") or (None if chosen.parallel == "auto" else int(chosen.parallel))
-    backend: Any = choice.backend
-    found = backends.choose(form.model, backend, choice.endpoints)
+    found = selection.choose(form.model, choice.backend, choice.endpoints)
     engine = EngineSettings(
         backend=found.backend, parallel=parallel, context=chosen.ctx, endpoints=found.endpoints
     )

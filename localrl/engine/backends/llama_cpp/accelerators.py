@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import llama_cpp as lib
 
@@ -68,3 +69,12 @@ def machine() -> hardware.Machine:
     own = [one for one in found if not one.integrated]
     free = sum(max(0, one.free_bytes - hardware.MARGIN) for one in own)
     return replace(known, device=own[0].name, kind="cuda", usable_bytes=free)
+
+
+def library() -> dict[str, Any]:
+    """What is installed: version, whether it was built for an accelerator, and those that it can use."""
+    return {
+        "version": lib.__version__,
+        "gpu_offload": bool(lib.llama_supports_gpu_offload()),
+        "accelerators": [one.name for one in usable()],
+    }

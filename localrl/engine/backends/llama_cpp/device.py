@@ -356,14 +356,5 @@ class LlamaDevice:
         lib.llama_model_free(self._model)
 
 
-def library() -> dict[str, Any]:
-    """What is installed: version, whether it was built for an accelerator, and those that it can use."""
-    return {
-        "version": lib.__version__,
-        "gpu_offload": bool(lib.llama_supports_gpu_offload()),
-        "accelerators": [one.name for one in accelerators.usable()],
-    }
-
-
 def _last_error() -> str:
     return " ".join(list(_log)[-2:]) or "no reason given"

@@ -1,1 +1,46 @@
 """mlx-lm as a backend: folders of MLX weights, on Apple machines and, slowly, on Linux."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+from localrl.engine.backends import Form, Health, available
+
+if TYPE_CHECKING:
+    from localrl.engine.protocol import Backend, EngineSettings
+    from localrl.hardware import Machine
+
+SUMMARY = "MLX folders, on Apple silicon and, slowly, on Linux"
+FORM = Form.MLX
+REQUIRES: tuple[str, ...] = ("mlx_lm",)
+INSTALL = "pip install 'localrl[mlx]'"
+CANNOT: tuple[str, ...] = (
+    "keep short texts cheap beside a long one: the cache is padded to its longest row",
+    "quantise the cache: --cache-type is f16 only",
+    "share prompts between groups",
+    "run GGUF files, architectures that mlx-lm does not know, or code from a model's repository",
+)
+
+
+def load(settings: EngineSettings) -> Backend:
+    """Raises what `MlxRows` raises."""
+    from localrl.engine.backends.mlx.model import MlxRows
+    from localrl.engine.backends.mlx.padded import PaddedBackend
+    from localrl.errors import Unavailable
+
+    try:
+        return PaddedBackend(MlxRows(settings), settings.parallel)
+    except MemoryError as error:
+        raise Unavailable(f"no memory for {settings.model}") from error
+
+
+def health(machine: Machine) -> Health:
+    """Only on Apple silicon is something missing without it."""
+    if available("mlx"):
+        return Health("ok", f"mlx-lm {importlib.metadata.version('mlx-lm')}; it cannot: {'; '.join(CANNOT)}")
+    return (
+        Health("missing", "not installed", INSTALL)
+        if machine.kind == "metal"
+        else Health("note", "not installed")
+    )

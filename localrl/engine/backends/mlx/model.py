@@ -6,14 +6,13 @@ mlx-lm is pinned exactly: the generator's interface changes with patch releases.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl import hardware
-from localrl.engine.backends.mlx.padded import PaddedBackend
 from localrl.engine.backends.mlx.token_bytes import Pieces
 from localrl.engine.chat_template import Renderer
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
@@ -31,14 +30,6 @@ PREFILL_ROWS = 8
 PREFILL_TOKENS = 512
 FREE_SHARE = 0.9
 """Of the working set that the system recommends; the rest is for computing."""
-LIMITS = (
-    "the cache is padded to its longest row, so one long text makes all of them expensive",
-    "the cache is not quantised: --cache-type is f16 only",
-    "prompts are shared within a group, not between groups",
-    "only folders of safetensors whose architecture mlx-lm knows; no GGUF, no code from the repository",
-)
-
-
 LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 """How configs name the number of layers."""
 LONGEST_HEADER = 100_000_000
@@ -55,16 +46,6 @@ UNLOADABLE = (
     ValueError,
 )
 """What mlx-lm raises for a folder whose files do not fit each other."""
-
-
-def limits() -> tuple[str, ...]:
-    """What this backend cannot do that llama.cpp's can."""
-    return LIMITS
-
-
-def available() -> bool:
-    """Whether mlx-lm is installed; it is not imported."""
-    return importlib.util.find_spec("mlx_lm") is not None
 
 
 def wired_limit_advice(needed_bytes: int, working_set_bytes: int, memory_bytes: int) -> str:
@@ -357,11 +338,3 @@ def _load(folder: Path) -> tuple[Any, Any]:
         return mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False})  # type: ignore[no-any-return]
     except UNLOADABLE as error:
         raise UsageError(f"mlx-lm cannot load {folder}: {error}") from error
-
-
-def load(settings: EngineSettings) -> PaddedBackend:
-    """Load a folder. Raises what `MlxRows` raises."""
-    try:
-        return PaddedBackend(MlxRows(settings), settings.parallel)
-    except MemoryError as error:
-        raise Unavailable(f"no memory for {settings.model}") from error

@@ -422,15 +422,3 @@ async def _shut_down(tasks: set[asyncio.Task[None]], session: aiohttp.ClientSess
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await session.close()
-
-
-def load(settings: EngineSettings) -> ServerBackend:
-    """Find the servers and the model on them.
-
-    Raises:
-        UsageError: no endpoint is given, or none serves the model.
-        Unavailable: no endpoint answers.
-    """
-    if not settings.endpoints:
-        raise UsageError("no server is named", hint="give one with --endpoint http://host:8000/v1")
-    return ServerBackend(settings)
