@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localrl.engine.backends import BACKENDS
 from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Load, Started, Text
 
 if TYPE_CHECKING:

@@ -39,8 +39,6 @@ def health(machine: Machine) -> Health:
     """Only on Apple silicon is something missing without it."""
     if available("mlx"):
         return Health("ok", f"mlx-lm {importlib.metadata.version('mlx-lm')}; it cannot: {'; '.join(CANNOT)}")
-    return (
-        Health("missing", "not installed", INSTALL)
-        if machine.kind == "metal"
-        else Health("note", "not installed")
-    )
+    if machine.kind == "metal":
+        return Health("missing", "not installed", INSTALL)
+    return Health("note", "not installed")
