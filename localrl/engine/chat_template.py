@@ -15,6 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from localrl import isolated
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ class Renderer:
 
     def _start(self) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "localrl.engine.chat_template"],
+            isolated.command("localrl.engine.chat_template"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={key: value for key, value in os.environ.items() if key in ("PATH", "PYTHONPATH", "LANG")},
+            env={key: value for key, value in os.environ.items() if key in ("PATH", "LANG")},
             start_new_session=True,
         )
         self._ask(self._setup)

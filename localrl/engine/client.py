@@ -8,14 +8,13 @@ group that dies alone ends as errors. So no sample fails for the fault of anothe
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from localrl import isolated
 from localrl.engine import wire
 from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, ModelInfo, Text
 from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
@@ -37,6 +36,12 @@ QUEUED_STEPS = 256
 """Steps that may wait for the app; beyond them the worker waits, so memory stays flat."""
 LOOK_EVERY_S = 0.05
 """How often somebody who waits looks whether what is waited for is still wanted, or there."""
+_FOR_SERVERS = (
+    *("LOCALRL_API_KEY", "OPENAI_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+"""What a worker that asks servers may know besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +179,10 @@ class EngineClient:
     # -- the child
 
     def _start(self) -> None:
-        environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+        environment = isolated.environment(*(_FOR_SERVERS if self._settings.endpoints else ()))
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "localrl.engine.worker"],
+                isolated.command("localrl.engine.worker"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -14,15 +14,13 @@ import queue
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import localrl
+from localrl import isolated
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import registry
 from localrl.verify.worker import failure, from_json
@@ -40,7 +38,6 @@ _STARTUP_S = 60.0
 _LONGEST_REPLY = 16 << 20
 _SPARE = 8
 _MOST = 8
-_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LOCALRL_HOME", "SYSTEMROOT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class VerifierPool:
         *,
         time_limit_s: float = TIME_LIMIT_S,
         memory_bytes: int = MEMORY_BYTES,
-        command: Sequence[str] = (sys.executable, "-P", "-m", "localrl.verify.worker"),
+        command: Sequence[str] = tuple(isolated.command("localrl.verify.worker")),
     ) -> None:
         self.workers = workers or min(max(os.cpu_count() or 2, 2), _MOST)
         self.time_limit_s, self.memory_bytes, self.command = time_limit_s, memory_bytes, tuple(command)
@@ -280,12 +277,9 @@ def _in_thread(job: _Job) -> Verdict:
 
 
 def _environment(memory_bytes: int) -> dict[str, str]:
-    """No tokens and no thread pools in a worker; localrl is found where it was found here."""
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    root = str(Path(localrl.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [kept.get("PYTHONPATH"), root]))
+    """No thread pools in a worker."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**kept, **threads, "PYTHONPATH": path, "LOCALRL_VERIFIER_MEMORY": str(memory_bytes)}
+    return {**isolated.environment(), **threads, "LOCALRL_VERIFIER_MEMORY": str(memory_bytes)}
 
 
 def _ending(code: int) -> str:

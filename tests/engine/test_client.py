@@ -6,12 +6,14 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localrl import isolated
 from localrl.chat import Message
 from localrl.engine.client import QUEUED_STEPS, EngineClient, Restarted
 from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, SampleRequest, Text
@@ -239,8 +241,7 @@ def test_a_model_that_cannot_be_loaded_is_refused_in_words(tmp_path: Path) -> No
 def test_a_worker_that_dies_while_loading_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
+    monkeypatch.setattr(isolated, "command", lambda module: [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(Unavailable, match="died"):
         EngineClient(EngineSettings(backend="scripted", model="x"), log=tmp_path / "log")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
+from localrl import isolated
 from localrl.engine.backends import Form, Health
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ FORM = Form.GGUF
 REQUIRES: tuple[str, ...] = ("llama_cpp",)
 INSTALL = "install llama-cpp-python again; the README says how"
 CANNOT: tuple[str, ...] = ()
-
-_ASK = f"import json; from {__name__} import accelerators; print(json.dumps(accelerators.library()))"
 
 
 def load(settings: EngineSettings) -> Backend:
@@ -35,7 +33,11 @@ def health(machine: Machine) -> Health:
     """Ask the library in a child: a broken build can end the process that imports it."""
     try:
         child = subprocess.run(
-            [sys.executable, "-c", _ASK], capture_output=True, text=True, timeout=60, check=True
+            isolated.command(f"{__name__}.accelerators"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
         library: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
     except (subprocess.SubprocessError, ValueError, IndexError):

@@ -7,6 +7,7 @@ for none of those that are there.
 from __future__ import annotations
 
 import ctypes
+import json
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,3 +79,7 @@ def library() -> dict[str, Any]:
         "gpu_offload": bool(lib.llama_supports_gpu_offload()),
         "accelerators": [one.name for one in usable()],
     }
+
+
+if __name__ == "__main__":  # in a process of its own: a broken build can end the one that imports it
+    print(json.dumps(library()))

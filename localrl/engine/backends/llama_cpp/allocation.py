@@ -7,12 +7,12 @@ die on a file that nobody has loaded before. With `allocate` it allocates for re
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from localrl import isolated
 from localrl.catalog.fit import BATCH_TOKENS, OUTPUT_ROWS, SEQUENCES
 from localrl.errors import Unavailable, UsageError
 from localrl.tomlfile import Strict
@@ -57,16 +57,14 @@ def measure(question: Question) -> Answer:
         UsageError: llama.cpp cannot set the model up like this.
         Unavailable: the child did not answer.
     """
-    environment = os.environ | {"GGML_NO_BACKTRACE": "1", "HF_HUB_OFFLINE": "1"}
-    environment.pop("HF_TOKEN", None)
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "localrl.engine.backends.llama_cpp.allocation"],
+            isolated.command("localrl.engine.backends.llama_cpp.allocation"),
             input=question.model_dump_json(),
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
-            env=environment,
+            env=isolated.environment() | {"GGML_NO_BACKTRACE": "1", "HF_HUB_OFFLINE": "1"},
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"llama.cpp did not answer in {TIMEOUT_S} s") from error
