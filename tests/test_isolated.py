@@ -64,13 +64,8 @@ def test_a_program_started_in_any_folder_finds_localrl(tmp_path: Path) -> None:
 def test_secrets_stay_here_and_what_libraries_need_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "LOCALRL_API_KEY", "PYTHONPATH"):
         monkeypatch.setenv(name, "secret")
-    for name in (
-        "CUDA_VISIBLE_DEVICES",
-        "GGML_VK_VISIBLE_DEVICES",
-        "LC_ALL",
-        "LOCALRL_HOME",
-        "OMP_NUM_THREADS",
-    ):
+    needed = {"CUDA_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES", "LC_ALL", "LOCALRL_HOME", "OMP_NUM_THREADS"}
+    for name in needed:
         monkeypatch.setenv(name, "1")
     known = isolated.environment("OPENAI_API_KEY")
     assert [name for name, value in known.items() if value == "secret"] == ["OPENAI_API_KEY"]
