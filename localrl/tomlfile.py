@@ -23,7 +23,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
-    def keys(cls) -> Iterable[str]:
+    def known_keys(cls) -> Iterable[str]:
         """The keys that it knows, for hints."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
@@ -130,7 +130,7 @@ def _hint(error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] != "extra_forbidden":
         return ""
     owner = _owner(model, error["loc"][:-1])
-    return nearest(str(error["loc"][-1]), owner.keys()) if owner else ""
+    return nearest(str(error["loc"][-1]), owner.known_keys()) if owner else ""
 
 
 def _owner(annotation: Any, location: Sequence[str | int]) -> type[Strict] | None:

@@ -52,8 +52,8 @@ class Data(Strict):
     target: str = "target"
 
     @classmethod
-    def keys(cls) -> list[str]:
-        return [*super().keys(), *ENVIRONMENTS.names()]
+    def known_keys(cls) -> list[str]:
+        return [*super().known_keys(), *ENVIRONMENTS.names()]
 
     @classmethod
     def type_of(cls, key: str) -> Any:
