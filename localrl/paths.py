@@ -51,8 +51,3 @@ def shipped(kind: Literal["models", "evals"]) -> Path:
     package = Path(__file__).parent
     inside = package / "_data" / kind
     return inside if inside.is_dir() else package.parent / kind
-
-
-def toml_folders(kind: Literal["models", "evals"]) -> list[Path]:
-    """Folders searched for cards or evals, the first match wins: ./KIND, the user's, the shipped ones."""
-    return [Path.cwd() / kind, home("config") / kind, shipped(kind)]

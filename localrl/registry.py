@@ -6,12 +6,11 @@ contract, when it is first asked for. An installed package adds members with ent
 
     [project.entry-points."localrl.verifiers"]
     palindrome = "my_package.palindrome"
-
-Evals and model cards are data: their entry points name a package whose folder holds the TOML files.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -148,9 +147,10 @@ class Registry(Generic[M]):
         return found
 
 
-def plugged(group: str) -> list[Member]:
+@functools.cache
+def plugged(group: str) -> tuple[Member, ...]:
     """The entry points of a group, by name, in every installed package."""
-    return [
+    return tuple(
         Member(
             point.name,
             point.value,
@@ -158,7 +158,7 @@ def plugged(group: str) -> list[Member]:
             point.dist.version if point.dist else "",
         )
         for point in sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name)
-    ]
+    )
 
 
 def arguments(member: object, name: str, number: int) -> str:
@@ -171,18 +171,3 @@ def arguments(member: object, name: str, number: int) -> str:
     except TypeError:
         return f"has a {name} that does not take {number} argument{'s' if number != 1 else ''}"
     return ""
-
-
-def folder(member: Member) -> Path:
-    """The folder of a package that an entry point names for the data in it; does not import the package.
-
-    Raises:
-        UsageError: there is no such package.
-    """
-    try:
-        spec = importlib.util.find_spec(member.module)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"package {member.module!r}, named by {member.package}, is not there")
-    return Path(spec.submodule_search_locations[0])

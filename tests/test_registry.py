@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from localrl.definitions import folder
 from localrl.errors import UsageError
-from localrl.registry import Member, Registry, folder, plugged
+from localrl.registry import Member, Registry, plugged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Module
         "[kinds.more]\nguest = outside\ndot.ted = outside\nlost = no_such_module\nrude = rude\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
+    plugged.cache_clear()
     for name in [n for n in sys.modules if n.partition(".")[0] in ("kinds", "outside", "rude")]:
         monkeypatch.delitem(sys.modules, name)
     return Registry("kind", "kinds", "kinds.more", _CONTRACT)
@@ -99,5 +101,5 @@ def test_the_folder_of_a_package_of_data_is_found_without_importing_it(
 ) -> None:
     assert folder(Member("x", "kinds", "outside")) == tmp_path / "kinds"
     assert "kinds" not in sys.modules
-    with pytest.raises(UsageError, match=r"'no.such', named by outside, is not there"):
-        folder(Member("x", "no.such", "outside"))
+    with pytest.raises(UsageError, match=r"'no_such', named by outside, is not there"):
+        folder(Member("x", "no_such", "outside"))

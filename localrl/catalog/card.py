@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from localrl import paths, tomlfile
+from localrl import tomlfile
 from localrl.catalog.ggml import TYPES
 from localrl.catalog.shape import Shape
 from localrl.chat import ThinkingTags
+from localrl.definitions import definitions
 from localrl.errors import LocalrlError, UsageError, nearest
 from localrl.sampling import Sampling
 from localrl.tomlfile import Strict
@@ -223,11 +224,8 @@ def _embedding_bytes(quantisation: str, elements: int) -> int:
 
 
 def available() -> dict[str, Path]:
-    """Every card by name; a file in ./models or the user's folder hides a shipped one of the same name."""
-    found: dict[str, Path] = {}
-    for folder in reversed(paths.toml_folders("models")):
-        found.update({path.stem: path for path in sorted(folder.glob("*.toml"))})
-    return found
+    """Every card by name."""
+    return {name: found.path for name, found in definitions("models").items()}
 
 
 def load(name: str) -> Card:

@@ -34,26 +34,28 @@ class _Listing(click.Command):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def ls(as_json: bool) -> None:
     """List the benchmarks: those in ./evals, your own, the shipped ones and those of other packages."""
+    from localrl.definitions import definitions
     from localrl.evals import spec as specs
 
     rows: list[dict[str, Any]] = []
-    for name, path in sorted(specs.available().items()):
+    for name, definition in sorted(definitions("evals").items()):
         try:
-            spec, _ = specs.load(str(path))
+            spec, _ = specs.load(str(definition.path))
         except ConfigError as error:
             note(f"localrl: {error}")
             continue
-        row = {
+        row: dict[str, Any] = {
             "eval": name,
             "title": spec.title,
             "verifier": spec.verifier.name,
             "extractor": spec.verifier.extractor,
         }
-        rows.append({**row, "samples": spec.samples, "max_tokens": spec.max_tokens, "file": str(path)})
+        row |= {"samples": spec.samples, "max_tokens": spec.max_tokens, "from": definition.origin}
+        rows.append({**row, "file": str(definition.path)})
     if as_json:
         document(rows)
         return
-    columns = ["eval", "title", "verifier", "extractor", "samples", "max_tokens"]
+    columns = ["eval", "title", "verifier", "extractor", "samples", "max_tokens", "from"]
     table(columns, [[row[column] for column in columns] for row in rows], right=(4, 5))
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from localrl import paths, tomlfile
 from localrl.chat import Message
+from localrl.definitions import definitions
 from localrl.errors import UsageError, nearest
 from localrl.evals import environments
 from localrl.evals.data import Data
@@ -95,7 +96,7 @@ class Problem:
 
 
 def find(name: str) -> Path:
-    """The TOML file of an eval: a path to one, or a name looked up in `paths.toml_folders`.
+    """The TOML file of an eval: a path to one, or a name (see `localrl.definitions`).
 
     Raises:
         UsageError: there is no such eval; names the nearest.
@@ -112,11 +113,8 @@ def find(name: str) -> Path:
 
 
 def available() -> dict[str, Path]:
-    """Every eval by name; a file in ./evals or the user's folder hides a shipped one of the same name."""
-    found: dict[str, Path] = {}
-    for folder in reversed(paths.toml_folders("evals")):
-        found.update({path.stem: path for path in sorted(folder.glob("*.toml"))})
-    return found
+    """Every eval by name."""
+    return {name: found.path for name, found in definitions("evals").items()}
 
 
 def load(name: str) -> tuple[EvalSpec, Path]:
