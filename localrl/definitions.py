@@ -36,7 +36,7 @@ def definitions(kind: Literal["models", "evals"]) -> dict[str, Definition]:
     folders = [(folder(member), member.package) for member in sound] + [
         (paths.shipped(kind), "localrl"),
         (paths.home("config") / kind, "yours"),
-        (Path.cwd() / kind, "here"),
+        (here := Path.cwd() / kind, "localrl" if here == paths.shipped(kind) else "here"),
     ]
     return {
         path.stem: Definition(path, origin)

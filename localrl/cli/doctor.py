@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ from localrl.engine import backends
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from localrl.plugins import Plugin
 
 State = Literal["ok", "note", "missing"]
 SIGNS: dict[State, str] = {"ok": "✓", "note": "·", "missing": "✗"}
@@ -28,6 +30,8 @@ class Finding:
     state: State
     text: str
     todo: str = ""
+    members: tuple[Plugin, ...] = ()
+    """Of a package that extends localrl: what it adds."""
 
 
 @click.command("doctor")
@@ -42,7 +46,7 @@ def command(as_json: bool) -> None:
             if finding.todo:
                 click.echo(f"  {'':<10} → {finding.todo}")
     if as_json:
-        document([asdict(finding) for finding in found])
+        document([{k: v for k, v in asdict(finding).items() if k != "members" or v} for finding in found])
 
 
 def findings() -> Iterator[Finding]:
@@ -58,6 +62,7 @@ def findings() -> Iterator[Finding]:
     yield _sandbox()
     yield _energy()
     yield from _disk()
+    yield from _plugins()
     yield Finding("versions", "ok", f"localrl {__version__}, Python {platform.python_version()}")
 
 
@@ -105,3 +110,17 @@ def _disk() -> Iterator[Finding]:
             else "free some space, or move it with " + ("LOCALRL_HOME" if part == "data" else "HF_HOME")
         )
         yield Finding(part, state, f"{folder}, {formats.size(free)} free", todo)
+
+
+def _plugins() -> Iterator[Finding]:
+    """What each package adds; one with a member that cannot be used says why."""
+    from localrl import plugins
+
+    by_package: dict[str, list[plugins.Plugin]] = defaultdict(list)
+    for plugin in plugins.installed():
+        by_package[f"{plugin.package} {plugin.version}"].append(plugin)
+    for package, members in sorted(by_package.items()):
+        names = ", ".join(f"{each.group.removeprefix('localrl.')}/{each.name}" for each in members)
+        faults = [each.fault for each in members if each.fault]
+        state: State = "missing" if faults else "ok"
+        yield Finding("plugins", state, f"{package}: {names}", "; ".join(faults), tuple(members))
