@@ -21,10 +21,10 @@ from pathlib import Path
 FETCH = """
 import sys, time
 from pathlib import Path
-from localrl.catalog.transfer import Remote, Transfer
+from localrl.catalog.transfer import RemoteFile, Transfer
 url, size, sha256, target = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
 began = time.monotonic()
-Transfer(Remote(url, "big.gguf", size, sha256, sha256), target).run()
+Transfer(RemoteFile(url, "big.gguf", size, sha256, sha256), target).run()
 seconds = time.monotonic() - began
 peak = open("/proc/self/status").read().split("VmHWM:")[1].split()[0]
 print(seconds, peak)

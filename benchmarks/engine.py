@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from localrl import hardware
 from localrl.catalog.resolve import LocalModel, resolve
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings, Finished, Group, Load, SampleRequest, Started
+from localrl.machine import hardware
 from localrl.runs import plan, session
 from localrl.runs.runner import Judged
 from localrl.sampling import Sampling

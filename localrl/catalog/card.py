@@ -116,7 +116,7 @@ class CardShape(Strict):
     source: str
 
 
-class Published(Strict):
+class PublishedScore(Strict):
     """A score that somebody reported for this model."""
 
     eval: str
@@ -158,7 +158,7 @@ class Card(Strict):
     package: PackageFile | None = None
     gguf: Weights | None = None
     mlx: Weights | None = None
-    published: list[Published] = []
+    published: list[PublishedScore] = []
     pitfalls: list[str] = []
     unconfirmed: list[str] = []
     """What is believed but no source at hand says."""

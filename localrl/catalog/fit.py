@@ -17,7 +17,7 @@ from localrl.catalog.shape import Shape, from_header
 
 if TYPE_CHECKING:
     from localrl.catalog.gguf import Header
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
 
 Verdict = Literal["fits", "tight", "no"]
 Measure = Callable[[int, str, int], int]

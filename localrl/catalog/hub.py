@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from localrl.catalog import hubcache
-from localrl.catalog.transfer import Remote
+from localrl.catalog.transfer import RemoteFile
 from localrl.catalog.web import BROKEN, Web, check_proxies, retry_after
 from localrl.errors import NetworkError, UsageError
 
@@ -34,12 +34,12 @@ class Listing:
 
     repo: str
     commit: str
-    files: tuple[Remote, ...]
+    files: tuple[RemoteFile, ...]
     gated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """One result of a search."""
 
     repo: str
@@ -82,7 +82,7 @@ def listing(repo: str, *, source: HubName = "huggingface", revision: str = "main
     return _modelscope(repo) if source == "modelscope" else _huggingface(repo, revision)
 
 
-def search(words: str, limit: int = 20) -> list[Found]:
+def search(words: str, limit: int = 20) -> list[SearchResult]:
     """Repos with GGUF files that match, most downloaded first.
 
     Raises:
@@ -98,7 +98,7 @@ def search(words: str, limit: int = 20) -> list[Found]:
         return list(api.list_models(search=words, filter="gguf", sort="downloads", limit=limit))
 
     return [
-        Found(model.id, model.downloads or 0, model.likes or 0, tuple(model.tags or ()))
+        SearchResult(model.id, model.downloads or 0, model.likes or 0, tuple(model.tags or ()))
         for model in _patiently(ask, f"search for {words!r}")
     ]
 
@@ -129,7 +129,7 @@ def _huggingface(repo: str, revision: str) -> Listing:
         if not etag or size is None:
             etag, size = _head(url, path)
         if _is_hash(etag):
-            files.append(Remote(url, path, size, etag, etag if len(etag) == 64 else ""))
+            files.append(RemoteFile(url, path, size, etag, etag if len(etag) == 64 else ""))
     return Listing(repo, commit, tuple(files), gated=bool(info.gated))
 
 
@@ -153,7 +153,7 @@ def _modelscope(repo: str) -> Listing:
             continue
         commit = commit or revision
         url = f"{modelscope_endpoint()}/models/{repo}/resolve/{quote(revision or 'master')}/{quote(path)}"
-        files.append(Remote(url, path, int(entry.get("Size") or 0), sha256, sha256))
+        files.append(RemoteFile(url, path, int(entry.get("Size") or 0), sha256, sha256))
     if not files:
         raise UsageError(f"ModelScope lists no model files of {repo}")
     return Listing(repo, commit if _is_hash(commit) else "0" * 40, tuple(files))
@@ -164,7 +164,7 @@ def _json(address: str) -> Any:
         answer, _ = web.get(address, home=address)
         try:
             if answer.status != 200:
-                raise Refused(answer.status, retry_after(answer.headers.get("retry-after", "")))
+                raise HubRefused(answer.status, retry_after(answer.headers.get("retry-after", "")))
             return json.loads(answer.read(LARGEST_LISTING))
         finally:
             answer.close()
@@ -172,14 +172,14 @@ def _json(address: str) -> Any:
 
 def _refusal(error: Any) -> tuple[int, float]:
     """The status of an answer, and how many seconds it asks to wait."""
-    if isinstance(error, Refused):
+    if isinstance(error, HubRefused):
         return error.status, error.wait_s
     if error.response is None:
         return 0, 0.0
     return error.response.status_code, retry_after(error.response.headers.get("retry-after", ""))
 
 
-class Refused(Exception):
+class HubRefused(Exception):
     """ModelScope answered with something else than the listing."""
 
     def __init__(self, status: int, wait_s: float) -> None:
@@ -207,7 +207,7 @@ def _patiently(ask: Callable[[], Any], what: str) -> Any:
         except errors.RepositoryNotFoundError as error:
             hint = "check the spelling, or set HF_TOKEN if it is private"
             raise UsageError(f"the hub has no repo {what}", hint=hint) from error
-        except (errors.HfHubHTTPError, Refused) as error:
+        except (errors.HfHubHTTPError, HubRefused) as error:
             status, asked = _refusal(error)
             last = f"the hub answered {status}"
             if status in (401, 403, 404):

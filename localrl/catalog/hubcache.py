@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from localrl.catalog import ranges
+from localrl.catalog import journal
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
 @dataclass(frozen=True, slots=True)
-class Cached:
+class CachedFile:
     """One file of a repo that is complete on this machine."""
 
     repo: str
@@ -44,7 +44,7 @@ class Cached:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class PartialFile:
     """A file of a repo whose download was interrupted."""
 
     path: str
@@ -94,13 +94,15 @@ def snapshots(repo: str) -> list[Path]:
     return sorted(found, key=lambda path: (path.name != main, -path.stat().st_mtime, path.name))
 
 
-def files_of(repo: str, snapshot: Path) -> dict[str, Cached]:
+def files_of(repo: str, snapshot: Path) -> dict[str, CachedFile]:
     """The complete files of one commit, by their path in the repo."""
     found = [entry for entry in sorted(snapshot.rglob("*")) if entry.is_file()]
-    return {(path := entry.relative_to(snapshot).as_posix()): Cached(repo, path, entry) for entry in found}
+    return {
+        (path := entry.relative_to(snapshot).as_posix()): CachedFile(repo, path, entry) for entry in found
+    }
 
 
-def files(repo: str) -> list[Cached]:
+def files(repo: str) -> list[CachedFile]:
     """The complete files of a repo, of every commit."""
     return [entry for snapshot in snapshots(repo) for entry in files_of(repo, snapshot).values()]
 
@@ -117,7 +119,7 @@ def matches(path: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(PurePosixPath(path).name, pattern)
 
 
-def publish(repo: str, commit: str, path: str, etag: str) -> Path:
+def link(repo: str, commit: str, path: str, etag: str) -> Path:
     """Give a complete blob its name in a snapshot."""
     link = folder(repo) / "snapshots" / commit / path
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +152,7 @@ def set_main(repo: str, commit: str) -> None:
     reference.write_text(commit)
 
 
-def remove(repo: str, chosen: Iterable[Cached]) -> int:
+def remove(repo: str, chosen: Iterable[CachedFile]) -> int:
     """Remove files of a repo, with their blobs where nothing else links to them; returns the bytes freed."""
     freed = 0
     for cached in chosen:
@@ -165,20 +167,20 @@ def remove(repo: str, chosen: Iterable[Cached]) -> int:
 def _remove_empty(repo: str) -> int:
     """Remove a repo's folder when nothing can be used of it any more; returns the bytes freed."""
     links = (folder(repo) / "snapshots").rglob("*")
-    if unfinished(repo) or any(entry.is_file() or entry.is_symlink() for entry in links):
+    if partials(repo) or any(entry.is_file() or entry.is_symlink() for entry in links):
         return 0
     freed = sum(path.stat().st_blocks * 512 for path in (folder(repo) / "blobs").glob("*"))
     shutil.rmtree(folder(repo), ignore_errors=True)
     return freed
 
 
-def unfinished(repo: str) -> list[Unfinished]:
+def partials(repo: str) -> list[PartialFile]:
     """The interrupted downloads of a repo."""
     found = sorted((folder(repo) / "blobs").glob("*.localrl-part"))
-    return [Unfinished(ranges.path_of(partial), partial) for partial in found]
+    return [PartialFile(journal.path_of(partial), partial) for partial in found]
 
 
-def remove_unfinished(repo: str, chosen: Iterable[Unfinished]) -> int:
+def remove_partials(repo: str, chosen: Iterable[PartialFile]) -> int:
     """Forget interrupted downloads; returns the bytes freed."""
     freed = 0
     for part in chosen:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from localrl.catalog import gguf, hashes, hub, hubcache
 from localrl.catalog.resolve import find
-from localrl.catalog.transfer import Arrived, Remote, Transfer, Tuning
+from localrl.catalog.transfer import RemoteFile, Transfer, Transferred, Tuning
 from localrl.errors import NetworkError, StoreError, UsageError
 from localrl.formats import size
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from localrl.catalog.choose import Choice
+    from localrl.catalog.reference import Reference
 
 SPARE_BYTES = 1 << 30
 """Left free on the disk."""
@@ -28,7 +28,7 @@ SPEED_WINDOW_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PullProgress:
     path: str
     number: int
     """Of this file, from 1."""
@@ -44,7 +44,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class PulledFile:
     path: Path
     bytes: int
     sha256: str
@@ -53,12 +53,12 @@ class Pulled:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PullPlan:
     """What a pull would do."""
 
-    choice: Choice
+    choice: Reference
     listing: hub.Listing
-    files: tuple[Remote, ...]
+    files: tuple[RemoteFile, ...]
 
     @property
     def total(self) -> int:
@@ -70,7 +70,7 @@ class Job:
         return sum(file.size - _here(self.listing.repo, file) for file in self.files)
 
 
-def prepare(choice: Choice, source: hub.HubName | None = None) -> Job:
+def prepare(choice: Reference, source: hub.HubName | None = None) -> PullPlan:
     """Ask the hub what a choice means; where it is out of reach, ModelScope, if the card names a repo there.
 
     Raises:
@@ -82,10 +82,10 @@ def prepare(choice: Choice, source: hub.HubName | None = None) -> Job:
     for path in chosen:
         hubcache.check_name(listing.repo, path)
     files = sorted((file for file in listing.files if file.path in chosen), key=_small_first)
-    return Job(choice, listing, tuple(files))
+    return PullPlan(choice, listing, tuple(files))
 
 
-def _listing_here(choice: Choice) -> hub.Listing:
+def _listing_here(choice: Reference) -> hub.Listing:
     """What is complete on this machine, for who does not want the hub to be asked.
 
     Raises:
@@ -102,11 +102,11 @@ def _listing_here(choice: Choice) -> hub.Listing:
         if folder in found.path.parents or folder == found.path
     )
     entries = hubcache.files_of(choice.repo, folder).values()
-    files = [Remote("", e.path, e.bytes, e.etag, e.etag if len(e.etag) == 64 else "") for e in entries]
+    files = [RemoteFile("", e.path, e.bytes, e.etag, e.etag if len(e.etag) == 64 else "") for e in entries]
     return hub.Listing(choice.repo, folder.name, tuple(files))
 
 
-def _listing(choice: Choice, source: hub.HubName | None) -> hub.Listing:
+def _listing(choice: Reference, source: hub.HubName | None) -> hub.Listing:
     if source == "modelscope":
         return hub.listing(choice.modelscope or choice.repo, source="modelscope")
     try:
@@ -121,13 +121,13 @@ def _listing(choice: Choice, source: hub.HubName | None) -> hub.Listing:
 
 
 def pull(
-    job: Job,
+    job: PullPlan,
     *,
     tuning: Tuning | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[PullProgress], None] | None = None,
     every_s: float = 0.2,
     stop: threading.Event | None = None,
-) -> list[Pulled]:
+) -> list[PulledFile]:
     """Fetch all files of a job; what arrived before an error or Ctrl-C is kept.
 
     Args:
@@ -149,13 +149,13 @@ def pull(
 
 
 def _pull_all(
-    job: Job,
+    job: PullPlan,
     tuning: Tuning | None,
-    report: Callable[[Progress], None] | None,
+    report: Callable[[PullProgress], None] | None,
     every_s: float,
     stop: threading.Event,
-) -> list[Pulled]:
-    done: list[Pulled] = []
+) -> list[PulledFile]:
+    done: list[PulledFile] = []
     for number, file in enumerate(job.files, start=1):
         before = sum(pulled.bytes for pulled in done)
         speed = _Speed()
@@ -165,7 +165,7 @@ def _pull_all(
         ) -> None:
             if report:
                 rate = speed.after(got)
-                report(Progress(path, number, len(job.files), before + got, job.total, rate))
+                report(PullProgress(path, number, len(job.files), before + got, job.total, rate))
 
         done.append(_pull_file(job, file, tuning, tell, every_s, stop))
         tell(file.size)
@@ -174,7 +174,7 @@ def _pull_all(
     return done
 
 
-def check(pulled: list[Pulled]) -> None:
+def check(pulled: list[PulledFile]) -> None:
     """Whether llama.cpp may see what was pulled: the hub's bytes may still be no model.
 
     Raises:
@@ -186,13 +186,13 @@ def check(pulled: list[Pulled]) -> None:
 
 
 def _pull_file(
-    job: Job,
-    file: Remote,
+    job: PullPlan,
+    file: RemoteFile,
     tuning: Tuning | None,
     tell: Callable[[int], None],
     every_s: float,
     stop: threading.Event,
-) -> Pulled:
+) -> PulledFile:
     from filelock import FileLock, Timeout
 
     repo = job.listing.repo
@@ -203,18 +203,18 @@ def _pull_file(
     try:
         with FileLock(lock, timeout=0):
             if _is_complete(blob, file):
-                arrived = Arrived(file.size, 0, hashes.of(blob))
+                arrived = Transferred(file.size, 0, hashes.of(blob))
             else:
                 arrived = _transfer(file, partial, tuning, tell, every_s, stop)
                 partial.replace(blob)
                 hashes.remember(blob, arrived.sha256)
-            path = hubcache.publish(repo, job.listing.commit, file.path, file.etag)
+            path = hubcache.link(repo, job.listing.commit, file.path, file.etag)
     except Timeout as error:
         raise UsageError(f"{file.path} is being downloaded by another program") from error
-    return Pulled(path, file.size, arrived.sha256, arrived.resumed_bytes, arrived.received_bytes)
+    return PulledFile(path, file.size, arrived.sha256, arrived.resumed_bytes, arrived.received_bytes)
 
 
-def _is_complete(blob: Path, file: Remote) -> bool:
+def _is_complete(blob: Path, file: RemoteFile) -> bool:
     """Whether a file is here, and still what it was when it was checked."""
     if not blob.is_file() or blob.stat().st_size != file.size:
         return False
@@ -222,13 +222,13 @@ def _is_complete(blob: Path, file: Remote) -> bool:
 
 
 def _transfer(
-    file: Remote,
+    file: RemoteFile,
     partial: Path,
     tuning: Tuning | None,
     tell: Callable[[int], None],
     every_s: float,
     stop: threading.Event,
-) -> Arrived:
+) -> Transferred:
     transfer = Transfer(file, partial, token=hub.token(), tuning=tuning)
     over = threading.Event()
 
@@ -265,7 +265,7 @@ def check_config(path: Path) -> None:
             )
 
 
-def _check_disk(job: Job) -> None:
+def _check_disk(job: PullPlan) -> None:
     folder = hubcache.root()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -277,18 +277,18 @@ def _check_disk(job: Job) -> None:
         )
 
 
-def _here(repo: str, file: Remote) -> int:
-    from localrl.catalog import ranges
+def _here(repo: str, file: RemoteFile) -> int:
+    from localrl.catalog import journal
 
     blob = hubcache.blob(repo, file.etag)
     if blob.is_file() and blob.stat().st_size == file.size:
         changed = file.sha256 and hashes.known(blob) not in ("", file.sha256)
         return 0 if changed else file.size
     partial = hubcache.partial(repo, file.etag)
-    return ranges.Journal(partial, file.size, file.etag).read().total()
+    return journal.Journal(partial, file.size, file.etag).read().total()
 
 
-def _small_first(file: Remote) -> tuple[bool, str]:
+def _small_first(file: RemoteFile) -> tuple[bool, str]:
     """Descriptions before weights, so that a model is refused before its gigabytes."""
     return not file.path.endswith((".json", ".jinja")), file.path
 

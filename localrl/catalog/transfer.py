@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localrl.catalog import ranges
+from localrl.catalog import journal
 from localrl.catalog.web import BROKEN, Web, describe, origin, retry_after
 from localrl.errors import LocalrlError, NetworkError, Stopped, StoreError, UsageError
 
@@ -55,7 +55,7 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteFile:
     """One file on a hub."""
 
     url: str
@@ -68,13 +68,13 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class Transferred:
     resumed_bytes: int
     received_bytes: int
     sha256: str
 
 
-class Changed(Exception):
+class ContentMismatch(Exception):
     """What arrived is not what the hub promised."""
 
 
@@ -82,15 +82,15 @@ class Transfer:
     """The download of one file; `run` blocks, `got` may be read from another thread meanwhile."""
 
     def __init__(
-        self, remote: Remote, partial: Path, *, token: str = "", tuning: Tuning | None = None
+        self, remote: RemoteFile, partial: Path, *, token: str = "", tuning: Tuning | None = None
     ) -> None:
         self.remote, self._partial = remote, partial
-        self._journal = ranges.Journal(partial, remote.size, remote.etag, remote.path)
+        self._journal = journal.Journal(partial, remote.size, remote.etag, remote.path)
         self._token, self._tuning = token, tuning or Tuning()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._moved = threading.Condition(self._lock)
-        self._taken: list[ranges.Range] = []
+        self._taken: list[journal.Range] = []
         self._error: Exception | None = None
         self._failures = 0
         self._workers = 1
@@ -98,7 +98,7 @@ class Transfer:
         self._location = ""
         self._whole_file_answers = self._wrong_sizes = 0
         self.received = 0
-        self._have = ranges.Ranges()
+        self._have = journal.Ranges()
 
     @property
     def got(self) -> int:
@@ -110,7 +110,7 @@ class Transfer:
         """End `run` with `Stopped`; may come from any thread."""
         self._give_up(Stopped(f"{self.remote.path} was stopped; what is here is kept"))
 
-    def run(self) -> Arrived:
+    def run(self) -> Transferred:
         """Fetch what is missing, check it all, and leave the partial file complete.
 
         Raises:
@@ -125,7 +125,7 @@ class Transfer:
             resumed = resumed or self._have.total()
             try:
                 sha256 = self._fetch_all()
-            except Changed as error:
+            except ContentMismatch as error:
                 # A wrong byte cannot be found again: nothing of the file can be trusted.
                 self._journal.forget()
                 if last:
@@ -134,7 +134,7 @@ class Transfer:
                     ) from error
             else:
                 self._journal.forget()
-                return Arrived(resumed, self.received, sha256)
+                return Transferred(resumed, self.received, sha256)
         raise AssertionError("unreachable")
 
     # -- the file
@@ -168,7 +168,7 @@ class Transfer:
                 raise self._error
             sha256, git = digests
             if (sha256 if self.remote.sha256 else git) != self.remote.etag:
-                raise Changed("its hash is not the one that the hub lists")
+                raise ContentMismatch("its hash is not the one that the hub lists")
             return sha256
         finally:
             # A connection that still waits for bytes may wake up later: leave it its file.
@@ -246,7 +246,7 @@ class Transfer:
                 finally:
                     with self._lock:
                         self._taken.remove(piece)
-        except (LocalrlError, Changed) as error:
+        except (LocalrlError, ContentMismatch) as error:
             self._give_up(error)
         except OSError as error:
             self._give_up(self._unwritable(error))
@@ -263,13 +263,13 @@ class Transfer:
             self._error = self._error or error
         self._halt()
 
-    def _next_piece(self) -> ranges.Range | None:
+    def _next_piece(self) -> journal.Range | None:
         """The first missing bytes that nobody else fetches; None when there is nothing left to start."""
         while not self._stop.is_set():
             with self._lock:
                 if self._taken and self._whole_file_answers >= WHOLE_FILE_ANSWERS:
                     return None  # the server knows no ranges: one connection has to do
-                busy = ranges.Ranges(self._have.copy() + self._taken)
+                busy = journal.Ranges(self._have.copy() + self._taken)
                 for start, end in busy.gaps(self.remote.size):
                     piece = (start, min(end, start + self._tuning.piece_bytes))
                     self._taken.append(piece)
@@ -279,7 +279,7 @@ class Transfer:
             time.sleep(0.02)  # others are still fetching; what they fail to get comes back
         return None
 
-    def _fetch(self, client: Web, file: int, piece: ranges.Range) -> None:
+    def _fetch(self, client: Web, file: int, piece: journal.Range) -> None:
         start, end = piece
         self._wait_turn()
         response = self._open(client, f"bytes={start}-{end - 1}")
@@ -338,7 +338,7 @@ class Transfer:
         if status in (404, 410):
             raise UsageError(f"{self.remote.path} is not at {origin(self.remote.url)} ({status})")
         if status == 416:
-            raise Changed("the server's file is shorter than the hub lists")
+            raise ContentMismatch("the server's file is shorter than the hub lists")
         if status not in RETRIED:
             raise NetworkError(f"{self.remote.path}: the server answered {status}")
         wait = retry_after(response.headers.get("retry-after", ""))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from localrl import __version__, formats, hardware, paths
+from localrl import __version__, formats, paths
 from localrl.cli.output import document
 from localrl.engine import backends
+from localrl.machine import hardware
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

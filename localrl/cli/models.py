@@ -8,7 +8,7 @@ import click
 
 from localrl import formats
 from localrl.catalog import card as cards
-from localrl.catalog import choose, found, hubcache
+from localrl.catalog import hubcache, inventory, reference
 from localrl.catalog.resolve import resolve
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
@@ -27,7 +27,7 @@ def command() -> None:
 @JSON
 def list_models(here: bool, as_json: bool) -> None:
     """List the cards, and every model on this machine, whoever downloaded it."""
-    on_disk = found.everything()
+    on_disk = inventory.everything()
     readable, broken = cards.every()
     listed = [_card_line(card) for card in readable]
     files = [
@@ -43,7 +43,7 @@ def list_models(here: bool, as_json: bool) -> None:
     unfinished: list[dict[str, Any]] = [
         {"repo": repo, "path": partial.path, "bytes": partial.bytes}
         for repo in hubcache.repos()
-        for partial in hubcache.unfinished(repo)
+        for partial in hubcache.partials(repo)
     ]
     for error in broken:
         note(f"localrl: {error}")
@@ -120,7 +120,7 @@ def _described(model: str) -> dict[str, Any]:
     card = cards.load(model.partition(":")[0]) if model.partition(":")[0] in cards.available() else None
     result: dict[str, Any] = {"card": card.model_dump(exclude_none=True) if card else None, "file": None}
     if card and ":" in model:
-        choose.parse(model)  # refuses a quantisation that the card does not have
+        reference.parse(model)  # refuses a quantisation that the card does not have
     try:
         local = resolve(model)
     except UsageError:
@@ -225,16 +225,16 @@ def remove(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
         total += sum(partial.bytes for partial in partials)
         if not yes:
             click.confirm(f"remove {choice.name} ({formats.size(total)})?", abort=True, err=True)
-        freed += hubcache.remove_unfinished(choice.repo, partials) + hubcache.remove(choice.repo, chosen)
+        freed += hubcache.remove_partials(choice.repo, partials) + hubcache.remove(choice.repo, chosen)
     if as_json:
         document({"freed_bytes": freed})
     else:
         click.echo(f"freed {formats.size(freed)}")
 
 
-def _choice(model: str) -> choose.Choice | None:
+def _choice(model: str) -> reference.Reference | None:
     """What MODEL means; of a card without a quantisation, the one that is here."""
-    choice = choose.parse(model)
+    choice = reference.parse(model)
     if choice and choice.card and ":" not in model and is_here(model):
-        return choose.parse(f"{model}:{resolve(model).quantisation}")
+        return reference.parse(f"{model}:{resolve(model).quantisation}")
     return choice

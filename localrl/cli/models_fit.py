@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl import formats, hardware
+from localrl import formats
 from localrl.catalog import card as cards
-from localrl.catalog import choose, gguf
+from localrl.catalog import gguf, reference
 from localrl.catalog.resolve import resolve
 from localrl.catalog.shape import Shape, from_config, from_header
 from localrl.cli.output import document, note, table
 from localrl.engine.ranking import SHARE_USED, Line, Work, catalogue, here, line_of, options
 from localrl.errors import UsageError
+from localrl.machine import hardware
 
 if TYPE_CHECKING:
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
 
 PROMPT_TOKENS = 512
 """Room for the prompt beside the eval's token limit."""
@@ -98,13 +99,13 @@ def _work(eval_name: str, samples: int | None, tokens: int | None) -> Work:
 
 def _from_hub(model: str) -> list[tuple[str, Shape, Any]]:
     """What the hub's own file says; llama.cpp then plans with a copy that holds no weights."""
-    from localrl.catalog import peek, pull
+    from localrl.catalog import pull, remote
 
-    choice = choose.parse(model)
+    choice = reference.parse(model)
     if choice is None:
         raise UsageError(f"{model} is not on a hub")
     folder = click.get_current_context().with_resource(tempfile.TemporaryDirectory())
-    shape, path = peek.shape_of(pull.prepare(choice), Path(folder))
+    shape, path = remote.shape_of(pull.prepare(choice), Path(folder))
     return [(choice.name, shape, path)]
 
 
@@ -116,7 +117,7 @@ def _shapes(model: str, *, apple: bool) -> list[tuple[str, Shape, Any]]:
         try:
             local = resolve(model)
         except UsageError:
-            if card is None and choose.parse(model) is None:
+            if card is None and reference.parse(model) is None:
                 raise
         else:
             if local.path.is_dir():
@@ -149,7 +150,7 @@ def _mlx_folder(folder: Path) -> Shape:
 
 def _known(card: cards.Card, quantisation: str) -> str:
     """The name as the card writes it; raises UsageError for one that it does not have."""
-    choice = choose.parse(f"{card.name}:{quantisation}")
+    choice = reference.parse(f"{card.name}:{quantisation}")
     return choice.quantisation if choice else quantisation
 
 

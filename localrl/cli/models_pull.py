@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrl.catalog import choose, pull
+from localrl.catalog import pull, reference
 from localrl.cli.output import document, note
 from localrl.errors import UsageError, nearest
 from localrl.formats import bandwidth, duration, part_of_size, percent, size
@@ -31,7 +31,7 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
     MODEL is a card's name or a hub repo. The files go where huggingface-hub keeps them, so that other
     programs share them.
     """
-    choice = choose.parse(model)
+    choice = reference.parse(model)
     if choice is None:
         from localrl.catalog import card as cards
 
@@ -85,7 +85,7 @@ def _files(count: int) -> str:
     return f"{count} file{'s' * (count > 1)}"
 
 
-def _show_plan(job: pull.Job, as_json: bool) -> None:
+def _show_plan(job: pull.PullPlan, as_json: bool) -> None:
     if as_json:
         files = [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in job.files]
         document({"repo": job.listing.repo, "files": files, "bytes": job.total, "missing_bytes": job.missing})
@@ -103,7 +103,7 @@ class _Progress:
         self._tenth = -1
         self._open = False
 
-    def show(self, progress: pull.Progress) -> None:
+    def show(self, progress: pull.PullProgress) -> None:
         share = progress.got / progress.total if progress.total else 1.0
         if not self._live and int(share * 10) == self._tenth:
             return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl.catalog import choose, gguf, hashes, hubcache
+from localrl.catalog import gguf, hashes, hubcache, reference
 from localrl.catalog.resolve import resolve
 from localrl.cli.output import document, note
 from localrl.errors import LocalrlError, UsageError
@@ -45,7 +45,7 @@ def _files(models: tuple[str, ...]) -> list[tuple[Path, str]]:
         return _once(every)
     found: list[tuple[Path, str]] = []
     for model in models:
-        choice = choose.parse(model)
+        choice = reference.parse(model)
         if choice and hubcache.files(choice.repo):
             found += _once(choice.here()[0])
         else:
@@ -55,7 +55,7 @@ def _files(models: tuple[str, ...]) -> list[tuple[Path, str]]:
     return found
 
 
-def _once(files: list[hubcache.Cached]) -> list[tuple[Path, str]]:
+def _once(files: list[hubcache.CachedFile]) -> list[tuple[Path, str]]:
     """Several commits may hold the same bytes."""
     return [
         (entry.file, entry.etag)

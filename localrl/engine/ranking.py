@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from localrl import hardware
 from localrl.catalog import card as cards
-from localrl.catalog import fit, pace
+from localrl.catalog import fit, throughput
+from localrl.machine import hardware
 
 if TYPE_CHECKING:
     from localrl.catalog.fit import Plan
     from localrl.catalog.shape import Shape
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
 
 SHARE_USED = 0.4
 """Part of the token limit that a reasoning model uses on average: a guess, and called one."""
@@ -36,7 +36,7 @@ class Line:
     name: str
     shape: Shape
     plan: Plan
-    pace: pace.Pace | None
+    pace: throughput.Throughput | None
     hours: float | None
     kwh: float | None
 
@@ -61,10 +61,12 @@ def line_of(name: str, shape: Shape, machine: Machine, work: Work, path: Any = N
     if plan.verdict != "no":
         used = int(work.tokens_per_stream * SHARE_USED)
         streams = max(plan.streams, min(fit.STREAMS, plan.context // used))
-        expected = pace.expect(shape, machine, streams, used, plan.cache_type)
-    hours = pace.hours(work.samples * work.tokens_per_stream * SHARE_USED, expected) if expected else None
+        expected = throughput.expect(shape, machine, streams, used, plan.cache_type)
+    hours = (
+        throughput.hours(work.samples * work.tokens_per_stream * SHARE_USED, expected) if expected else None
+    )
     hours = hours if work.samples else None
-    kwh = pace.kilowatt_hours(machine, hours) if hours is not None else None
+    kwh = throughput.kilowatt_hours(machine, hours) if hours is not None else None
     return Line(name, shape, plan, expected, hours, kwh)
 
 

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localrl import __version__, hardware, paths
+from localrl import __version__, paths
 from localrl.catalog import hashes
 from localrl.engine import backends
 from localrl.engine.client import EngineClient
 from localrl.errors import LocalrlError, Stopped, UsageError
 from localrl.evals import dataset
+from localrl.machine import hardware
 from localrl.runs.plan import RunPlan
 from localrl.runs.runner import Runner
 from localrl.store import locks

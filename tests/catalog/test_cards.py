@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from localrl import hardware
 from localrl.catalog import card as cards
-from localrl.catalog import choose, fit, gguf, hubcache, shape
+from localrl.catalog import fit, gguf, hubcache, reference, shape
 from localrl.catalog.resolve import resolve
 from localrl.evals import spec
+from localrl.machine import hardware
 from localrl.verify import registry
 
 NAMES = sorted(cards.available())
@@ -129,11 +129,11 @@ def test_the_cache_of_the_large_models_is_the_published_one() -> None:
     ],
 )
 def test_a_quantisation_is_read_from_the_name(path: str, quantisation: str) -> None:
-    assert choose.quantisation_of(path) == quantisation
+    assert reference.quantisation_of(path) == quantisation
 
 
 def test_a_quantisation_never_matches_a_longer_one() -> None:
-    choice = choose.parse("owner/name:Q4_K")
+    choice = reference.parse("owner/name:Q4_K")
     assert choice is not None
     assert choice.select(["a-Q4_K_M.gguf", "a-Q4_K.gguf", "mmproj-Q4_K.gguf"]) == ["a-Q4_K.gguf"]
 

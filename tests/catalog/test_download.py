@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localrl.catalog import choose, found, hashes, hub, hubcache, pull, ranges
+from localrl.catalog import hashes, hub, hubcache, inventory, journal, pull, reference
 from localrl.catalog.resolve import resolve
 from localrl.catalog.transfer import Tuning
 from localrl.catalog.web import Web, retry_after
@@ -72,8 +72,8 @@ def sharded(server: Hub, tiny_gguf: Callable[..., Path], shards: list[bytes]) ->
     return server
 
 
-def job(model: str = f"{REPO}:Q8_0") -> pull.Job:
-    choice = choose.parse(model)
+def job(model: str = f"{REPO}:Q8_0") -> pull.PullPlan:
+    choice = reference.parse(model)
     assert choice is not None
     return pull.prepare(choice)
 
@@ -99,7 +99,7 @@ def test_a_second_pull_fetches_nothing(sharded: Hub) -> None:
     assert job().missing == 0
 
 
-def attempt() -> tuple[list[pull.Pulled], str]:
+def attempt() -> tuple[list[pull.PulledFile], str]:
     """A download's files, or the message it failed with."""
     try:
         return pull.pull(job(), tuning=QUICK), ""
@@ -194,10 +194,10 @@ def test_a_disk_that_fills_up_meanwhile_is_one_line(sharded: Hub, monkeypatch: p
 
     with monkeypatch.context() as patched:
         for name in ("note", "promise"):
-            patched.setattr(ranges.Journal, name, full)
+            patched.setattr(journal.Journal, name, full)
         with pytest.raises(StoreError, match="No space left on device; what is here is kept"):
             pull.pull(job(), tuning=QUICK)
-    monkeypatch.setattr(hubcache, "publish", full)
+    monkeypatch.setattr(hubcache, "link", full)
     with pytest.raises(StoreError, match="No space left on device"):
         pull.pull(job(), tuning=QUICK)
 
@@ -273,10 +273,10 @@ def test_an_older_commit_stays_usable_and_is_removed_with_the_rest(sharded: Hub)
     sharded.commit = "f" * 40
     small = pull.pull(job(f"{REPO}:Q4_0"), tuning=QUICK)
     assert hubcache.snapshots(REPO)[0].name == sharded.commit
-    assert [model.name for model in found.hub_cache()] == [f"{REPO}:Q4_0", f"{REPO}:Q8_0"]
+    assert [model.name for model in inventory.hub_cache()] == [f"{REPO}:Q4_0", f"{REPO}:Q8_0"]
     assert resolve(f"{REPO}:Q8_0").path.parent.parent.name == COMMIT
     pull.pull(job(), tuning=QUICK)
-    choice = choose.parse(f"{REPO}:Q8_0")
+    choice = reference.parse(f"{REPO}:Q8_0")
     assert choice is not None
     freed = hubcache.remove(REPO, choice.here()[0])
     assert freed == sum(len(data) for name, data in sharded.repos[REPO].items() if name.startswith("Q8_0"))
@@ -289,13 +289,13 @@ def test_unfinished_downloads_go_with_their_own_model_only(sharded: Hub) -> None
         pull.pull(job(), tuning=QUICK)
     sharded.faults = []
     pull.pull(job(f"{REPO}:Q4_0"), tuning=QUICK)
-    small, whole = (choose.parse(f"{REPO}:{name}") for name in ("Q4_0", "Q8_0"))
+    small, whole = (reference.parse(f"{REPO}:{name}") for name in ("Q4_0", "Q8_0"))
     assert small is not None
     assert whole is not None
     assert small.here()[1] == []
     assert [partial.path for partial in whole.here()[1]] == ["Q8_0/m-Q8_0-00001-of-00002.gguf"]
-    assert hubcache.remove_unfinished(REPO, whole.here()[1]) > 0
-    assert not hubcache.unfinished(REPO)
+    assert hubcache.remove_partials(REPO, whole.here()[1]) > 0
+    assert not hubcache.partials(REPO)
     assert len(hubcache.files(REPO)) == 1
 
 
@@ -307,7 +307,7 @@ def test_offline_asks_nobody(sharded: Hub, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_modelscope_serves_the_same_files(sharded: Hub) -> None:
-    choice = choose.parse(f"{REPO}:Q8_0")
+    choice = reference.parse(f"{REPO}:Q8_0")
     assert choice is not None
     pulled = pull.pull(pull.prepare(choice, "modelscope"), tuning=QUICK)
     assert [sha256(file.path.read_bytes()) for file in pulled] == [file.sha256 for file in pulled]
@@ -388,11 +388,11 @@ def test_removing_says_what_it_frees(sharded: Hub) -> None:
 
 PULL = """
 import sys
-from localrl.catalog import choose, pull
+from localrl.catalog import reference, pull
 from localrl.catalog.transfer import Tuning
 from localrl.catalog.web import Web, retry_after
 tuning = Tuning(connections=2, piece_bytes=1 << 18, journal_s=0.02)
-pulled = pull.pull(pull.prepare(choose.parse(sys.argv[1])), tuning=tuning)
+pulled = pull.pull(pull.prepare(reference.parse(sys.argv[1])), tuning=tuning)
 print(sum(file.resumed_bytes for file in pulled))
 """
 
@@ -470,7 +470,7 @@ def test_memory_stays_flat(server: Hub, cache: Path) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60))))
 def test_ranges_are_the_set_of_bytes_they_stand_for(pairs: list[tuple[int, int]]) -> None:
-    kept = ranges.Ranges()
+    kept = journal.Ranges()
     expected: set[int] = set()
     for start, end in pairs:
         kept.add(start, end)

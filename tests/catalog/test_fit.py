@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl import devices, hardware
 from localrl.catalog import card as cards
-from localrl.catalog import fit, gguf, pace, shape
+from localrl.catalog import fit, gguf, shape, throughput
 from localrl.catalog.shape import Shape
 from localrl.engine import ranking
 from localrl.engine.backends.llama_cpp import allocation
 from localrl.errors import UsageError
+from localrl.machine import devices, hardware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,16 +171,16 @@ def test_more_memory_never_fits_less() -> None:
 
 def test_a_single_stream_is_bounded_by_bandwidth() -> None:
     machine = hardware.describe("rtx-4090")
-    found = pace.expect(QWQ, machine, streams=8, tokens=8192, cache_type="f16")
+    found = throughput.expect(QWQ, machine, streams=8, tokens=8192, cache_type="f16")
     assert found is not None
     assert 1008e9 / QWQ.active_bytes > found.single > 30
     assert found.single < found.together < 8 * found.single
 
 
 def test_more_bandwidth_than_the_kernels_use_buys_nothing() -> None:
-    def expected(bandwidth: float, streams: int) -> pace.Pace:
+    def expected(bandwidth: float, streams: int) -> throughput.Throughput:
         machine = hardware.describe("h200", bandwidth=bandwidth)
-        found = pace.expect(QWQ, machine, streams=streams, tokens=8192, cache_type="f16")
+        found = throughput.expect(QWQ, machine, streams=streams, tokens=8192, cache_type="f16")
         assert found is not None
         return found
 

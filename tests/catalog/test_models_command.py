@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from localrl.catalog import card as cards
-from localrl.catalog import found, gguf, hubcache, shape
+from localrl.catalog import gguf, hubcache, inventory, shape
 from localrl.catalog.resolve import resolve
 from localrl.cli.models import command
 from localrl.errors import ConfigError, LocalrlError, UsageError
@@ -254,7 +254,7 @@ def test_models_of_other_programs_are_listed(
     layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:abc"}
     manifest.write_text(json.dumps({"layers": [layer]}))
     (manifest.parent / "broken").write_text("not json")
-    listed = {model.program: model for model in found.everything()}
+    listed = {model.program: model for model in inventory.everything()}
     assert set(listed) == {"LM Studio", "Ollama", "llama.cpp"}
     assert listed["Ollama"].name == "tiny:latest"
     assert resolve("tiny:latest").path == resolve("tiny").path == listed["Ollama"].path

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from textual.widgets import ContentSwitcher, Footer, OptionList
 
-from localrl import hardware, paths
+from localrl import paths
 from localrl.catalog import fit
-from localrl.catalog.pace import Pace
 from localrl.catalog.resolve import resolve
 from localrl.catalog.shape import Shape
+from localrl.catalog.throughput import Throughput
 from localrl.engine.protocol import EngineSettings, Load
 from localrl.engine.ranking import Line
 from localrl.evals import spec
+from localrl.machine import hardware
 from localrl.runs import plan
 from localrl.sampling import Sampling
 from localrl.store.chats import ChatMessage, Chats, ReplyMetrics
@@ -104,7 +105,7 @@ def row(name: str, gigabytes: float, verdict: fit.Verdict, *, here: bool = False
     memory = fit.Memory(size, 3 << 30, 1 << 30)
     reason = "fits with 6 streams" if verdict == "fits" else "needs 41.2 GiB of 22.0 GiB"
     made = fit.Plan(verdict, reason, 196608, "q8_0", -1, 6, memory, 22 << 30, {}, measured=False)
-    speed = Pace(41.5, 214.0) if verdict == "fits" else None
+    speed = Throughput(41.5, 214.0) if verdict == "fits" else None
     line = Line(f"{name}:Q4_K_M", shape, made, speed, None, None)
     return Row(name.title(), None, [line], {line.name} if here else set())
 

@@ -15,7 +15,7 @@ from localrl.registry import Registry
 
 if TYPE_CHECKING:
     from localrl.engine.protocol import Backend, EngineSettings
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
 
 
 class Form(StrEnum):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
 
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
     from localrl.tui.work.downloads import Download
     from localrl.tui.work.models import Row
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from localrl.errors import LocalrlError, Stopped, UsageError
 
 if TYPE_CHECKING:
-    from localrl.catalog.pull import Job, Progress
+    from localrl.catalog.pull import PullPlan, PullProgress
 
 State = Literal["waiting", "asking", "running", "paused", "done", "failed"]
 
@@ -20,9 +20,9 @@ class Download:
     name: str
     """As `localrl models pull` takes it."""
     state: State = "waiting"
-    progress: Progress | None = None
+    progress: PullProgress | None = None
     error: str = ""
-    job: Job | None = None
+    job: PullPlan | None = None
     """What the hub said there is to fetch."""
     cancelled: bool = False
     told: bool = False
@@ -105,15 +105,15 @@ class Downloads:
             return self._current
 
     def _fetch(self, download: Download) -> None:
-        from localrl.catalog import choose, pull
+        from localrl.catalog import pull, reference
 
         stop = download.stop
 
-        def report(progress: Progress) -> None:
+        def report(progress: PullProgress) -> None:
             download.progress = progress
 
         try:
-            choice = choose.parse(download.name)
+            choice = reference.parse(download.name)
             if choice is None:
                 raise UsageError(f"{download.name} is on no hub")
             download.job = pull.prepare(choice)
@@ -131,12 +131,12 @@ class Downloads:
 
 def _forget(download: Download) -> None:
     """Remove the parts that it has fetched."""
-    from localrl.catalog import choose, hubcache
+    from localrl.catalog import hubcache, reference
 
     if job := download.job:
         repo = job.listing.repo
         parts = {hubcache.partial(repo, file.etag) for file in job.files}
-        hubcache.remove_unfinished(repo, [part for part in hubcache.unfinished(repo) if part.file in parts])
-    elif choice := choose.parse(download.name):
+        hubcache.remove_partials(repo, [part for part in hubcache.partials(repo) if part.file in parts])
+    elif choice := reference.parse(download.name):
         with contextlib.suppress(UsageError):  # nothing of it is here
-            hubcache.remove_unfinished(choice.repo, choice.here()[1])
+            hubcache.remove_partials(choice.repo, choice.here()[1])

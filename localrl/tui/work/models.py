@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localrl.catalog import card as cards
-from localrl.catalog import found
+from localrl.catalog import inventory
 from localrl.catalog.resolve import resolve
 from localrl.engine import backends, ranking, selection
 from localrl.errors import LocalrlError
@@ -14,7 +14,7 @@ from localrl.errors import LocalrlError
 if TYPE_CHECKING:
     from localrl.catalog.card import Card
     from localrl.engine.ranking import Line
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
     from localrl.tui.app import ModelSelection
 
 TOKENS_PER_STREAM = 32_768
@@ -84,7 +84,7 @@ def rows(on: Machine) -> list[Row]:
     listed.sort(key=_order)
     return listed + [
         Row(model.name, None, [], set(), path=str(model.path), bytes=model.bytes)
-        for model in found.everything()
+        for model in inventory.everything()
     ]
 
 

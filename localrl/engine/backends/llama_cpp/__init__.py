@@ -11,7 +11,7 @@ from localrl.engine.backends import Form, Health
 
 if TYPE_CHECKING:
     from localrl.engine.protocol import Backend, EngineSettings
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
 
 NAME = "llama.cpp"
 SUMMARY = "GGUF files, on the processor, CUDA, Metal and what else llama.cpp was built for"

@@ -14,7 +14,7 @@ from typing import Any
 
 import llama_cpp as lib
 
-from localrl import hardware
+from localrl.machine import hardware
 
 GPU, INTEGRATED = 1, 2
 """ggml's numbers of the types of devices: with memory of their own, and sharing the processor's."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp as lib
 import numpy as np
 
-from localrl import formats, hardware
+from localrl import formats
 from localrl.catalog import fit, gguf, hashes, shape
 from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.allocation import may_repack
@@ -29,6 +29,7 @@ from localrl.engine.kv_cache.cache import KEPT_PROMPTS
 from localrl.engine.kv_cache.slots import Slots
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
 from localrl.errors import LocalrlError, Unavailable, UsageError
+from localrl.machine import hardware
 
 if TYPE_CHECKING:
     from localrl.engine.device import Batch

@@ -9,7 +9,7 @@ from localrl.engine.backends import Form, Health, available
 
 if TYPE_CHECKING:
     from localrl.engine.protocol import Backend, EngineSettings
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
 
 SUMMARY = "MLX folders, on Apple silicon and, slowly, on Linux"
 FORM = Form.MLX

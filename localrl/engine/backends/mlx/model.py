@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrl import hardware
 from localrl.engine.backends.mlx.token_bytes import Pieces
 from localrl.engine.chat_template import Renderer
 from localrl.engine.protocol import EngineSettings, Group, ModelInfo
 from localrl.errors import Unavailable, UsageError
+from localrl.machine import hardware
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,14 +6,14 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localrl import hardware
 from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.accelerators import Accelerator
+from localrl.machine import hardware
 
 if TYPE_CHECKING:
     import pytest
 
-    from localrl.hardware import Machine
+    from localrl.machine.hardware import Machine
 
 GIB = 1 << 30
 PROCESSOR = hardware.cpu_only(hardware.describe(memory=64 * GIB))

@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from localrl import devices
 from localrl.errors import UsageError
+from localrl.machine import devices
 
 GIB = 1 << 30
 MARGIN = GIB

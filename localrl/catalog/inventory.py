@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localrl.catalog import choose, gguf, hubcache
+from localrl.catalog import gguf, hubcache, reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
-class OnDisk:
+class InstalledModel:
     """One model that localrl can load by its path."""
 
     program: str
@@ -30,46 +30,46 @@ class OnDisk:
     quantisation: str
 
 
-def everything() -> list[OnDisk]:
+def everything() -> list[InstalledModel]:
     """All models found, by program and name; folders that cannot be read are passed over."""
     return sorted(
         [*hub_cache(), *lm_studio(), *ollama(), *llama_cpp()], key=lambda model: (model.program, model.name)
     )
 
 
-def hub_cache() -> Iterator[OnDisk]:
+def hub_cache() -> Iterator[InstalledModel]:
     for repo in hubcache.repos():
-        found: dict[str, OnDisk] = {}
+        found: dict[str, InstalledModel] = {}
         for folder in hubcache.snapshots(repo):
             for model in _in_snapshot(repo, folder):
                 found.setdefault(model.name, model)
         yield from found.values()
 
 
-def _in_snapshot(repo: str, folder: Path) -> Iterator[OnDisk]:
+def _in_snapshot(repo: str, folder: Path) -> Iterator[InstalledModel]:
     cached = hubcache.files_of(repo, folder)
     files = {path: entry for path, entry in cached.items() if path.endswith(".gguf")}
     for first, parts in _models(list(files)):
         size = sum(files[part].bytes for part in parts)
-        quantisation = choose.quantisation_of(first)
+        quantisation = reference.quantisation_of(first)
         name = f"{repo}:{quantisation}" if quantisation else f"{repo}:{first}"
-        yield OnDisk("hub cache", name, files[first].file, size, quantisation)
+        yield InstalledModel("hub cache", name, files[first].file, size, quantisation)
     weights = [entry for path, entry in cached.items() if path.endswith(".safetensors")]
     if weights and not files:
-        yield OnDisk("hub cache", repo, folder, sum(entry.bytes for entry in weights), _bits(folder))
+        yield InstalledModel("hub cache", repo, folder, sum(entry.bytes for entry in weights), _bits(folder))
 
 
-def lm_studio() -> Iterator[OnDisk]:
+def lm_studio() -> Iterator[InstalledModel]:
     for root in (Path("~/.lmstudio/models"), Path("~/.cache/lm-studio/models")):
         yield from _folder("LM Studio", root.expanduser())
 
 
-def llama_cpp() -> Iterator[OnDisk]:
+def llama_cpp() -> Iterator[InstalledModel]:
     home = "~/Library/Caches/llama.cpp" if sys.platform == "darwin" else "~/.cache/llama.cpp"
     yield from _folder("llama.cpp", Path(os.environ.get("LLAMA_CACHE") or home).expanduser())
 
 
-def ollama() -> Iterator[OnDisk]:
+def ollama() -> Iterator[InstalledModel]:
     """Ollama names a model in a manifest, whose largest layer is the GGUF."""
     given = os.environ.get("OLLAMA_MODELS")
     for root in (given,) if given else ("~/.ollama/models", "/usr/share/ollama/.ollama/models"):
@@ -77,7 +77,7 @@ def ollama() -> Iterator[OnDisk]:
             yield from _manifests(Path(root).expanduser())
 
 
-def _manifests(root: Path) -> Iterator[OnDisk]:
+def _manifests(root: Path) -> Iterator[InstalledModel]:
     for manifest in sorted((root / "manifests").rglob("*")):
         try:
             layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
@@ -88,10 +88,12 @@ def _manifests(root: Path) -> Iterator[OnDisk]:
         if path.is_file():
             place = manifest.parent.relative_to(root / "manifests").as_posix()
             name = place.removeprefix("registry.ollama.ai/").removeprefix("library/") + f":{manifest.name}"
-            yield OnDisk("Ollama", name, path, path.stat().st_size, choose.quantisation_of(manifest.name))
+            yield InstalledModel(
+                "Ollama", name, path, path.stat().st_size, reference.quantisation_of(manifest.name)
+            )
 
 
-def _folder(program: str, root: Path) -> Iterator[OnDisk]:
+def _folder(program: str, root: Path) -> Iterator[InstalledModel]:
     try:
         files = {str(path): path for path in root.rglob("*.gguf") if path.is_file()}
         configs = list(root.rglob("config.json"))
@@ -99,12 +101,12 @@ def _folder(program: str, root: Path) -> Iterator[OnDisk]:
         return
     for first, parts in _models(list(files)):
         size = sum(files[part].stat().st_size for part in parts)
-        yield OnDisk(program, first, files[first], size, choose.quantisation_of(Path(first).name))
+        yield InstalledModel(program, first, files[first], size, reference.quantisation_of(Path(first).name))
     for config in configs:
         weights = list(config.parent.glob("*.safetensors"))
         if weights:
             size = sum(path.stat().st_size for path in weights)
-            yield OnDisk(program, str(config.parent), config.parent, size, _bits(config.parent))
+            yield InstalledModel(program, str(config.parent), config.parent, size, _bits(config.parent))
 
 
 def _models(paths: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from localrl import devices, hardware
 from localrl.errors import UsageError
+from localrl.machine import devices, hardware
 
 GIB = 1 << 30
 

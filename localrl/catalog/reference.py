@@ -23,7 +23,7 @@ PREFERRED = ("Q4_K_M", "MXFP4", "Q4_K_S", "Q4_0", "Q8_0", "F16", "BF16")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Reference:
     """What a person asked for, before anybody knows whether it is here."""
 
     name: str
@@ -59,13 +59,13 @@ class Choice:
             raise UsageError(f"{self.repo} has no file for {self.name!r}", hint=hint)
         return found
 
-    def here(self) -> tuple[list[hubcache.Cached], list[hubcache.Unfinished]]:
+    def here(self) -> tuple[list[hubcache.CachedFile], list[hubcache.PartialFile]]:
         """The files meant in the hub's cache, of every commit, and the interrupted downloads of them.
 
         Raises:
             UsageError: as `select`.
         """
-        cached, partials = hubcache.files(self.repo), hubcache.unfinished(self.repo)
+        cached, partials = hubcache.files(self.repo), hubcache.partials(self.repo)
         paths = {entry.path for entry in cached} | {partial.path for partial in partials if partial.path}
         meant = set(self.select(paths)) if paths else set()
         return (
@@ -85,7 +85,7 @@ class Choice:
         )
 
 
-def parse(model: str) -> Choice | None:
+def parse(model: str) -> Reference | None:
     """What a card's name or a hub repo asks for; None for anything else, such as a path.
 
     Raises:
@@ -98,11 +98,11 @@ def parse(model: str) -> Choice | None:
     if not hubcache.is_repo(base):
         return None
     if rest.endswith((".gguf", ".safetensors")):
-        return Choice(model, base, pattern=_shards(rest), quantisation=quantisation_of(rest))
-    return Choice(model, base, quantisation=rest)
+        return Reference(model, base, pattern=_shards(rest), quantisation=quantisation_of(rest))
+    return Reference(model, base, quantisation=rest)
 
 
-def _from_card(card: cards.Card, quantisation: str) -> Choice | None:
+def _from_card(card: cards.Card, quantisation: str) -> Reference | None:
     weights = card.gguf
     if quantisation and card.mlx and quantisation in card.mlx.quantisations:
         weights = card.mlx
@@ -128,8 +128,8 @@ def _from_card(card: cards.Card, quantisation: str) -> Choice | None:
     name = f"{card.name}:{chosen}"
     entry = weights.quantisations[chosen]
     if weights is card.mlx:
-        return Choice(name, weights.repo_of(chosen), entry.files, chosen, card)
-    return Choice(name, weights.repo_of(chosen), entry.files, chosen, card, weights.modelscope)
+        return Reference(name, weights.repo_of(chosen), entry.files, chosen, card)
+    return Reference(name, weights.repo_of(chosen), entry.files, chosen, card, weights.modelscope)
 
 
 def quantisation_of(path: str) -> str:

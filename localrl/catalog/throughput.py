@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from localrl.catalog.shape import Shape
-    from localrl.devices import Kind
-    from localrl.hardware import Machine
+    from localrl.machine.devices import Kind
+    from localrl.machine.hardware import Machine
 
 REACHED: dict[Kind, float] = {"cuda": 0.82, "metal": 0.75, "cpu": 0.6}
 """Part of the memory bandwidth that decoding one stream reaches."""
@@ -38,15 +38,15 @@ LAYER_S = 45e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Throughput:
     """Tokens a second: of one stream alone, and of all streams together."""
 
     single: float
     together: float
 
 
-def expect(shape: Shape, machine: Machine, streams: int, tokens: int, cache_type: str) -> Pace | None:
-    """The pace at half the length `tokens`, or None where the bandwidth is unknown."""
+def expect(shape: Shape, machine: Machine, streams: int, tokens: int, cache_type: str) -> Throughput | None:
+    """Throughput at half the length `tokens`, or None where the bandwidth is unknown."""
     if not machine.bandwidth:
         return None
     sparse = machine.kind != "cpu" and shape.active_bytes < SPARSE * shape.weight_bytes
@@ -56,7 +56,7 @@ def expect(shape: Shape, machine: Machine, streams: int, tokens: int, cache_type
     single = 1 / max((weights + cache) / rate, _kernels_s(shape, machine.kind, 1))
     step = (weights * streams / _between(GAINS[machine.kind], streams) + cache * streams) / rate
     step = max(step, _kernels_s(shape, machine.kind, streams))
-    return Pace(single, max(single, streams / step))
+    return Throughput(single, max(single, streams / step))
 
 
 def _kernels_s(shape: Shape, kind: Kind, streams: int) -> float:
@@ -76,8 +76,8 @@ def _between(points: dict[int, float], streams: int) -> float:
     return float(measured[-1][1])
 
 
-def hours(tokens: float, pace: Pace) -> float:
-    return tokens / pace.together / 3600
+def hours(tokens: float, rate: Throughput) -> float:
+    return tokens / rate.together / 3600
 
 
 def kilowatt_hours(machine: Machine, hours: float) -> float | None:

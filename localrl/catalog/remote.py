@@ -13,8 +13,8 @@ from localrl.errors import NetworkError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from localrl.catalog.pull import Job
-    from localrl.catalog.transfer import Remote
+    from localrl.catalog.pull import PullPlan
+    from localrl.catalog.transfer import RemoteFile
 
 AT_A_TIME = 4 << 20
 """A header with a large vocabulary is 6 to 10 MB; most of it comes in two or three requests."""
@@ -23,10 +23,10 @@ LARGEST_TEXT = 16 << 20
 LARGEST_HEADER = 256 << 20
 
 
-class RemoteSource:
+class RemoteHeader:
     """The beginning of a file on a hub as a `gguf.Source`; what was fetched is kept."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: RemoteFile) -> None:
         self.name, self.size = remote.path.rsplit("/", 1)[-1], remote.size
         self._remote, self._head = remote, b""
 
@@ -39,7 +39,7 @@ class RemoteSource:
             self._head += fetch(self._remote, have, min(AT_A_TIME, self.size - have))
         return self._head[offset:end]
 
-    def hollow(self, folder: Path, length: int) -> Path:
+    def skeleton(self, folder: Path, length: int) -> Path:
         """A file with the real header and size, and holes for the weights: it takes no space."""
         path = folder / self.name
         with path.open("wb") as file:
@@ -48,7 +48,7 @@ class RemoteSource:
         return path
 
 
-def fetch(remote: Remote, offset: int, length: int) -> bytes:
+def fetch(remote: RemoteFile, offset: int, length: int) -> bytes:
     """Some bytes of a file on a hub.
 
     Raises:
@@ -71,7 +71,7 @@ def fetch(remote: Remote, offset: int, length: int) -> bytes:
     raise NetworkError(f"{remote.path}: {last}", hint="try again")
 
 
-def _once(web: Web, remote: Remote, offset: int, length: int) -> bytes | int:
+def _once(web: Web, remote: RemoteFile, offset: int, length: int) -> bytes | int:
     """The bytes, or the status of an answer that does not hold them."""
     wanted = f"bytes={offset}-{offset + length - 1}"
     response, _ = web.get(remote.url, home=remote.url, token=hub.token(), wanted=wanted)
@@ -86,16 +86,16 @@ def _once(web: Web, remote: Remote, offset: int, length: int) -> bytes | int:
         response.close()
 
 
-def shape_of(job: Job, folder: Path | None = None) -> tuple[shape.Shape, Path | None]:
-    """The shape of what a job would download, and a hollow copy of it in `folder` to plan with.
+def shape_of(plan: PullPlan, folder: Path | None = None) -> tuple[shape.Shape, Path | None]:
+    """The shape of what a plan would download, and a copy without weights of it in `folder` to plan with.
 
     Raises:
         NetworkError: the hub does not answer.
         UsageError: the files describe no language model.
     """
-    sources = [RemoteSource(file) for file in job.files if file.path.endswith(".gguf")]
+    sources = [RemoteHeader(file) for file in plan.files if file.path.endswith(".gguf")]
     if not sources:
-        return _from_config(job), None
+        return _from_config(plan), None
     sources.sort(key=lambda source: source.name)
     parts = [gguf.read_header(source) for source in sources]
     header = gguf_checks.check_shards(parts)
@@ -103,18 +103,18 @@ def shape_of(job: Job, folder: Path | None = None) -> tuple[shape.Shape, Path | 
     paths: list[Path] = []
     if folder:
         paths = [
-            source.hollow(folder, part.header_bytes) for source, part in zip(sources, parts, strict=True)
+            source.skeleton(folder, part.header_bytes) for source, part in zip(sources, parts, strict=True)
         ]
     return shape.from_header(header), paths[0] if paths else None
 
 
-def _from_config(job: Job) -> shape.Shape:
-    config = next((file for file in job.files if file.path == "config.json"), None)
+def _from_config(plan: PullPlan) -> shape.Shape:
+    config = next((file for file in plan.files if file.path == "config.json"), None)
     if config is None or config.size > LARGEST_TEXT:
-        raise UsageError(f"{job.listing.repo} has no config.json")
+        raise UsageError(f"{plan.listing.repo} has no config.json")
     try:
         described = json.loads(fetch(config, 0, config.size))
     except ValueError as error:
-        raise UsageError(f"{job.listing.repo}: config.json is not JSON") from error
-    weights = sum(file.size for file in job.files if file.path.endswith(".safetensors"))
-    return shape.from_config(job.listing.repo, described, weights)
+        raise UsageError(f"{plan.listing.repo}: config.json is not JSON") from error
+    weights = sum(file.size for file in plan.files if file.path.endswith(".safetensors"))
+    return shape.from_config(plan.listing.repo, described, weights)
