@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -10,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import settings
-from localrl.cli.estimating import Estimating
-from localrl.cli.flags import Real, count
+from localrl.cli.flags import Real, backend_flags, count, sampling_flags, sampling_of
 from localrl.cli.output import document, note
-from localrl.cli.progress import ProgressLine, choose
+from localrl.cli.progress import StatusLine, status
 from localrl.cli.summary import summary
-from localrl.engine import selection
-from localrl.engine.backends import BACKENDS
-from localrl.engine.protocol import EngineSettings
+from localrl.engine.client import Restarted
 from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, UsageError
 from localrl.evals import spec
 from localrl.report import report
-from localrl.runs import estimate, plan, session
+from localrl.runs import estimate, session
+from localrl.runs.plan import planned
+from localrl.runs.request import RunRequest
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES = 1_000_000
 """Of one problem: they wait in memory."""
-SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
 ANY_SESSION = ("resume", "min_accuracy", "as_json", "display")
 """Flags that say nothing about the run itself, so that they may differ when it goes on."""
 
@@ -73,14 +72,9 @@ class Points(click.ParamType[float]):
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--parallel", type=Streams(), help="Streams at once; auto finds the number by measuring.")
 @click.option("--ctx", type=count(64), help="Tokens of context in all, over all streams.")
-@click.option("--temperature", type=Real(0, 10))
-@click.option("--top-p", type=Real(0, 1, min_open=True))
-@click.option("--top-k", type=count(0))
-@click.option("--min-p", type=Real(0, 1))
-@click.option("--max-tokens", type=count(), help="Limit of one sample, thinking included.")
-@click.option("--backend", type=click.Choice(["auto", *BACKENDS.names()]), default="auto")
+@sampling_flags
+@backend_flags
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
-@click.option("--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated.")
 @click.option("--no-loop-guard", is_flag=True, help="Let a sample repeat itself up to its limit.")
 @click.option("--resume", metavar="RUN", help="Go on with a run: its id, its name, or 'last'.")
 @click.option("--name", default="", help="A name for the run.")
@@ -94,23 +88,26 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
 
     Without arguments: the starter model on the eval `starter`.
     """
+    line, ended = StatusLine(options["display"]), threading.Event()
     with Store() as store, _Interrupts() as interrupts:
-        estimating: Estimating | None = None
         if options["resume"]:
             resumed, why = _resumed(store, model, options), ""
             opened = session.work_on(store, resumed, interrupts.stopping)
         else:
             resumed, (made_plan, why) = None, _planned(store, model, evals, options)
             opened = session.start(store, made_plan, options["name"], interrupts.stopping)
-            estimating = Estimating(made_plan) if options["display"] != "none" else None
+            if options["display"] != "none":
+                threading.Thread(target=_estimate, args=(made_plan, line, ended), daemon=True).start()
         try:
             with opened as open_session:
                 _introduce(open_session, why, options)
-                _work(open_session, options, estimating)
+                _work(open_session, line)
                 run = open_session.run
         except Stopped as stopped:
             note(f"{stopped}; {_how_to_go_on(resumed)}")
             return INTERRUPTED
+        finally:
+            ended.set()
         made = report.make(store, store.find(run.id))
         if options["as_json"]:
             document(made)
@@ -130,38 +127,39 @@ def _planned(
     store: Store, model: str | None, evals: tuple[str, ...], options: dict[str, Any]
 ) -> tuple[RunPlan, str]:
     """The plan of a new run, and which backend was chosen and why."""
-    chosen = settings.load().settings
-    named = model or chosen.model
-    parallel = options["parallel"] or chosen.parallel
-    try:
-        choice = selection.choose(named, options["backend"], options["endpoint"])
-    except UsageError:
-        if named in spec.available() and not evals:
-            hint = f"the model comes first: localrl bench {chosen.model} {named}"
-            raise UsageError(f"{named!r} is an eval", hint=hint) from None
-        raise
-    engine = EngineSettings(
-        backend=choice.backend,
-        parallel=None if parallel == "auto" else int(parallel),
-        context=options["ctx"] or chosen.ctx,
+    asked = RunRequest(
+        model=model or "",
+        evals=evals,
+        backend=options["backend"],
+        endpoints=options["endpoint"],
+        parallel=options["parallel"],
+        context=options["ctx"],
         cache_type=options["cache_type"],
-        endpoints=choice.endpoints,
-    )
-    made = plan.make(
-        choice.model,
-        evals or chosen.evals,
-        engine,
-        named=named,
         samples=options["samples"],
         limit=options["limit"],
         seed=options["seed"],
+        sampling=sampling_of(options),
         loop_guard=not options["no_loop_guard"],
-        sampling={key: options[key] for key in SAMPLER if options[key] is not None},
-        command=["localrl", *sys.argv[1:]],
         until=options["until"],
         decide=store.find(options["decide"]).id if options["decide"] else None,
+        command=("localrl", *sys.argv[1:]),
     )
-    return made, f"{choice.backend}: {choice.why}"
+    chosen = settings.load().settings
+    try:
+        return planned(asked, chosen)
+    except UsageError:
+        if model in spec.available() and not evals:
+            hint = f"the model comes first: localrl bench {chosen.model} {model}"
+            raise UsageError(f"{model!r} is an eval", hint=hint) from None
+        raise
+
+
+def _estimate(made: RunPlan, line: StatusLine, ended: threading.Event) -> None:
+    """Say how long a run will take; looked up while the model is loaded, which never waits for it."""
+    with contextlib.suppress(LocalrlError), Store() as store:
+        found = estimate.estimate(store, made)
+        if found.samples and found.seconds is not None and not ended.is_set():
+            line.note(str(found))
 
 
 def _resumed(store: Store, model: str | None, options: dict[str, Any]) -> Run:
@@ -197,22 +195,19 @@ class _Interrupts:
         self.stopping.set()
 
 
-def _work(open_session: Session, options: dict[str, Any], estimating: Estimating | None) -> None:
+def _work(open_session: Session, line: StatusLine) -> None:
     """Do what the run lacks, or as much of it as there is time for until somebody interrupts."""
     runner = open_session.runner
-    line = ProgressLine(runner.progress, choose(options["display"]))
-    if estimating:
-        estimating.line_begun()
     try:
-        for event in runner.events():
-            if estimating and (words := estimating.late()):
-                line.say(words)
-            line.take(event)
+        with line:
+            for event in runner.events():
+                if isinstance(event, Restarted):
+                    died = f"the engine died (exit status {event.exit_status})"
+                    line.note(f"{died} and was started again; the run goes on")
+                line.show(lambda: status(runner.progress))
     except LocalrlError:
         note(f"what was done is kept; {_how_to_go_on(open_session.run)}")
         raise
-    finally:
-        line.end()
 
 
 def _how_to_go_on(run: Run | None) -> str:

@@ -14,10 +14,9 @@ import click
 
 from localrl import formats, jsontext, settings
 from localrl.cli import chat_saved
-from localrl.cli.flags import Real, count
+from localrl.cli.flags import backend_flags, count, sampling_flags, sampling_of
 from localrl.cli.output import as_json, document, note, speak
 from localrl.conversation import ENDINGS, ChatSession
-from localrl.engine.backends import BACKENDS
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
@@ -29,22 +28,15 @@ if TYPE_CHECKING:
 
     from localrl.store.chats import Chat
 
-SAMPLER = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
-
 
 @click.command("chat")
 @click.argument("model", required=False)
 @click.option("-p", "--prompt", help="Ask this once and end; '-' reads standard input.")
 @click.option("--system", help="System prompt.")
-@click.option("--temperature", type=Real(0, 10))
-@click.option("--top-p", type=Real(0, 1, min_open=True))
-@click.option("--top-k", type=count(0))
-@click.option("--min-p", type=Real(0, 1))
-@click.option("--max-tokens", type=count(), help="Limit of one reply, thinking included.")
+@sampling_flags
 @click.option("--seed", type=int, help="Same seed, same reply; another each time by default.")
 @click.option("--ctx", type=count(64), help="Tokens of context.")
-@click.option("--backend", type=click.Choice(["auto", *BACKENDS.names()]), default="auto")
-@click.option("--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated.")
+@backend_flags
 @click.option("--hide-thinking", is_flag=True, help="Do not show the reasoning on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the list, or for each reply.")
 @click.option(
@@ -87,8 +79,7 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
         named = model or (chat.model if chat else chosen.model)
         talk = ChatSession.open(named, options["backend"], options["endpoint"], options["ctx"] or chosen.ctx)
         try:
-            changes = {key: options[key] for key in SAMPLER if options[key] is not None}
-            sampling = (chat.sampling if chat else talk.sampling).model_copy(update=changes)
+            sampling = (chat.sampling if chat else talk.sampling).model_copy(update=sampling_of(options))
             if chat:
                 system = chat.system if options["system"] is None else options["system"]
                 chat = chats.change(chat, model=named, system=system, sampling=sampling)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from localrl.catalog import pull, reference
 from localrl.cli.output import document, note
+from localrl.cli.progress import StatusLine
 from localrl.errors import UsageError, nearest
 from localrl.formats import bandwidth, duration, part_of_size, percent, size
 
@@ -49,15 +49,12 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
         return
     missing = f"{size(job.missing)} to fetch" if job.missing else "all here"
     note(f"{choice.name} from {job.listing.repo}: {_files(len(job.files))}, {missing}")
-    shown = _Progress()
     try:
-        pulled = pull.pull(job, report=shown.show)
+        with StatusLine() as line:
+            pulled = pull.pull(job, report=lambda progress: line.show(lambda: _status(progress)))
     except KeyboardInterrupt:
-        shown.end()
         note(f"stopped; what is here is kept, go on with: localrl models pull {model}")
         raise
-    finally:
-        shown.end()
     try:
         pull.check(pulled)
     except UsageError as error:
@@ -95,32 +92,9 @@ def _show_plan(job: pull.PullPlan, as_json: bool) -> None:
     note(f"{size(job.total)} in all, {size(job.missing)} to fetch")
 
 
-class _Progress:
-    """One line on stderr that is rewritten on a terminal, and printed now and then elsewhere."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._tenth = -1
-        self._open = False
-
-    def show(self, progress: pull.PullProgress) -> None:
-        share = progress.got / progress.total if progress.total else 1.0
-        if not self._live and int(share * 10) == self._tenth:
-            return
-        self._tenth = int(share * 10)
-        speed = bandwidth(progress.bytes_per_s) if progress.bytes_per_s else ""
-        left = duration(progress.eta_s) if progress.eta_s is not None and share < 1 else ""
-        got = part_of_size(progress.got, progress.total)
-        line = f"{percent(share):>7}  {got}  {speed}  {left}"
-        if progress.count > 1:
-            line += f"  file {progress.number} of {progress.count}"
-        if self._live:
-            click.echo(f"\r\x1b[2K{line}", err=True, nl=False)
-            self._open = True
-        else:
-            note(line)
-
-    def end(self) -> None:
-        if self._open:
-            click.echo("", err=True)
-            self._open = False
+def _status(progress: pull.PullProgress) -> str:
+    share = progress.got / progress.total if progress.total else 1.0
+    speed = bandwidth(progress.bytes_per_s) if progress.bytes_per_s else ""
+    left = duration(progress.eta_s) if progress.eta_s is not None and share < 1 else ""
+    file = f"  file {progress.number} of {progress.count}" if progress.count > 1 else ""
+    return f"{percent(share):>7}  {part_of_size(progress.got, progress.total)}  {speed}  {left}{file}"

@@ -1,80 +1,92 @@
-"""The progress line of a run on stderr: in place on a terminal, now and then in a pipe, or not at all."""
+"""The line on stderr that says how far the work is: in place on a terminal, now and then in a pipe."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from localrl.cli.output import note
-from localrl.engine.client import Restarted
 from localrl.formats import count, duration, percent, rate
 
 if TYPE_CHECKING:
-    from localrl.runs.progress import Progress
-    from localrl.runs.runner import RunEvent
+    from collections.abc import Callable
 
-Display = Literal["full", "plain", "none"]
+    from localrl.runs.progress import Progress
+
+
 EVERY_S = {"full": 0.1, "plain": 5.0}
 
 
-class ProgressLine:
-    """Shows `progress`; call `take` with every event, or `tick` where there are none, and `end` once."""
+class _Stderr(Console):
+    """Work goes on when nobody reads what it says."""
 
-    def __init__(self, progress: Progress, display: Display) -> None:
-        self.progress, self._display = progress, display
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+class StatusLine:
+    """While it is entered, `show` draws the line when it is time."""
+
+    def __init__(self, display: str | None = None) -> None:
+        """
+        Args:
+            display: "full", "plain" or "none"; by default what stderr is made for.
+        """
+        self._display = display or ("full" if sys.stderr.isatty() else "plain")
+        self._live: Live | None = None
+        self._text: Callable[[], str] | None = None
         self._shown = 0.0
-        self._width = 0
 
-    def take(self, event: RunEvent) -> None:
-        if self._display == "none":
-            return
-        if isinstance(event, Restarted):
-            self.say(
-                f"the engine died (exit status {event.exit_status}) and was started again; the run goes on"
+    def __enter__(self) -> StatusLine:
+        if self._display == "full":
+            console = _Stderr(stderr=True, force_terminal=True, highlight=False)
+            self._live = Live(
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
-        self.tick()
+            with contextlib.suppress(OSError):
+                self._live.start()
+        return self
 
-    def tick(self) -> None:
-        """Draw when it is time."""
-        now = time.monotonic()
-        if not self._shown or now - self._shown >= EVERY_S[self._display]:
-            self._shown = now
-            self._show()
+    def __exit__(self, *_: object) -> None:
+        live, self._live = self._live, None
+        if live:
+            with contextlib.suppress(OSError):
+                live.stop()
+        elif self._text:
+            note(self._text())
 
-    def say(self, text: str) -> None:
-        """A line of its own, above the one that is drawn in place."""
-        self._clear()
-        note(text)
-
-    def end(self) -> None:
-        if self._display == "plain":
-            self._show()
-        self._clear()
-
-    def _show(self) -> None:
-        text = line(self.progress)
-        if self._display == "plain":
+    def note(self, text: str) -> None:
+        """Narration that goes above the line; any thread may say it, also before there is a line."""
+        if self._live:
+            with contextlib.suppress(OSError):
+                self._live.console.print(Text(text), soft_wrap=True)
+        elif self._display != "none":
             note(text)
+
+    def show(self, text: Callable[[], str]) -> None:
+        """Draw what `text` returns, unless it was drawn a moment ago."""
+        now = time.monotonic()
+        if self._display == "none" or (self._text and now - self._shown < EVERY_S[self._display]):
             return
-        _draw(text.ljust(self._width))
-        self._width = len(text)
-
-    def _clear(self) -> None:
-        if self._display == "full" and self._width:
-            _draw(" " * self._width + "\r")
-            self._width = 0
-
-
-def _draw(text: str) -> None:
-    """Over the line that is there."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write("\r" + text)
-        sys.stderr.flush()
+        self._text, self._shown = text, now
+        if self._live:
+            with contextlib.suppress(OSError):
+                self._live.update(Text(text(), no_wrap=True, overflow="ellipsis"), refresh=True)
+        else:
+            note(text())
 
 
-def line(progress: Progress) -> str:
+def status(progress: Progress) -> str:
     """done/total, accuracy so far, tokens/s, streams, ETA."""
     total = f"/{progress.total}" if progress.total else ""
     streams = f"{progress.load.running} streams"
@@ -89,10 +101,3 @@ def line(progress: Progress) -> str:
         f"ETA {duration(progress.eta_s)}",
     ]
     return "  ".join(parts)
-
-
-def choose(display: str | None) -> Display:
-    """What fits: in place on a terminal, lines in a pipe."""
-    if display in ("full", "plain", "none"):
-        return display  # type: ignore[return-value]
-    return "full" if sys.stderr.isatty() else "plain"

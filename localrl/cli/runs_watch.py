@@ -7,7 +7,7 @@ import time
 import click
 
 from localrl.cli.output import note
-from localrl.cli.progress import ProgressLine, choose
+from localrl.cli.progress import StatusLine, status
 from localrl.runs.watching import Watch
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
@@ -23,19 +23,15 @@ def command(run: str, display: str | None) -> None:
     with Store() as store:
         found = store.find(run)
         watch = Watch(store, found)
-        line = ProgressLine(watch.progress, choose(display))
         at_work = True
-        try:
+        with StatusLine(display) as line:
             while at_work:
                 at_work = is_locked(found)  # before the look, which then sees all that was committed
                 watch.look()
-                line.progress = watch.progress
-                line.tick()
+                line.show(lambda: status(watch.progress))
                 time.sleep(LOOK_EVERY_S if at_work else 0)
-        finally:
-            line.end()
-        status = store.find(found.id).status
-    if status == "complete":
+        ended = store.find(found.id).status
+    if ended == "complete":
         note(f"run {found.id} is complete; look at it with: localrl runs show {found.id}")
     else:
         note(f"nobody works on run {found.id}; go on with: localrl bench --resume {found.id}")

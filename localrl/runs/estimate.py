@@ -29,6 +29,10 @@ class Estimate:
     basis: str
     """Where the two numbers come from, in words."""
 
+    def __str__(self) -> str:
+        time = "time unknown" if self.seconds is None else f"about {formats.duration(self.seconds)}"
+        return f"{formats.count(self.samples, 'sample')}, {self.tokens:,.0f} tokens, {time} ({self.basis})"
+
 
 def estimate(store: Store, plan: RunPlan) -> Estimate:
     """Samples, tokens and time of a run that has not begun."""

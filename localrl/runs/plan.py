@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from localrl.chat import ThinkingTags
+from localrl.engine import selection
 from localrl.engine.protocol import EngineSettings
 from localrl.evals import protocol, spec
 from localrl.evals.check import check
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from localrl.catalog.card import Card
     from localrl.catalog.resolve import LocalModel
+    from localrl.runs.request import RunRequest
+    from localrl.settings import Settings
 
 PROMPT_TOKENS = 512
 """Guess of a prompt's length, where only the answer's limit is known."""
@@ -115,6 +118,40 @@ def make(
         until=until,
         decide=decide,
     )
+
+
+def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
+    """The plan, and which backend was chosen and why.
+
+    Raises:
+        UsageError: the model or an eval is not there, or cannot work.
+        Unavailable: what one of them needs is not installed.
+    """
+    model = request.model or settings.model
+    parallel = request.parallel or settings.parallel
+    choice = selection.choose(model, request.backend, request.endpoints)
+    engine = EngineSettings(
+        backend=choice.backend,
+        parallel=None if parallel == "auto" else int(parallel),
+        context=request.context or settings.ctx,
+        cache_type=request.cache_type,
+        endpoints=choice.endpoints,
+    )
+    made = make(
+        choice.model,
+        request.evals or settings.evals,
+        engine,
+        named=model,
+        samples=request.samples,
+        limit=request.limit,
+        seed=request.seed,
+        loop_guard=request.loop_guard,
+        sampling=request.sampling,
+        command=request.command,
+        until=request.until,
+        decide=request.decide,
+    )
+    return made, f"{choice.backend}: {choice.why}"
 
 
 def card_of(run_plan: RunPlan) -> Card | None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textual.filter import LineFilter
     from textual.screen import Screen
 
-    from localrl.tui.widgets.bench.setup import RunForm
+    from localrl.runs.request import RunRequest
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.chat import ChatWork
     from localrl.tui.work.downloads import Downloads
@@ -227,18 +227,17 @@ class LocalrlApp(App[None]):
         self.bench_work = work
         self.in_thread(work.run, "run")
 
-    def start_run(self, form: RunForm) -> None:
-        """In a thread: begin the run that a form describes.
+    def start_run(self, request: RunRequest) -> None:
+        """In a thread: begin a new run.
 
         Raises:
             UsageError: it cannot work as described.
         """
-        from localrl.tui.work import plans
+        from localrl.runs.plan import planned
         from localrl.tui.work.bench import BenchWork
 
-        made = plans.make(form, self.choice, self.settings)
-        work = BenchWork(made, name=form.options.get("name", ""))
-        self.call_from_thread(self.begin_run, work)
+        plan, _ = planned(request, self.settings)
+        self.call_from_thread(self.begin_run, BenchWork(plan, name=request.name))
 
     async def resume_run(self, run_id: str) -> None:
         """Go on with a stored run, or watch it where a process works on it, and show it."""

@@ -245,7 +245,7 @@ def test_the_estimate_of_time_comes_on_stderr_and_only_where_there_is_one(tmp_pa
         found = next((line for line in app.stderr if "10,000 samples" in line), "")
         app.send_signal(signal.SIGINT)
         output, _ = app.communicate(timeout=60)
-    assert "30,000 tokens: about" in found
+    assert "30,000 tokens, about" in found
     assert "10,000 samples" not in output
 
 

@@ -195,7 +195,7 @@ class BenchScreen(BaseScreen):
     def _estimate(self) -> None:
         setup, program = self.query_one(Setup), self.program
         try:
-            form = setup.form()
+            request = setup.request(program.choice)
         except UsageError as error:
             setup.estimate(str(error))
             return
@@ -203,7 +203,7 @@ class BenchScreen(BaseScreen):
         def look() -> None:
             from localrl.tui.work import plans
 
-            self.call_later(setup.estimate, plans.estimated(form, program.choice, program.settings))
+            self.call_later(setup.estimate, plans.estimated(request, program.settings))
 
         program.in_thread(look, "estimate")
 
@@ -253,11 +253,11 @@ class BenchScreen(BaseScreen):
             return
         program = self.program
         try:
-            form = self.query_one(Setup).form()
+            request = self.query_one(Setup).request(program.choice)
         except UsageError as error:
             program.tell_error(error, "new run")
             return
-        program.in_thread(lambda: program.start_run(form), "new run")
+        program.in_thread(lambda: program.start_run(request), "new run")
 
     async def action_go_on(self) -> None:
         """Go on with the run that is shown, or from the form with the newest that was left unfinished."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
@@ -11,14 +10,17 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from localrl.runs.request import RunRequest
 from localrl.tui.widgets.bench.evals import EvalList
 from localrl.tui.widgets.fields import SAMPLER, NumberField
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from localrl.tui.app import ModelSelection
+
 FIELDS: tuple[tuple[str, str, NumberField | None, str], ...] = (
-    # option of `localrl bench`, label, what it must be, what holds when it is left empty
+    # of a request or its sampling, label, what it must be, what holds when it is left empty
     ("samples", "samples each", NumberField(int, 1, 100_000), "as the eval says"),
     ("limit", "first problems", NumberField(int, 1, 100_000_000), "all"),
     ("max_tokens", "max tokens", SAMPLER["max_tokens"], "as the eval says"),
@@ -27,15 +29,6 @@ FIELDS: tuple[tuple[str, str, NumberField | None, str], ...] = (
     ("seed", "seed", NumberField(int, -(2**63), 2**63 - 1), "0"),
     ("name", "name", None, "none"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RunForm:
-    """What the form says, in the words of `localrl bench`."""
-
-    model: str
-    evals: tuple[str, ...]
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 class Setup(VerticalScroll):
@@ -93,20 +86,23 @@ class Setup(VerticalScroll):
         unfinished.border_title = "unfinished runs · enter goes on, or watches one at work"
         yield unfinished
 
-    def form(self) -> RunForm:
-        """What the form says now.
+    def request(self, backend: ModelSelection) -> RunRequest:
+        """The run that the form describes, on the backend that was chosen.
 
         Raises:
             UsageError: a field holds no number, or one out of its range.
         """
-        options: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, label, number, _ in FIELDS:
             if value := self.query_one(f"#{name}", Input).value.strip():
-                options[name] = number.read(label, value) if number else value
-        return RunForm(
-            self.query_one("#model", Input).value.strip(),
-            tuple(self.query_one(EvalList).selected),
-            options,
+                values[name] = number.read(label, value) if number else value
+        return RunRequest(
+            model=self.query_one("#model", Input).value.strip(),
+            evals=tuple(self.query_one(EvalList).selected),
+            backend=backend.backend,
+            endpoints=backend.endpoints,
+            sampling={name: values.pop(name) for name in SAMPLER if name in values},
+            **values,
         )
 
     def estimate(self, words: str) -> None:

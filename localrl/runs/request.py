@@ -1,0 +1,33 @@
+"""What a person asks of a run, in plain values; `localrl bench` has flags for it, the bench screen a form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is None or empty is as the settings, the model's card and the evals say."""
+
+    model: str = ""
+    evals: tuple[str, ...] = ()
+    name: str = ""
+    backend: str = "auto"
+    endpoints: tuple[str, ...] = ()
+    parallel: int | Literal["auto"] | None = None
+    context: int | None = None
+    """Tokens over all streams."""
+    cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
+    samples: int | None = None
+    """Of each problem."""
+    limit: int | None = None
+    """Only so many problems of each eval."""
+    seed: int = 0
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """The sampler's settings by name."""
+    loop_guard: bool = True
+    until: float | None = None
+    decide: str | None = None
+    """A run's id."""
+    command: tuple[str, ...] = ()
