@@ -20,7 +20,7 @@ import numpy as np
 
 from localrl.catalog.resolve import LocalModel, resolve
 from localrl.engine.client import EngineClient
-from localrl.engine.protocol import EngineSettings, Finished, Group, Load, SampleRequest, Started
+from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, Metrics, SampleRequest, Started
 from localrl.machine import hardware
 from localrl.runs import plan, session
 from localrl.runs.runner import Judged
@@ -72,12 +72,12 @@ def engine(
     )
 
 
-def group(name: str, length: int, k: int, tokens: int, seed: int = 0, top_k: int = 40) -> Group:
+def group(name: str, length: int, k: int, tokens: int, seed: int = 0, top_k: int = 40) -> GroupRequest:
     """A prompt of random tokens, whose samples go on to their limit."""
     prompt = tuple(int(t) for t in np.random.default_rng(seed).integers(1000, 20000, length))
     samples = tuple(SampleRequest(f"{name}.{i}", i) for i in range(k))
     sampling = Sampling(temperature=0.7, top_k=top_k, top_p=0.95, max_tokens=tokens)
-    return Group(name, prompt, samples, sampling, loop_guard=False, ignore_end=True)
+    return GroupRequest(name, prompt, samples, sampling, loop_guard=False, ignore_end=True)
 
 
 def decode(subject: Subject) -> None:
@@ -112,8 +112,8 @@ def decode_rate(client: EngineClient, streams: int, tokens: int, repeat: int, to
     while client.in_flight:
         events = client.events()
         now = time.perf_counter()
-        loads = (event for event in events if isinstance(event, Load))
-        marks += [(now, e.generated_tokens) for e in loads if e.running == streams and not e.waiting]
+        metrics = (event for event in events if isinstance(event, Metrics))
+        marks += [(now, e.generated_tokens) for e in metrics if e.running == streams and not e.waiting]
     (t0, n0), (t1, n1) = marks[0], marks[-1]
     return (n1 - n0) / (t1 - t0)
 
@@ -132,30 +132,30 @@ def first_tokens(client: EngineClient, name: str, k: int, seed: int) -> float:
 
 
 def pool_throughput(subject: Subject, context: int, repeat: int) -> tuple[float, int]:
-    """Tokens per second of 32 requests of 96 + 160 tokens, and the most that were set aside at once."""
+    """Tokens per second of 32 requests of 96 + 160 tokens, and the most that were set preempted at once."""
     with engine(subject, 32, context) as client:
         began = time.perf_counter()
         for i in range(32):
             client.submit(group(f"p{repeat}.{i}", 96, 1, 160, seed=i))
-        done, aside = 0, 0
+        done, preempted = 0, 0
         while client.in_flight:
             for event in client.events():
                 if isinstance(event, Finished):
                     assert event.answer_tokens == 160, event
                     done += event.answer_tokens
-                elif isinstance(event, Load):
-                    aside = max(aside, event.set_aside)
-        return done / (time.perf_counter() - began), aside
+                elif isinstance(event, Metrics):
+                    preempted = max(preempted, event.preempted)
+        return done / (time.perf_counter() - began), preempted
 
 
 def pool(subject: Subject) -> None:
     """32 requests that need four times the cells of the pool, against a pool that holds them all."""
-    ratios, aside = [], 0
+    ratios, preempted = [], 0
     for repeat in range(max(2, subject.repeats // 2)):
-        small, aside = pool_throughput(subject, 2048, repeat)
+        small, preempted = pool_throughput(subject, 2048, repeat)
         large, _ = pool_throughput(subject, 8448, repeat)
         ratios.append(small / large)
-    show(f"pool, a quarter of the cells ({aside} set aside at once): small / large", ratios)
+    show(f"pool, a quarter of the cells ({preempted} set preempted at once): small / large", ratios)
 
 
 def run(subject: Subject) -> None:
@@ -184,7 +184,7 @@ def engine_alone(prompts: list[list[dict[str, str]]], made: plan.RunPlan) -> tup
         began = time.perf_counter()
         for i, prompt in enumerate(prompts):
             messages = tuple(Message.model_validate(message) for message in prompt)
-            client.submit(Group(f"g{i}", messages, (SampleRequest(f"{i}", i),), part.sampling))
+            client.submit(GroupRequest(f"g{i}", messages, (SampleRequest(f"{i}", i),), part.sampling))
         tokens = 0
         while client.in_flight:
             tokens += sum(e.answer_tokens for e in client.events() if isinstance(e, Finished))

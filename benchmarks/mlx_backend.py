@@ -16,7 +16,7 @@ import time
 
 from localrl.engine.backends.mlx.model import PREFILL_TOKENS, MlxRows
 from localrl.engine.backends.mlx.padded import PaddedBackend
-from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
 from localrl.sampling import Sampling
 
 
@@ -47,7 +47,9 @@ def ours(rows: MlxRows, prompts: list[list[int]], samples: int, sampling: Sampli
     began = time.monotonic()
     for i, prompt in enumerate(prompts):
         requests = tuple(SampleRequest(f"{i}.{j}", i * samples + j) for j in range(samples))
-        backend.submit(Group(str(i), tuple(prompt), requests, sampling, ignore_end=True, loop_guard=True))
+        backend.submit(
+            GroupRequest(str(i), tuple(prompt), requests, sampling, ignore_end=True, loop_guard=True)
+        )
     made = 0
     while backend.busy:
         for event in backend.step():

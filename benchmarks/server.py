@@ -16,7 +16,7 @@ import statistics
 import time
 
 from localrl.engine.backends.server.backend import ServerBackend
-from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
 from localrl.sampling import Sampling
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n\r\n"
@@ -74,7 +74,9 @@ def ours(port: int, streams: int, requests: int, tokens: int) -> float:
     backend = ServerBackend(settings)
     began = time.monotonic()
     for i in range(requests):
-        backend.submit(Group(f"g{i}", "x", (SampleRequest(f"g{i}.0", i),), Sampling(max_tokens=tokens)))
+        backend.submit(
+            GroupRequest(f"g{i}", "x", (SampleRequest(f"g{i}.0", i),), Sampling(max_tokens=tokens))
+        )
     done = 0
     while backend.busy:
         done += sum(isinstance(event, Finished) for event in backend.step())

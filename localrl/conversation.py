@@ -19,7 +19,7 @@ from localrl.engine.protocol import (
     EngineSettings,
     Finished,
     FinishReason,
-    Group,
+    GroupRequest,
     SampleRequest,
     Started,
     Text,
@@ -137,7 +137,7 @@ class ChatSession:
         prompt = history(chat.system, chats.messages(chat))
         said = ChatMessage(chats.say(chat, "assistant"), "assistant", "")
         request = SampleRequest(f"chat-{said.key}", secrets.randbits(32) if seed is None else seed)
-        group = Group(f"g-{said.key}", prompt, (request,), chat.sampling, thinking=self.tags)
+        group = GroupRequest(f"g-{said.key}", prompt, (request,), chat.sampling, thinking=self.tags)
         began = saved = time.monotonic()
         self._sample = request.id
         thinking_s: float | None = None

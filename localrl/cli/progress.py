@@ -89,9 +89,9 @@ class StatusLine:
 def status(progress: Progress) -> str:
     """done/total, accuracy so far, tokens/s, streams, ETA."""
     total = f"/{progress.total}" if progress.total else ""
-    streams = f"{progress.load.running} streams"
-    if progress.load.set_aside:
-        streams += f" (+{progress.load.set_aside} set aside)"
+    streams = f"{progress.metrics.running} streams"
+    if progress.metrics.preempted:
+        streams += f" (+{progress.metrics.preempted} preempted)"
     parts = [f"{progress.done}{total}", f"{percent(progress.accuracy)} correct"]
     if progress.errors:
         parts.append(count(progress.errors, "engine error"))

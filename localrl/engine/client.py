@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from localrl import isolated
 from localrl.engine import wire
-from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, ModelInfo, Text
+from localrl.engine.protocol import (
+    EngineSettings,
+    Event,
+    Finished,
+    FinishReason,
+    GroupRequest,
+    ModelInfo,
+    Text,
+)
 from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
 from localrl.errors import LocalrlError, Stopped, Unavailable
 
@@ -57,7 +65,7 @@ class _DiedLoading(Unavailable):
 
 @dataclass(slots=True)
 class _InFlight:
-    group: Group
+    group: GroupRequest
     """With the samples that have not finished."""
     suspect: bool = False
     """It was in flight when the worker died again and again: it must run alone."""
@@ -117,7 +125,7 @@ class EngineClient:
         """Samples submitted and not finished."""
         return len(self._group_of)
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: GroupRequest) -> None:
         """Queue a group; its id and those of its samples must not be in flight."""
         names = [group.id, *(sample.id for sample in group.samples)]
         self._cancelled.difference_update(names)

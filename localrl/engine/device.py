@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.engine.protocol import Group, ModelInfo
+    from localrl.engine.protocol import GroupRequest, ModelInfo
     from localrl.sampling import Sampling
 
 
@@ -52,7 +52,7 @@ class Device(Protocol):
     stored_bytes: int
     """Host memory for the cells of texts that may come back."""
 
-    def encode(self, group: Group) -> tuple[list[int], bool]:
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
 
     def piece(self, token: int) -> bytes: ...

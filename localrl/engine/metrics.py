@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localrl.engine.protocol import Load
+from localrl.engine.protocol import Metrics
 
 if TYPE_CHECKING:
     from localrl.engine.parallel import Parallel
@@ -40,9 +40,9 @@ class Steps:
         else:
             self.parallel.observe(decoding, seconds)
 
-    def load(self) -> Load:
+    def metrics(self) -> Metrics:
         """The sums; what runs at the moment is the backend's to add."""
-        return Load(
+        return Metrics(
             parallel=self.parallel.limit,
             generated_tokens=self.generated,
             decode_s=self._decode_s,
@@ -95,8 +95,8 @@ class Meter:
             self.parallel.observe(self._window_streams, (now - self._window) * self._window_streams / made)
         self._window, self._window_tokens, self._window_streams = now, self.generated, streams
 
-    def load(self, running: int, waiting: int) -> Load:
-        return Load(
+    def metrics(self, running: int, waiting: int) -> Metrics:
+        return Metrics(
             running=running,
             waiting=waiting,
             parallel=self.parallel.limit,

@@ -38,7 +38,7 @@ class SampleRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupRequest:
     """k samples of one prompt; the prompt is computed once."""
 
     id: str
@@ -102,12 +102,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Metrics:
     """How busy the engine is, and what it has done since it was loaded; sums are over all samples."""
 
     running: int = 0
     waiting: int = 0
-    set_aside: int = 0
+    preempted: int = 0
+    """Streams that gave up their cells and will go on later."""
     parallel: int = 1
     """How many streams may run at once at the moment."""
     cells_used: int = 0
@@ -121,10 +122,10 @@ class Load:
     """Wall time of steps with prompt tokens; of a mixed step, the share of prompt tokens in its batch."""
     steps: int = 0
     peak_memory_bytes: int = 0
-    type: Literal["load"] = "load"
+    type: Literal["metrics"] = "metrics"
 
 
-Event = Started | Text | Finished | Load
+Event = Started | Text | Finished | Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class Backend(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: GroupRequest) -> None:
         """Queue a group. A prompt that cannot run finishes its samples as `refused`."""
 
     def cancel(self, name: str) -> None:

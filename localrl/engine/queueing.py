@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from localrl.engine.protocol import Finished, FinishReason, Group, SampleRequest
+from localrl.engine.protocol import Finished, FinishReason, GroupRequest, SampleRequest
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ class Prompt(Protocol):
     """A backend's own record of one."""
 
     tokens: list[int]
-    group: Group
+    group: GroupRequest
     starts_thinking: bool
     samples: deque[SampleRequest]
     """Those that have not started."""
 
 
 def encoded(
-    encode: Callable[[Group], tuple[list[int], bool]], group: Group, longest: int
+    encode: Callable[[GroupRequest], tuple[list[int], bool]], group: GroupRequest, longest: int
 ) -> tuple[list[int], bool]:
     """The prompt's tokens, and whether it ends inside the thinking tags.
 
@@ -44,7 +44,7 @@ def encoded(
     return tokens, starts_thinking
 
 
-def refused(group: Group, error: str) -> list[Finished]:
+def refused(group: GroupRequest, error: str) -> list[Finished]:
     """The end of all samples of a prompt that cannot run."""
     return [Finished(sample.id, FinishReason.REFUSED, "", error=error) for sample in group.samples]
 

@@ -17,7 +17,7 @@ from localrl.engine.device import Batch, Device
 from localrl.engine.kv_cache.cache import Holder, Memory
 from localrl.engine.metrics import Steps
 from localrl.engine.parallel import Parallel
-from localrl.engine.protocol import Event, FinishReason, Group, Load, SampleRequest
+from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, SampleRequest
 from localrl.engine.queueing import cancelled, encoded, refused, unstarted
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
@@ -38,7 +38,7 @@ COMING = 8
 class _Prompt(Holder):
     """A group's prompt: waiting, being computed, or ready to start samples from."""
 
-    group: Group = field(kw_only=True)
+    group: GroupRequest = field(kw_only=True)
     starts_thinking: bool = field(kw_only=True)
     submitted: float = field(kw_only=True)
     samples: deque[SampleRequest] = field(kw_only=True)
@@ -80,7 +80,7 @@ class Scheduler:
         self._filling: list[_Prompt] = []
         self._ready: deque[_Prompt] = deque()
         self._running: list[_Running] = []
-        self._aside: deque[_Running] = deque()
+        self._preempted: deque[_Running] = deque()
         self._events: list[Event] = []
         self._prefill_rate = 0.0
         self._started = 0
@@ -91,10 +91,10 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         return bool(
-            self._running or self._aside or self._ready or self._filling or self._waiting or self._events
+            self._running or self._preempted or self._ready or self._filling or self._waiting or self._events
         )
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: GroupRequest) -> None:
         longest = min(self._memory.capacity, self._device.longest)
         try:
             tokens, starts_thinking = encoded(self._device.encode, group, longest)
@@ -117,7 +117,7 @@ class Scheduler:
         for prompt in waiting:
             if not prompt.samples:
                 self._forget(prompt)
-        for running in [*self._running, *self._aside]:
+        for running in [*self._running, *self._preempted]:
             if name in (running.stream.sample.id, running.stream.group.id):
                 self._finish(running, FinishReason.CANCELLED)
 
@@ -136,11 +136,11 @@ class Scheduler:
             self._no_cells()
         events, self._events = self._events, []
         if batch.tokens:
-            events.append(self.step_load)
+            events.append(self.metrics)
         return events
 
     def close(self) -> None:
-        for running in [*self._running, *self._aside]:
+        for running in [*self._running, *self._preempted]:
             self._device.free_sampler(running.sampler)
         self._device.close()
 
@@ -148,10 +148,10 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Continue what was set aside, oldest first; then start samples; then begin prompts."""
-        while self._aside:
-            if not self._resume(self._aside[0]):
+        while self._preempted:
+            if not self._resume(self._preempted[0]):
                 return
-            self._running.append(self._aside.popleft())
+            self._running.append(self._preempted.popleft())
             self._running.sort(key=lambda running: running.born)
         self._start_samples()
         while self._waiting and self._open_slots() > 0:
@@ -219,17 +219,17 @@ class Scheduler:
     def _make_room(self) -> None:
         """See to it that every running stream finds a cell for its next token."""
         while self._memory.free < len(self._running):
-            if not self._memory.drop_kept() and not self._set_youngest_aside():
+            if not self._memory.drop_kept() and not self._preempt_youngest():
                 return
 
-    def _set_youngest_aside(self) -> bool:
+    def _preempt_youngest(self) -> bool:
         """Free the cells of whoever came last; the very last stream left has used up the context."""
         if self._filling:
             self._send_back(self._filling.pop())
         elif len(self._running) > 1:
             running = self._running.pop()
-            running.state = self._memory.set_aside(running, self._prefill_rate)
-            self._aside.appendleft(running)
+            running.state = self._memory.preempt(running, self._prefill_rate)
+            self._preempted.appendleft(running)
         elif self._ready:
             self._send_back(self._ready.pop())
         elif self._running:
@@ -250,10 +250,10 @@ class Scheduler:
             return
         holders = len(self._filling) + len(self._ready) + len(self._running)
         if holders > 1 or self._running:
-            self._set_youngest_aside()
-        elif self._aside and not holders:
-            self._finish(self._aside[0], FinishReason.CONTEXT)
-        elif self._aside:
+            self._preempt_youngest()
+        elif self._preempted and not holders:
+            self._finish(self._preempted[0], FinishReason.CONTEXT)
+        elif self._preempted:
             self._send_back((self._filling or self._ready).pop())
         else:
             self._give_up((self._filling or self._ready or self._waiting).pop())
@@ -310,7 +310,7 @@ class Scheduler:
                 prompt.logits = self._device.logits(next(rows))
                 self._filling.remove(prompt)
                 self._ready.append(prompt)
-        if not self._aside:
+        if not self._preempted:
             self._start_samples()
 
     def _accept(self, running: _Running, token: int) -> None:
@@ -333,8 +333,8 @@ class Scheduler:
     def _finish(self, running: _Running, reason: FinishReason) -> None:
         self._events += running.stream.finish(reason)
         self._device.free_sampler(running.sampler)
-        (self._running if running in self._running else self._aside).remove(running)
-        nothing_else = not (self._running or self._aside or self._ready or self._filling or self._waiting)
+        (self._running if running in self._running else self._preempted).remove(running)
+        nothing_else = not (self._running or self._preempted or self._ready or self._filling or self._waiting)
         if nothing_else and not running.missing:
             # In a chat the next prompt begins with it, but for what was thought.
             self._memory.keep(running, running.stream.prompt_tokens if running.stream.thought else None)
@@ -348,13 +348,13 @@ class Scheduler:
             self._prefill_rate += (0.3 if self._prefill_rate else 1.0) * (rate - self._prefill_rate)
 
     @property
-    def step_load(self) -> Load:
+    def metrics(self) -> Metrics:
         """How busy the engine is now."""
         return replace(
-            self._steps.load(),
+            self._steps.metrics(),
             running=len(self._running),
             waiting=sum(len(p.samples) for p in [*self._waiting, *self._filling, *self._ready]),
-            set_aside=len(self._aside),
+            preempted=len(self._preempted),
             cells_used=self._memory.used,
             cells=self._memory.capacity,
             peak_memory_bytes=self._device.peak_memory_bytes(),

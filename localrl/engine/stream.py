@@ -9,7 +9,7 @@ import codecs
 from dataclasses import dataclass, field, replace
 
 from localrl.engine import loopguard
-from localrl.engine.protocol import Finished, FinishReason, Group, SampleRequest, Started, Text
+from localrl.engine.protocol import Finished, FinishReason, GroupRequest, SampleRequest, Started, Text
 from localrl.thinking import Splitter, held_back
 
 
@@ -18,7 +18,7 @@ class Stream:
     """The text side of one sample. Times are seconds of one monotonic clock, given by the caller."""
 
     sample: SampleRequest
-    group: Group
+    group: GroupRequest
     submitted: float
     prompt_tokens: int
     starts_thinking: bool = False

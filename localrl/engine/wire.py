@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from localrl.engine.protocol import EngineSettings, Finished, Group, Load, ModelInfo, Started, Text
+from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, Metrics, ModelInfo, Started, Text
 from localrl.errors import LocalrlError, UsageError
 
 
@@ -20,7 +20,7 @@ class LoadModel:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    group: Group
+    group: GroupRequest
     type: Literal["submit"] = "submit"
 
 
@@ -61,7 +61,7 @@ class Refused:
 class Step:
     """All events of one step."""
 
-    events: list[Annotated[Started | Text | Finished | Load, Field(discriminator="type")]]
+    events: list[Annotated[Started | Text | Finished | Metrics, Field(discriminator="type")]]
     type: Literal["step"] = "step"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from localrl.engine import wire
 from localrl.engine.backends import BACKENDS
-from localrl.engine.protocol import Finished, Load, Started, Text
+from localrl.engine.protocol import Finished, Metrics, Started, Text
 from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
 from localrl.errors import LocalrlError
 
@@ -73,7 +73,7 @@ class Outbox:
         self._send, self._clock = send, clock
         self._events: list[Event] = []
         self._texts: dict[tuple[str, bool], int] = {}
-        self._load: Load | None = None
+        self._metrics: Metrics | None = None
         self._sent = -TOGETHER_S
 
     def add(self, events: list[Event]) -> None:
@@ -82,8 +82,8 @@ class Outbox:
         for event in events:
             if isinstance(event, Text):
                 self._add_text(event)
-            elif isinstance(event, Load):
-                self._load = event
+            elif isinstance(event, Metrics):
+                self._metrics = event
             else:
                 urgent = urgent or isinstance(event, Started | Finished)
                 self._events.append(event)
@@ -92,11 +92,11 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what waits; the app only needs the last of the figures."""
-        events = [*self._events, self._load] if self._load else self._events
+        events = [*self._events, self._metrics] if self._metrics else self._events
         if events:
             self._send(events)
             self._sent = self._clock()
-        self._events, self._texts, self._load = [], {}, None
+        self._events, self._texts, self._metrics = [], {}, None
 
     def _add_text(self, event: Text) -> None:
         """Join it to the text of the same stream that waits already, unless thinking ended in between."""

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localrl.engine.protocol import Load
+from localrl.engine.protocol import Metrics
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Progress:
     """A run's state at one moment. The runner changes it; everyone else only looks."""
 
     evals: list[EvalProgress]
-    load: Load = field(default_factory=Load)
+    metrics: Metrics = field(default_factory=Metrics)
     restarts: int = 0
     done_before: int = 0
     """Samples that earlier sessions had done."""
@@ -137,11 +137,11 @@ class Progress:
     def accuracy(self) -> float | None:
         return self.correct / self.done if self.done else None
 
-    def take(self, load: Load) -> None:
-        self.load = load
+    def take(self, metrics: Metrics) -> None:
+        self.metrics = metrics
         now = self.worked_s
         if not self._marks or now - self._marks[-1][0] >= 0.25:
-            self._marks.append((now, load.generated_tokens))
+            self._marks.append((now, metrics.generated_tokens))
             while len(self._marks) > 2 and now - self._marks[1][0] > RATE_WINDOW_S:
                 self._marks.pop(0)
 

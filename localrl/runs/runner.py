@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.client import EngineClient, Restarted
-from localrl.engine.protocol import Finished, FinishReason, Group, Load, SampleRequest, Started, Text
+from localrl.engine.protocol import (
+    Finished,
+    FinishReason,
+    GroupRequest,
+    Metrics,
+    SampleRequest,
+    Started,
+    Text,
+)
 from localrl.errors import Stopped, StoreError, UsageError
 from localrl.evals import dataset
 from localrl.runs import energy, rewarding
@@ -70,7 +78,7 @@ class Live:
     tokens: int
 
 
-RunEvent = Judged | Live | Restarted | Load
+RunEvent = Judged | Live | Restarted | Metrics
 
 
 @dataclass(slots=True)
@@ -104,8 +112,8 @@ class Runner:
         self._rules = Rules(store, run, plan)
         self._session = store.begin_session(run, asdict(engine.info))
         self._meter = energy.Meter(energy.sensors()[0])
-        self._steps_seen = Load()
-        self._base = Load()
+        self._steps_seen = Metrics()
+        self._base = Metrics()
         self._estimated = 0
         self.progress = Progress([self._counted(i, part) for i, part in enumerate(plan.evals)])
         self.progress.done_before, self.progress.correct_before = self.progress.done, self.progress.correct
@@ -156,7 +164,7 @@ class Runner:
 
     def _wanted(self) -> int:
         """Samples to have with the engine: what runs now, and enough behind it that it never waits for us."""
-        return self.progress.load.parallel + max(8, self.progress.load.parallel // 2)
+        return self.progress.metrics.parallel + max(8, self.progress.metrics.parallel // 2)
 
     def _submit_next(self, groups: Iterator[tuple[_Open, tuple[SampleRequest, ...]]]) -> bool:
         found = next(groups, None)
@@ -167,7 +175,7 @@ class Runner:
             self._waiting[sample.id] = (found[0], sample)
         if samples:
             self._engine.submit(
-                Group(
+                GroupRequest(
                     id=f"{found[0].eval}/{found[0].key}/{_index(samples[0])}",
                     prompt=part.spec.prompt.messages(found[0].problem.question),
                     samples=samples,
@@ -231,13 +239,13 @@ class Runner:
                     event.thinking,
                     event.tokens,
                 )
-            elif isinstance(event, Load):
+            elif isinstance(event, Metrics):
                 self._steps_seen = event
                 self.progress.take(_plus(self._base, event))
-                yield self.progress.load
+                yield self.progress.metrics
             elif isinstance(event, Restarted):
                 self._base = _plus(self._base, self._steps_seen)
-                self._steps_seen = Load()
+                self._steps_seen = Metrics()
                 self.progress.restarts += 1
                 yield event
             else:
@@ -332,32 +340,32 @@ class Runner:
 
     def _counters(self) -> dict[str, Any]:
         """What this session has cost so far, as `report` adds it up."""
-        load = self.progress.load
+        metrics = self.progress.metrics
         return {
             "before": {"done": self.progress.done_before, "correct": self.progress.correct_before},
             "wall_s": self.progress.worked_s,
-            "generated_tokens": load.generated_tokens,
-            "decode_s": load.decode_s,
-            "prefill_tokens": load.prefill_tokens,
-            "prefill_s": load.prefill_s,
-            "peak_memory_bytes": load.peak_memory_bytes,
+            "generated_tokens": metrics.generated_tokens,
+            "decode_s": metrics.decode_s,
+            "prefill_tokens": metrics.prefill_tokens,
+            "prefill_s": metrics.prefill_s,
+            "peak_memory_bytes": metrics.peak_memory_bytes,
             "estimated_samples": self._estimated,
-            "parallel": load.parallel,
-            "running": load.running,
+            "parallel": metrics.parallel,
+            "running": metrics.running,
             "energy_j": self._meter.joules(),
         }
 
 
-def _plus(base: Load, load: Load) -> Load:
+def _plus(base: Metrics, metrics: Metrics) -> Metrics:
     """A worker's counters on top of those of the workers before it."""
     return replace(
-        load,
-        generated_tokens=base.generated_tokens + load.generated_tokens,
-        decode_s=base.decode_s + load.decode_s,
-        prefill_tokens=base.prefill_tokens + load.prefill_tokens,
-        prefill_s=base.prefill_s + load.prefill_s,
-        steps=base.steps + load.steps,
-        peak_memory_bytes=max(base.peak_memory_bytes, load.peak_memory_bytes),
+        metrics,
+        generated_tokens=base.generated_tokens + metrics.generated_tokens,
+        decode_s=base.decode_s + metrics.decode_s,
+        prefill_tokens=base.prefill_tokens + metrics.prefill_tokens,
+        prefill_s=base.prefill_s + metrics.prefill_s,
+        steps=base.steps + metrics.steps,
+        peak_memory_bytes=max(base.peak_memory_bytes, metrics.peak_memory_bytes),
     )
 
 

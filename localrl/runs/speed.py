@@ -12,7 +12,7 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from localrl.engine.protocol import Finished, Group, Load, SampleRequest
+from localrl.engine.protocol import Finished, GroupRequest, Metrics, SampleRequest
 from localrl.errors import LocalrlError
 from localrl.sampling import Sampling
 
@@ -62,7 +62,7 @@ class Speed:
 
     def __init__(self, engine: EngineClient) -> None:
         self._engine = engine
-        self._seen = Load()
+        self._seen = Metrics()
         """The engine's counters after the last round."""
 
     def rows(
@@ -99,16 +99,18 @@ class Speed:
         for i, name in enumerate(names):
             prompt = tuple(dice.randrange(*TOKENS) for _ in range(prompt_tokens))
             sample = SampleRequest(name, seed=i)
-            self._engine.submit(Group(name, prompt, (sample,), sampling, loop_guard=False, ignore_end=True))
+            self._engine.submit(
+                GroupRequest(name, prompt, (sample,), sampling, loop_guard=False, ignore_end=True)
+            )
         before, after, ends = self._seen, self._seen, list[Finished]()
-        together: list[Load] = []
+        together: list[Metrics] = []
         while self._engine.in_flight:
             for event in self._engine.events():
                 if isinstance(event, Finished):
                     if event.error:
                         raise LocalrlError(event.error)
                     ends.append(event)
-                elif isinstance(event, Load):
+                elif isinstance(event, Metrics):
                     after = event
                     if event.running == parallel and not event.waiting:
                         together.append(event)
@@ -126,9 +128,9 @@ class Speed:
         )
 
 
-def _gained(loads: list[Load]) -> int:
+def _gained(seen: list[Metrics]) -> int:
     """Tokens generated between the first and the last of them."""
-    return loads[-1].generated_tokens - loads[0].generated_tokens
+    return seen[-1].generated_tokens - seen[0].generated_tokens
 
 
 def _rate(tokens: int, seconds: float) -> float:

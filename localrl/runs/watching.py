@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrl.engine.protocol import Load
+from localrl.engine.protocol import Metrics
 from localrl.errors import LocalrlError
 from localrl.evals import dataset
 from localrl.runs.plan import RunPlan
@@ -83,13 +83,13 @@ class Watch:
             self._sessions, self._worked_s = len(sessions), 0.0
             old = self.progress
             self.progress = Progress(old.evals, first_token=old.first_token, clock=lambda: self._worked_s)
-            self.progress.take(Load())
+            self.progress.take(Metrics())
         progress = self.progress
         before = counters.get("before") or {"done": progress.done, "correct": progress.correct}
         progress.done_before, progress.correct_before = before["done"], before["correct"]
         self._worked_s = counters.get("wall_s", 0.0)
         progress.take(
-            Load(
+            Metrics(
                 generated_tokens=counters.get("generated_tokens", 0),
                 running=counters.get("running", 0),
                 parallel=counters.get("parallel", 1),

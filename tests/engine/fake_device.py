@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from localrl.engine.protocol import Group, ModelInfo
+from localrl.engine.protocol import GroupRequest, ModelInfo
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class FakeDevice:
         self._next_cell = 0
         self._rows: dict[int, tuple[int, ...]] = {}
 
-    def encode(self, group: Group) -> tuple[list[int], bool]:
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         if group.prompt == "bad":
             raise LocalrlError("this prompt is refused")
         assert isinstance(group.prompt, tuple)

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrl.engine.backends import BACKENDS
-from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Load, Started, Text
+from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Metrics, Started, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from localrl.engine.protocol import Backend, Group
+    from localrl.engine.protocol import Backend, GroupRequest
 
 STARTUP_S = 120.0
 PATIENCE_S = 180.0
@@ -61,7 +61,7 @@ def write_script(path: Path) -> Path:
     return path
 
 
-def run(backend: Backend, groups: Sequence[Group], seconds: float = PATIENCE_S) -> dict[str, Outcome]:
+def run(backend: Backend, groups: Sequence[GroupRequest], seconds: float = PATIENCE_S) -> dict[str, Outcome]:
     """Submit, step until nothing is left, and check what must hold of every sample's events."""
     for group in groups:
         backend.submit(group)
@@ -101,7 +101,7 @@ def collect(backend: Backend, seconds: float = PATIENCE_S) -> dict[str, Outcome]
 
 
 def take(outcomes: dict[str, Outcome], event: Event) -> None:
-    if isinstance(event, Load):
+    if isinstance(event, Metrics):
         return
     outcome = outcomes.setdefault(event.sample, Outcome())
     assert outcome.end is None, "nothing comes after the end"

@@ -11,7 +11,7 @@ import pytest
 from localrl.engine import backends, selection
 from localrl.engine.backends import BACKENDS, BackendModule, llama_cpp, mlx, scripted, server
 from localrl.engine.client import EngineClient
-from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PARROT = '''
 """Says the prompt again."""
 
 from localrl.engine.backends import Form
-from localrl.engine.protocol import Finished, FinishReason, Load, ModelInfo, Started, Text
+from localrl.engine.protocol import Finished, FinishReason, Metrics, ModelInfo, Started, Text
 
 SUMMARY = "repeats the prompt"
 FORM = Form.ANY
@@ -53,7 +53,7 @@ class Parrot:
         pass
 
     def step(self):
-        group, events = self.groups.pop(), [Load()]
+        group, events = self.groups.pop(), [Metrics()]
         for sample in group.samples:
             events += [Started(sample.id, False), Text(sample.id, group.prompt, False)]
             events.append(Finished(sample.id, FinishReason.STOP, group.prompt))
@@ -102,7 +102,7 @@ def test_a_backend_of_another_package_is_offered_chosen_and_run_in_the_worker(tm
     assert (choice.backend, choice.model.path) == ("parrot", model)
     settings = EngineSettings(choice.backend, str(choice.model.path))
     with EngineClient(settings, tmp_path / "log") as engine:
-        engine.submit(Group("g", "a cracker", (SampleRequest("g.0", 1),)))
+        engine.submit(GroupRequest("g", "a cracker", (SampleRequest("g.0", 1),)))
         events = engine.events(timeout=30)
     assert engine.info.backend == "parrot"
     assert [event.text for event in events if isinstance(event, Finished)] == ["a cracker"]

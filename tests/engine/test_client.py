@@ -16,7 +16,15 @@ import pytest
 from localrl import isolated
 from localrl.chat import Message
 from localrl.engine.client import QUEUED_STEPS, EngineClient, Restarted
-from localrl.engine.protocol import EngineSettings, Event, Finished, FinishReason, Group, SampleRequest, Text
+from localrl.engine.protocol import (
+    EngineSettings,
+    Event,
+    Finished,
+    FinishReason,
+    GroupRequest,
+    SampleRequest,
+    Text,
+)
 from localrl.errors import Stopped, Unavailable, UsageError
 from localrl.sampling import Sampling
 from tests.processes import WORKER, children
@@ -39,10 +47,10 @@ def engine(
     )
 
 
-def group(name: str, k: int = 1, max_tokens: int = 100) -> Group:
+def group(name: str, k: int = 1, max_tokens: int = 100) -> GroupRequest:
     prompt = (Message(role="user", content="how much is it"),)
     samples = tuple(SampleRequest(f"{name}.{i}", i) for i in range(k))
-    return Group(name, prompt, samples, Sampling(max_tokens=max_tokens))
+    return GroupRequest(name, prompt, samples, Sampling(max_tokens=max_tokens))
 
 
 def collect(client: EngineClient, seconds: float = 30.0) -> tuple[dict[str, Finished], int]:
@@ -109,7 +117,7 @@ def test_a_prompt_that_kills_the_worker_fails_alone(tmp_path: Path) -> None:
     with engine(tmp_path, parallel=1, texts=["fine", "poison"], die_on=["poison"]) as client:
         for i in range(3):
             client.submit(group(f"g{i}", k=1))
-        client.submit(Group("bad", "x", (SampleRequest("bad.1", 1),)))
+        client.submit(GroupRequest("bad", "x", (SampleRequest("bad.1", 1),)))
         client.submit(group("last"))
         ends, restarts = collect(client)
     assert restarts == 4
@@ -147,7 +155,7 @@ def test_an_engine_that_dies_of_everything_is_given_up(tmp_path: Path) -> None:
 
 def test_a_prompt_that_is_no_unicode_is_refused_instead_of_never_answered(tmp_path: Path) -> None:
     prompt = (Message(role="user", content="half a pair: \ud800"),)
-    asked = Group("g", prompt, (SampleRequest("g.0", 0),))
+    asked = GroupRequest("g", prompt, (SampleRequest("g.0", 0),))
     with engine(tmp_path) as client, pytest.raises(UsageError, match="no Unicode"):
         client.submit(asked)
 

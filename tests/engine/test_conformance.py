@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.chat import Message, ThinkingTags
-from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, Load, SampleRequest, Text
+from localrl.engine.protocol import (
+    EngineSettings,
+    Finished,
+    FinishReason,
+    GroupRequest,
+    Metrics,
+    SampleRequest,
+    Text,
+)
 from localrl.sampling import Sampling
 from localrl.thinking import split
 from tests.engine.backends.mlx.mlx_folder import convert
@@ -75,11 +83,11 @@ def subject(
             server.kill()
 
 
-def group(name: str, k: int = 1, tokens: int = 24, temperature: float = 1.0, **more: object) -> Group:
+def group(name: str, k: int = 1, tokens: int = 24, temperature: float = 1.0, **more: object) -> GroupRequest:
     prompt = (Message(role="user", content="how much is it"),)
     samples = tuple(SampleRequest(f"{name}.{i}", 1 + 4 * i) for i in range(k))
     sampling = Sampling(temperature=temperature, max_tokens=tokens)
-    return Group(name, prompt, samples, sampling, **more)  # type: ignore[arg-type]
+    return GroupRequest(name, prompt, samples, sampling, **more)  # type: ignore[arg-type]
 
 
 def test_every_sample_starts_once_and_ends_once_and_its_texts_are_its_text(subject: Subject) -> None:
@@ -127,7 +135,7 @@ def test_a_stop_string_ends_the_answer_before_it(subject: Subject) -> None:
 def test_thinking_is_told_from_the_answer_in_text_and_figures(subject: Subject) -> None:
     with subject.open() as backend:
         samples = (SampleRequest("a.0", 0), SampleRequest("a.1", 4))
-        prompt = Group(
+        prompt = GroupRequest(
             "a",
             (Message(role="user", content="think"),),
             samples,
@@ -154,7 +162,7 @@ def test_thinking_is_told_from_the_answer_in_text_and_figures(subject: Subject) 
 def test_a_text_without_end_is_stopped_by_the_loop_guard(subject: Subject) -> None:
     prompt = group("a", tokens=1800, temperature=0.0)
     if subject.name == "scripted":
-        prompt = Group("a", "x", (SampleRequest("a.0", 3),), Sampling(max_tokens=1800))
+        prompt = GroupRequest("a", "x", (SampleRequest("a.0", 3),), Sampling(max_tokens=1800))
     with subject.open() as backend:
         assert run(backend, [prompt])["a.0"].reason is FinishReason.LOOP
 
@@ -209,16 +217,16 @@ def test_figures_are_those_of_the_samples(subject: Subject) -> None:
     with subject.open() as backend:
         for each in (group("a", k=3), group("b")):
             backend.submit(each)
-        load = Load()
+        metrics = Metrics()
         outcomes: dict[str, Outcome] = {}
         while backend.busy:
             for event in backend.step():
                 take(outcomes, event)
-                load = event if isinstance(event, Load) else load
+                metrics = event if isinstance(event, Metrics) else metrics
     ends = [outcome.finished for outcome in outcomes.values()]
-    assert load.generated_tokens == sum(end.thinking_tokens + end.answer_tokens for end in ends)
-    assert load.decode_s > 0
-    assert load.running == load.waiting == 0
+    assert metrics.generated_tokens == sum(end.thinking_tokens + end.answer_tokens for end in ends)
+    assert metrics.decode_s > 0
+    assert metrics.running == metrics.waiting == 0
     for end in ends:
         assert end.prompt_tokens > 0
         assert end.ttft_s is not None
@@ -226,7 +234,7 @@ def test_figures_are_those_of_the_samples(subject: Subject) -> None:
         assert end.tokens_per_s is not None
         assert end.tokens_per_s > 0
     if subject.counts:
-        assert load.prefill_tokens == sum(end.prompt_tokens - end.shared_tokens for end in ends)
+        assert metrics.prefill_tokens == sum(end.prompt_tokens - end.shared_tokens for end in ends)
         assert not any(end.estimated for end in ends)
         shared = sorted(outcomes[f"a.{i}"].finished.shared_tokens for i in range(3))
         assert shared[0] == 0
@@ -240,12 +248,12 @@ def test_no_more_streams_run_than_were_asked_for(subject: Subject) -> None:
         most = 0
         while backend.busy:
             for event in backend.step():
-                most = max(most, event.running) if isinstance(event, Load) else most
+                most = max(most, event.running) if isinstance(event, Metrics) else most
     assert most <= 2
 
 
 def test_a_prompt_that_cannot_run_is_refused_and_the_others_run(subject: Subject) -> None:
-    long = Group("long", "a " * 9000, (SampleRequest("long.0", 1),), Sampling(max_tokens=5))
+    long = GroupRequest("long", "a " * 9000, (SampleRequest("long.0", 1),), Sampling(max_tokens=5))
     with subject.open() as backend:
         outcomes = run(backend, [*([long] if subject.too_long else []), group("b")])
     if subject.too_long:
@@ -255,7 +263,7 @@ def test_a_prompt_that_cannot_run_is_refused_and_the_others_run(subject: Subject
 
 
 def test_a_prompt_may_be_raw_text(subject: Subject) -> None:
-    raw = Group("raw", "ab cd", (SampleRequest("raw.0", 1),), Sampling(temperature=1.0, max_tokens=9))
+    raw = GroupRequest("raw", "ab cd", (SampleRequest("raw.0", 1),), Sampling(temperature=1.0, max_tokens=9))
     with subject.open() as backend:
         assert run(backend, [raw])["raw.0"].reason is FinishReason.LENGTH
 

@@ -14,7 +14,7 @@ def test_a_text_that_begins_and_ends_within_one_step_took_that_time() -> None:
     meter.generated += 30
     meter.measure(now + 0.5, decoding=0, streams=0)
     meter.measure(now + 0.75, decoding=0, streams=0)
-    assert meter.load(running=0, waiting=0).decode_s == pytest.approx(0.5)
+    assert meter.metrics(running=0, waiting=0).decode_s == pytest.approx(0.5)
 
 
 def test_a_step_of_prompts_and_streams_is_shared_by_tokens() -> None:
@@ -22,6 +22,6 @@ def test_a_step_of_prompts_and_streams_is_shared_by_tokens() -> None:
     steps.measure(decoding=4, prefilled=0, seconds=1.0)
     steps.measure(decoding=4, prefilled=12, seconds=2.0)
     steps.measure(decoding=0, prefilled=16, seconds=1.0)
-    load = steps.load()
-    assert (load.decode_s, load.prefill_s) == (3.0, 2.5)
-    assert (load.prefill_tokens, load.steps) == (28, 3)
+    metrics = steps.metrics()
+    assert (metrics.decode_s, metrics.prefill_s) == (3.0, 2.5)
+    assert (metrics.prefill_tokens, metrics.steps) == (28, 3)

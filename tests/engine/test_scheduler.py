@@ -7,15 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localrl.chat import ThinkingTags
-from localrl.engine.protocol import Event, Finished, FinishReason, Group, SampleRequest, Started, Text
+from localrl.engine.protocol import Event, Finished, FinishReason, GroupRequest, SampleRequest, Started, Text
 from localrl.engine.scheduler import Scheduler
 from localrl.sampling import Sampling
 from tests.engine.fake_device import FakeDevice, expected
 
 
-def group(name: str, prompt: tuple[int, ...] | str, k: int = 1, max_tokens: int = 50) -> Group:
+def group(name: str, prompt: tuple[int, ...] | str, k: int = 1, max_tokens: int = 50) -> GroupRequest:
     samples = tuple(SampleRequest(f"{name}.{i}", seed=i) for i in range(k))
-    return Group(name, prompt, samples, Sampling(max_tokens=max_tokens), loop_guard=False)
+    return GroupRequest(name, prompt, samples, Sampling(max_tokens=max_tokens), loop_guard=False)
 
 
 def run(scheduler: Scheduler, steps: int = 5_000) -> list[Event]:
@@ -77,18 +77,18 @@ def test_no_sample_is_lost_cut_or_changed_however_small_the_pool(
     assert device.samplers == 0
 
 
-def test_streams_are_set_aside_when_cells_run_out_and_end_the_same() -> None:
+def test_streams_are_preempted_when_cells_run_out_and_end_the_same() -> None:
     device = FakeDevice(cells=150, end_every=10**9)
     scheduler = Scheduler(device, parallel=16)
     for i in range(16):
         scheduler.submit(group(f"g{i}", (i + 1, *PROMPT[:8]), max_tokens=60))
     events: list[Event] = []
-    aside = 0
+    preempted = 0
     while scheduler.busy:
         events += scheduler.step()
-        aside = max(aside, scheduler.step_load.set_aside)
+        preempted = max(preempted, scheduler.metrics.preempted)
     ends = finished(events)
-    assert aside > 0
+    assert preempted > 0
     for i in range(16):
         assert said(ends[f"g{i}.0"]) == expected((i + 1, *PROMPT[:8]), 0, 60, 10**9)
 
@@ -172,7 +172,7 @@ def test_of_a_prompt_that_is_done_only_the_beginning_of_those_that_wait_keeps_ce
 def test_thinking_is_not_kept_for_the_next_turn_which_does_not_repeat_it() -> None:
     device = FakeDevice(end_every=10**9)
     scheduler = Scheduler(device, parallel=1)
-    thinking = Group(
+    thinking = GroupRequest(
         "a",
         PROMPT,
         (SampleRequest("a.0", seed=0),),
@@ -248,7 +248,7 @@ def test_tokens_counted_are_tokens_computed() -> None:
         scheduler.submit(group(f"g{i}", (*PROMPT, i + 40), k=2))
     events = run(scheduler)
     ends = finished(events)
-    load = scheduler.step_load
-    assert load.prefill_tokens == sum(end.prompt_tokens - end.shared_tokens for end in ends.values())
-    assert load.generated_tokens == sum(end.answer_tokens for end in ends.values())
+    metrics = scheduler.metrics
+    assert metrics.prefill_tokens == sum(end.prompt_tokens - end.shared_tokens for end in ends.values())
+    assert metrics.generated_tokens == sum(end.answer_tokens for end in ends.values())
     assert sum(isinstance(event, Started) for event in events) == 10

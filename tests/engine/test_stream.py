@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from localrl.chat import ThinkingTags
 from localrl.engine import loopguard
-from localrl.engine.protocol import Finished, FinishReason, Group, SampleRequest, Text
+from localrl.engine.protocol import Finished, FinishReason, GroupRequest, SampleRequest, Text
 from localrl.engine.stream import Stream
 from localrl.sampling import Sampling
 from localrl.thinking import split, unfinished
@@ -26,7 +26,7 @@ def play(
     max_tokens: int = 10_000,
 ) -> tuple[Finished, str, str]:
     """Push pieces until the stream ends; returns its end, and the streamed thinking and answer."""
-    group = Group("g", "p", (SampleRequest("s", 0),), Sampling(max_tokens=max_tokens), stop, tags)
+    group = GroupRequest("g", "p", (SampleRequest("s", 0),), Sampling(max_tokens=max_tokens), stop, tags)
     stream = Stream(group.samples[0], group, submitted=0.0, prompt_tokens=5, starts_thinking=inside)
     seen: list[Text] = []
     reason = None
@@ -112,7 +112,7 @@ def test_the_beginning_of_a_stop_string_is_text_when_nothing_follows() -> None:
 
 @given(st.text(min_size=1, max_size=60), st.integers(1, 5))
 def test_the_tokens_of_the_texts_add_up_to_those_generated(answer: str, size: int) -> None:
-    group = Group("g", "p", (SampleRequest("s", 0),), Sampling(), (), None)
+    group = GroupRequest("g", "p", (SampleRequest("s", 0),), Sampling(), (), None)
     stream = Stream(group.samples[0], group, submitted=0.0, prompt_tokens=5)
     pieces, told = chop(answer, size), 0
     for i, piece in enumerate(pieces):
@@ -197,7 +197,7 @@ def test_the_loop_guard_fires_on_signs_without_a_letter_too_but_later() -> None:
 
 def test_the_loop_guard_ends_a_stream_and_can_be_switched_off() -> None:
     for guard, reason in ((True, FinishReason.LOOP), (False, FinishReason.LENGTH)):
-        group = Group("g", "p", (SampleRequest("s", 0),), Sampling(max_tokens=600), loop_guard=guard)
+        group = GroupRequest("g", "p", (SampleRequest("s", 0),), Sampling(max_tokens=600), loop_guard=guard)
         stream = Stream(group.samples[0], group, 0.0, 1)
         ends = [end for i in range(600) if (end := stream.push(i % 3, b"x", 1.0))]
         assert ends[0] is reason

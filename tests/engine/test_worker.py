@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localrl.engine.protocol import Finished, FinishReason, Load, Started, Text
+from localrl.engine.protocol import Finished, FinishReason, Metrics, Started, Text
 from localrl.engine.worker import TOGETHER_S, Outbox
 
 if TYPE_CHECKING:
@@ -21,33 +21,33 @@ class Sent:
         self.now = 100.0
         self.messages: list[list[Event]] = []
         self.outbox = Outbox(self.messages.append, lambda: self.now)
-        self.outbox.add([Load()])  # the first goes at once
+        self.outbox.add([Metrics()])  # the first goes at once
         self.messages.clear()
 
 
 def test_quick_steps_share_a_message_with_one_text_a_stream_and_the_last_figures() -> None:
     sent = Sent()
     for step, word in enumerate(["a", "b", "c"]):
-        sent.outbox.add([Text("x", word, False), Text("y", word.upper(), False), Load(steps=step)])
+        sent.outbox.add([Text("x", word, False), Text("y", word.upper(), False), Metrics(steps=step)])
     assert not sent.messages
     sent.now += TOGETHER_S
-    sent.outbox.add([Load(steps=3)])
-    assert sent.messages == [[Text("x", "abc", False, 3), Text("y", "ABC", False, 3), Load(steps=3)]]
+    sent.outbox.add([Metrics(steps=3)])
+    assert sent.messages == [[Text("x", "abc", False, 3), Text("y", "ABC", False, 3), Metrics(steps=3)]]
 
 
 def test_slow_steps_are_sent_one_by_one() -> None:
     sent = Sent()
     for step in range(5):
         sent.now += TOGETHER_S
-        sent.outbox.add([Load(steps=step)])
-    assert sent.messages == [[Load(steps=step)] for step in range(5)]
+        sent.outbox.add([Metrics(steps=step)])
+    assert sent.messages == [[Metrics(steps=step)] for step in range(5)]
 
 
 def test_the_start_and_the_end_of_a_sample_never_wait_and_come_after_its_text() -> None:
     sent = Sent()
     sent.outbox.add([Text("x", "a", True)])
-    sent.outbox.add([Started("y", False), Load(steps=1)])
-    assert sent.messages.pop() == [Text("x", "a", True), Started("y", False), Load(steps=1)]
+    sent.outbox.add([Started("y", False), Metrics(steps=1)])
+    assert sent.messages.pop() == [Text("x", "a", True), Started("y", False), Metrics(steps=1)]
     sent.outbox.add([Text("y", "b", False)])
     end = Finished("y", FinishReason.STOP, "b")
     sent.outbox.add([end])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrl.engine.protocol import Load
+from localrl.engine.protocol import Metrics
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.verdict import Outcome
 
@@ -19,9 +19,9 @@ class Clock:
 def test_a_pause_is_no_time_of_work() -> None:
     clock = Clock()
     progress = Progress([EvalProgress("sums", 100)], clock=clock)
-    progress.take(Load())
+    progress.take(Metrics())
     clock.now += 10
-    progress.take(Load(generated_tokens=500))
+    progress.take(Metrics(generated_tokens=500))
     for i in range(20):
         progress.evals[0].judged(i, Outcome.CORRECT, 1)
     for paused in (True, True):  # a second time changes nothing
@@ -31,7 +31,7 @@ def test_a_pause_is_no_time_of_work() -> None:
     assert progress.eta_s == pytest.approx(40)
     progress.pause(False)
     clock.now += 5
-    progress.take(Load(generated_tokens=750))
+    progress.take(Metrics(generated_tokens=750))
     assert progress.worked_s == pytest.approx(15)
     assert progress.eta_s == pytest.approx(60)
     assert progress.tokens_per_s == pytest.approx(50)

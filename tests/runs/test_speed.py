@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.engine.protocol import Event, Finished, FinishReason, Group, Load
+from localrl.engine.protocol import Event, Finished, FinishReason, GroupRequest, Metrics
 from localrl.runs.speed import Speed, longest
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ class Engine:
 
     def __init__(self, context: int) -> None:
         self.info = SimpleNamespace(context=context)
-        self._waiting: list[Group] = []
+        self._waiting: list[GroupRequest] = []
         self._running: dict[str, int] = {}
-        self._load = Load()
+        self._load = Metrics()
         self.longest = 0
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: GroupRequest) -> None:
         self._waiting.append(group)
 
     def cancel(self, name: str) -> None:
@@ -47,7 +47,7 @@ class Engine:
             self._running[name] += 1
         if prompts:
             self._running[group.id] = 0
-        self._load = Load(
+        self._load = Metrics(
             running=len(self._running),
             waiting=len(self._waiting),
             generated_tokens=self._load.generated_tokens + decoding,

@@ -54,7 +54,7 @@ def test_a_run_at_work_is_seen_growing_and_a_killed_one_is_seen_as_far_as_it_cam
         watch.look()
         first = watch.progress.done
         deadline = time.monotonic() + 60
-        while watch.progress.done <= first or not watch.progress.load.generated_tokens:
+        while watch.progress.done <= first or not watch.progress.metrics.generated_tokens:
             assert time.monotonic() < deadline, "nothing comes"
             watch.look()
             time.sleep(0.02)

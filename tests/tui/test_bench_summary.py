@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.engine.protocol import Load
+from localrl.engine.protocol import Metrics
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.tui.screens.bench import BenchScreen
 from localrl.tui.symbols import SYMBOLS
@@ -57,7 +57,7 @@ def test_speed_first_token_and_time_left_fit(width: int, tmp_path: Path) -> None
     progress = Progress([EvalProgress("sums", 10_000)], restarts=3, clock=lambda: float(next(clock)))
     progress.first_token.add(83.0)
     for i in range(100):
-        progress.take(Load(generated_tokens=i * 12_345))
+        progress.take(Metrics(generated_tokens=i * 12_345))
     progress.evals[0].outcomes["correct"] = 900
     work = BenchWork(make_plan(tmp_path))
     work.run_state.rates = [1.0, 2.0] * 200

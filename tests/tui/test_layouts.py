@@ -20,7 +20,7 @@ from localrl.catalog import fit
 from localrl.catalog.resolve import resolve
 from localrl.catalog.shape import Shape
 from localrl.catalog.throughput import Throughput
-from localrl.engine.protocol import EngineSettings, Load
+from localrl.engine.protocol import EngineSettings, Metrics
 from localrl.engine.ranking import Line
 from localrl.evals import spec
 from localrl.machine import hardware
@@ -148,7 +148,7 @@ def standing(folder: Path) -> Standing:
     run_state.published = ((0.795,),)
     run_state.view = RunSnapshot(
         evals=(EvalSnapshot("sums", 32, 48, counts, {(4, 4): 5, (4, 0): 3}),),
-        load=Load(running=4, parallel=4, steps=1),
+        metrics=Metrics(running=4, parallel=4, steps=1),
         tokens_per_s=214.4,
         eta_s=740.0,
         elapsed_s=600.0,

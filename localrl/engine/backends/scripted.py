@@ -23,8 +23,8 @@ from localrl.engine.protocol import (
     Event,
     Finished,
     FinishReason,
-    Group,
-    Load,
+    GroupRequest,
+    Metrics,
     ModelInfo,
     SampleRequest,
 )
@@ -67,7 +67,7 @@ class ScriptedBackend:
     script: Script
     parallel: int = 8
     _now: float = 0.0
-    _waiting: deque[tuple[Group, SampleRequest, float]] = field(default_factory=deque)
+    _waiting: deque[tuple[GroupRequest, SampleRequest, float]] = field(default_factory=deque)
     _playing: list[_Playing] = field(default_factory=list)
     _events: list[Event] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -83,7 +83,7 @@ class ScriptedBackend:
     def busy(self) -> bool:
         return bool(self._waiting or self._playing or self._events)
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: GroupRequest) -> None:
         tokens = _prompt_tokens(group)
         if tokens >= self.script.cells:
             error = f"a prompt of {tokens} tokens does not fit a context of {self.script.cells}"
@@ -108,12 +108,12 @@ class ScriptedBackend:
         for playing in list(self._playing):
             self._advance(playing)
         events, self._events = self._events, []
-        return [*events, self._load()]
+        return [*events, self._metrics()]
 
     def close(self) -> None:
         self._playing.clear()
 
-    def _start(self, group: Group, sample: SampleRequest, submitted: float) -> None:
+    def _start(self, group: GroupRequest, sample: SampleRequest, submitted: float) -> None:
         tokens = _prompt_tokens(group)
         shared = tokens if group.id in self._seen else 0
         self._seen = {group.id}
@@ -141,8 +141,8 @@ class ScriptedBackend:
         self._playing.remove(playing)
         self._events += playing.stream.finish(reason)
 
-    def _load(self) -> Load:
-        return Load(
+    def _metrics(self) -> Metrics:
+        return Metrics(
             running=len(self._playing),
             waiting=len(self._waiting),
             parallel=self.parallel,
@@ -155,7 +155,7 @@ class ScriptedBackend:
         )
 
 
-def _prompt_tokens(group: Group) -> int:
+def _prompt_tokens(group: GroupRequest) -> int:
     if isinstance(group.prompt, str):
         return len(group.prompt.split())
     return sum(1 if isinstance(part, int) else len(part.content.split()) for part in group.prompt)

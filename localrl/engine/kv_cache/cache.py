@@ -174,7 +174,7 @@ class Memory:
                 return True
         return False
 
-    def set_aside(self, holder: Holder, prefill_rate: float) -> Any:
+    def preempt(self, holder: Holder, prefill_rate: float) -> Any:
         """Free a stream's cells; returns its saved state, or None where computing again is cheaper.
 
         `prefill_rate` is in tokens per second, 0 while unknown.
@@ -224,7 +224,7 @@ class Memory:
             return
         while self._pool.held_only_by([kept.sequence for kept in self._kept]) > self._device.idle_cells:
             kept = self._kept.popleft()
-            state = self.set_aside(kept, prefill_rate)
+            state = self.preempt(kept, prefill_rate)
             if state is not None:
                 self._stored.append(_Stored(kept.tokens, state))
         while sum(len(stored.state) for stored in self._stored) > self._device.stored_bytes:

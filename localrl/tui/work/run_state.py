@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from localrl.engine.client import Restarted
-from localrl.engine.protocol import Load
+from localrl.engine.protocol import Metrics
 from localrl.evals import protocol
 from localrl.runs.plan import card_of
 from localrl.runs.runner import Judged, Live
@@ -50,7 +50,7 @@ class RunSnapshot:
     """The run's figures at one moment."""
 
     evals: tuple[EvalSnapshot, ...] = ()
-    load: Load = field(default_factory=Load)
+    metrics: Metrics = field(default_factory=Metrics)
     tokens_per_s: float = 0.0
     eta_s: float | None = None
     elapsed_s: float = 0.0
@@ -170,7 +170,7 @@ class RunState:
                 EvalSnapshot(part.name, part.done, part.total, dict(part.outcomes), dict(part.counts()))
                 for part in progress.evals
             ),
-            load=progress.load,
+            metrics=progress.metrics,
             tokens_per_s=progress.tokens_per_s,
             eta_s=progress.eta_s,
             elapsed_s=progress.worked_s,
@@ -178,7 +178,7 @@ class RunState:
             ttft_s=progress.first_token.value,
             restarts=progress.restarts,
         )
-        generated = progress.load.generated_tokens
+        generated = progress.metrics.generated_tokens
         then, tokens = self._rated = self._rated or (now, generated)
         if now - then >= RATE_EVERY_S:
             self.rates.append(max(0.0, (generated - tokens) / (now - then)))

@@ -27,7 +27,7 @@ from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
 from localrl.engine.chat_template import Renderer
 from localrl.engine.kv_cache.cache import KEPT_PROMPTS
 from localrl.engine.kv_cache.slots import Slots
-from localrl.engine.protocol import EngineSettings, Group, ModelInfo
+from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
 from localrl.errors import LocalrlError, Unavailable, UsageError
 from localrl.machine import hardware
 
@@ -223,7 +223,7 @@ class LlamaDevice:
 
     # -- text
 
-    def encode(self, group: Group) -> tuple[list[int], bool]:
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         prompt = group.prompt
         if isinstance(prompt, str):
             return self._tokenize(prompt, add_special=True), False

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrl.engine.backends.mlx.token_bytes import Pieces
 from localrl.engine.chat_template import Renderer
-from localrl.engine.protocol import EngineSettings, Group, ModelInfo
+from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
 from localrl.errors import Unavailable, UsageError
 from localrl.machine import hardware
 
@@ -171,7 +171,7 @@ class MlxRows:
 
     # -- text
 
-    def encode(self, group: Group) -> tuple[list[int], bool]:
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         prompt = group.prompt
         if isinstance(prompt, str):
             return list(self._tokenizer.encode(prompt)), False

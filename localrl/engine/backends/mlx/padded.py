@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from localrl.engine.metrics import Steps
 from localrl.engine.parallel import Parallel
-from localrl.engine.protocol import Event, FinishReason, Group, Load, ModelInfo, SampleRequest
+from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
 from localrl.engine.queueing import cancelled, encoded, refused
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
@@ -41,7 +41,7 @@ class Rows(Protocol):
     """Rows grow by so many tokens at a time."""
     most_rows: int
 
-    def encode(self, group: Group) -> tuple[list[int], bool]:
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
 
     def piece(self, token: int) -> bytes: ...
@@ -68,7 +68,7 @@ class _Prompt:
     """A group's prompt, and its samples that have not started."""
 
     tokens: list[int]
-    group: Group
+    group: GroupRequest
     starts_thinking: bool
     submitted: float
     samples: deque[SampleRequest]
@@ -113,7 +113,7 @@ class PaddedBackend:
         self._waiting: deque[_Prompt] = deque()
         self._filling: _Prompt | None = None
         self._running: list[_Row] = []
-        self._aside: deque[_Row] = deque()
+        self._preempted: deque[_Row] = deque()
         self._events: list[Event] = []
         self._steps = Steps(self._parallel)
 
@@ -121,9 +121,9 @@ class PaddedBackend:
 
     @property
     def busy(self) -> bool:
-        return bool(self._waiting or self._filling or self._running or self._aside or self._events)
+        return bool(self._waiting or self._filling or self._running or self._preempted or self._events)
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: GroupRequest) -> None:
         try:
             tokens, inside = encoded(self._rows.encode, group, min(self._rows.longest, self._rows.cells))
         except LocalrlError as error:
@@ -138,7 +138,7 @@ class PaddedBackend:
             self._filling = None
         ended = [
             (row, FinishReason.CANCELLED)
-            for row in [*self._running, *self._aside]
+            for row in [*self._running, *self._preempted]
             if name in (row.stream.sample.id, row.stream.group.id)
         ]
         self._end(ended)
@@ -156,7 +156,7 @@ class PaddedBackend:
                 decoding = len(drawn)
                 self._accept(drawn)
             self._steps.measure(decoding, prefilled, self._clock() - began)
-            self._events.append(self._load())
+            self._events.append(self._metrics())
         events, self._events = self._events, []
         return events
 
@@ -167,10 +167,10 @@ class PaddedBackend:
 
     def _admit(self) -> None:
         """Continue what was set aside, oldest first; then start samples; then begin the next prompt."""
-        while self._aside and self._fits(self._aside[0].length):
-            row = self._aside.popleft()
+        while self._preempted and self._fits(self._preempted[0].length):
+            row = self._preempted.popleft()
             self._insert(row, 0, None)
-        if self._aside:
+        if self._preempted:
             return
         while self._start_samples() and (following := self._following()) is not None:
             self._waiting.remove(following)
@@ -234,7 +234,7 @@ class PaddedBackend:
         ):
             row = self._running.pop()
             removed.append(row.number)
-            self._aside.appendleft(row)
+            self._preempted.appendleft(row)
         if removed:
             self._rows.remove(removed)
 
@@ -280,16 +280,16 @@ class PaddedBackend:
         if removed := [row.number for row, _ in ended if row in self._running]:
             self._rows.remove(removed)
         for row, reason in ended:
-            (self._running if row in self._running else self._aside).remove(row)
+            (self._running if row in self._running else self._preempted).remove(row)
             self._events += row.stream.finish(reason)
 
-    def _load(self) -> Load:
+    def _metrics(self) -> Metrics:
         waiting = [*self._waiting, *([self._filling] if self._filling else [])]
         return replace(
-            self._steps.load(),
+            self._steps.metrics(),
             running=len(self._running),
             waiting=sum(len(prompt.samples) for prompt in waiting),
-            set_aside=len(self._aside),
+            preempted=len(self._preempted),
             cells_used=self._padded(len(self._running), self._longest()),
             cells=self._rows.cells,
             peak_memory_bytes=self._rows.peak_memory_bytes(),

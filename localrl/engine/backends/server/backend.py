@@ -26,7 +26,15 @@ from localrl.engine.backends.server.load_balancing import Share, Sharing
 from localrl.engine.backends.server.responses import Failure, RequestFailed, Usage, printable
 from localrl.engine.metrics import Meter
 from localrl.engine.parallel import Parallel
-from localrl.engine.protocol import Event, Finished, FinishReason, Group, Load, ModelInfo, SampleRequest
+from localrl.engine.protocol import (
+    Event,
+    Finished,
+    FinishReason,
+    GroupRequest,
+    Metrics,
+    ModelInfo,
+    SampleRequest,
+)
 from localrl.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +77,7 @@ class Patience:
 class _Job:
     """Samples of one group that are asked for in one request."""
 
-    group: Group
+    group: GroupRequest
     samples: list[SampleRequest]
     """Those that have not finished."""
     submitted: float
@@ -128,7 +136,7 @@ class ServerBackend:
     def busy(self) -> bool:
         return bool(self._waiting or self._resting or self._running or self._events)
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: GroupRequest) -> None:
         now = time.monotonic()
         together = group.sampling.temperature > 0 and all(e.shares_prefill for e in self._endpoints)
         size = min(SAMPLES_PER_REQUEST, self._parallel.limit) if together else 1
@@ -164,7 +172,7 @@ class ServerBackend:
             raise self._crash
         self._measure()
         events, self._events = self._events, []
-        return [*events, self._load()] if events else []
+        return [*events, self._metrics()] if events else []
 
     def close(self) -> None:
         self._waiting.clear()  # or the end of what runs would begin more
@@ -373,9 +381,9 @@ class ServerBackend:
         decoding = sum(1 for job in self._running for reply in job.open() if reply.fragments)
         self._meter.measure(time.monotonic(), decoding, self._streams)
 
-    def _load(self) -> Load:
+    def _metrics(self) -> Metrics:
         waiting = sum(len(job.samples) for job in [*self._waiting, *self._resting])
-        return self._meter.load(self._streams, waiting)
+        return self._meter.metrics(self._streams, waiting)
 
     def _describe(self, context: int) -> ModelInfo:
         kinds = sorted({endpoint.kind or "unknown" for endpoint in self._endpoints})

@@ -19,7 +19,7 @@ from localrl.engine.stream import Stream
 
 if TYPE_CHECKING:
     from localrl.engine.backends.server.responses import Choice, Usage
-    from localrl.engine.protocol import Group, SampleRequest, Started
+    from localrl.engine.protocol import GroupRequest, SampleRequest, Started
 
 FINISH = {
     "stop": FinishReason.STOP,
@@ -42,7 +42,7 @@ class Reply:
     """One sample's text. `starts_thinking`: this server's texts begin inside the thinking tags."""
 
     def __init__(
-        self, sample: SampleRequest, group: Group, submitted: float, starts_thinking: bool = False
+        self, sample: SampleRequest, group: GroupRequest, submitted: float, starts_thinking: bool = False
     ) -> None:
         self.sample, self.group = sample, group
         self.fragments = 0
@@ -169,7 +169,7 @@ class Reply:
         return tokens + characters // CHARACTERS_PER_PROMPT_TOKEN
 
 
-def longest_prompt(group: Group) -> int:
+def longest_prompt(group: GroupRequest) -> int:
     """Tokens that a prompt has at most, before a template: one for each byte of text."""
     if isinstance(group.prompt, str):
         return len(group.prompt.encode(errors="replace"))

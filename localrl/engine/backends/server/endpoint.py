@@ -28,7 +28,7 @@ from localrl.engine.backends.server.responses import (
     read,
     said,
 )
-from localrl.engine.protocol import Group
+from localrl.engine.protocol import GroupRequest
 
 CONNECT_S = 10.0
 PROBE_S = 60.0
@@ -106,7 +106,7 @@ class Endpoint:
             raise RequestFailed(Failure.DOWN, _connection_error(error)) from error
 
     async def stream(
-        self, session: aiohttp.ClientSession, group: Group, seeds: list[int]
+        self, session: aiohttp.ClientSession, group: GroupRequest, seeds: list[int]
     ) -> AsyncIterator[Chunk | None]:
         """Ask for one sample a seed; the chunks as they come, and None when the server says that it is done.
 
@@ -130,7 +130,7 @@ class Endpoint:
         except TimeoutError as error:
             raise RequestFailed(Failure.DOWN, "no connection") from error
 
-    def body(self, group: Group, seeds: list[int]) -> dict[str, Any]:
+    def body(self, group: GroupRequest, seeds: list[int]) -> dict[str, Any]:
         """The request. Every setting is sent, since servers have defaults of their own."""
         sampling = group.sampling
         body: dict[str, Any] = {

@@ -75,13 +75,13 @@ class Summary(Static):
 
     def _head(self, work: BenchWork, view: RunSnapshot) -> Content:
         """What the person named comes last: it may be long."""
-        plan, load = work.run_state.plan, view.load
+        plan, metrics = work.run_state.plan, view.metrics
         model = plan.model_name + (f":{plan.quantisation}" if plan.quantisation else "")
         # Fewer may be wanted than still run.
-        wanted = f" of {load.parallel}" if load.running <= load.parallel else ""
-        streams = f"{load.running}{wanted} streams" if load.steps else ""
-        if load.set_aside:
-            streams += f", {load.set_aside} set aside"
+        wanted = f" of {metrics.parallel}" if metrics.running <= metrics.parallel else ""
+        streams = f"{metrics.running}{wanted} streams" if metrics.steps else ""
+        if metrics.preempted:
+            streams += f", {metrics.preempted} preempted"
         colour = {"running": "$success", "paused": "$warning", "failed": "$error", "died": "$error"}.get(
             work.state, "$secondary"
         )

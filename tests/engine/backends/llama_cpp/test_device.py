@@ -1,4 +1,4 @@
-"""The real library on the starter model: shared prompts, setting aside, seeds, special tokens."""
+"""The real library on the starter model: shared prompts, preemption, seeds, special tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localrl.engine.backends.llama_cpp.allocation import may_repack
 from localrl.engine.backends.llama_cpp.device import LlamaDevice
 from localrl.engine.device import Batch
 from localrl.engine.kv_cache.cache import common_prefix
-from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Finished, FinishReason, GroupRequest, SampleRequest
 from localrl.engine.scheduler import Scheduler
 from localrl.errors import Unavailable, UsageError
 from localrl.sampling import Sampling
@@ -32,13 +32,15 @@ on_processor = pytest.mark.skipif(
 WARM = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05, max_tokens=24)
 
 
-def ask(name: str, text: str, k: int = 1, sampling: Sampling = WARM) -> Group:
+def ask(name: str, text: str, k: int = 1, sampling: Sampling = WARM) -> GroupRequest:
     samples = tuple(SampleRequest(f"{name}.{i}", seed=i) for i in range(k))
-    return Group(name, (Message(role="user", content=text),), samples, sampling)
+    return GroupRequest(name, (Message(role="user", content=text),), samples, sampling)
 
 
-def answers(groups: list[Group], parallel: int = 4, context: int = 2048) -> tuple[dict[str, Finished], int]:
-    """What the starter says, and the most streams that were set aside at once."""
+def answers(
+    groups: list[GroupRequest], parallel: int = 4, context: int = 2048
+) -> tuple[dict[str, Finished], int]:
+    """What the starter says, and the most streams that were preempted at once."""
     device = LlamaDevice(
         EngineSettings(model=str(resolve("smollm2-135m").path), context=context, cache_type="f16")
     )
@@ -46,12 +48,12 @@ def answers(groups: list[Group], parallel: int = 4, context: int = 2048) -> tupl
     for group in groups:
         scheduler.submit(group)
     ends: dict[str, Finished] = {}
-    aside = 0
+    preempted = 0
     while scheduler.busy:
         ends.update({e.sample: e for e in scheduler.step() if isinstance(e, Finished)})
-        aside = max(aside, scheduler.step_load.set_aside)
+        preempted = max(preempted, scheduler.metrics.preempted)
     scheduler.close()
-    return ends, aside
+    return ends, preempted
 
 
 def agreement(a: str, b: str) -> int:
@@ -66,7 +68,7 @@ def test_a_group_shares_one_prefill_and_its_samples_differ_by_seed() -> None:
     assert {n: e.text for n, e in again.items()} == {n: e.text for n, e in ends.items()}
 
 
-def test_streams_set_aside_in_a_small_pool_all_end_by_themselves() -> None:
+def test_streams_preempted_in_a_small_pool_all_end_by_themselves() -> None:
     greedy = Sampling(max_tokens=90)
     groups = [ask(f"g{i}", f"Tell me a long story about the number {i}.", sampling=greedy) for i in range(8)]
     large, none = answers(groups, parallel=8, context=4096)
@@ -89,7 +91,7 @@ def test_a_talk_that_rested_in_host_memory_goes_on_from_there() -> None:
 
     def turn(name: str, tokens: list[int]) -> Finished:
         prompt = tuple(tokens)
-        scheduler.submit(Group(name, prompt, (SampleRequest(name, 0),), Sampling(max_tokens=24)))
+        scheduler.submit(GroupRequest(name, prompt, (SampleRequest(name, 0),), Sampling(max_tokens=24)))
         ends: list[Finished] = []
         while scheduler.busy:
             ends += [event for event in scheduler.step() if isinstance(event, Finished)]

@@ -9,7 +9,7 @@ import pytest
 
 from localrl.engine.backends.llama_cpp.device import LlamaDevice
 from localrl.engine.device import Batch
-from localrl.engine.protocol import EngineSettings, Finished, FinishReason, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Finished, FinishReason, GroupRequest, SampleRequest
 from localrl.engine.scheduler import Scheduler
 from localrl.sampling import Sampling
 from tests.engine.tiny import write_gguf
@@ -71,7 +71,7 @@ def ends(device: LlamaDevice, parallel: int | None, k: int) -> dict[str, Finishe
     sampling = Sampling(temperature=0.8, top_k=20, max_tokens=60)
     for i, prompt in enumerate(PROMPTS):
         samples = tuple(SampleRequest(f"{i}.{j}", seed=j) for j in range(k))
-        scheduler.submit(Group(f"{i}", prompt, samples, sampling, loop_guard=False))
+        scheduler.submit(GroupRequest(f"{i}", prompt, samples, sampling, loop_guard=False))
     found: dict[str, Finished] = {}
     while scheduler.busy:
         found.update({e.sample: e for e in scheduler.step() if isinstance(e, Finished)})
@@ -115,7 +115,7 @@ def test_a_text_ends_where_its_slot_does(model: Path) -> None:
     scheduler = Scheduler(device(model, apart=True), 4)
     sampling = Sampling(temperature=0.8, max_tokens=1000)
     scheduler.submit(
-        Group("g", PROMPTS[0], (SampleRequest("s", 1),), sampling, loop_guard=False, ignore_end=True)
+        GroupRequest("g", PROMPTS[0], (SampleRequest("s", 1),), sampling, loop_guard=False, ignore_end=True)
     )
     found: list[Finished] = []
     while scheduler.busy:

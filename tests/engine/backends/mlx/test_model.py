@@ -16,7 +16,7 @@ from localrl.engine.backends.llama_cpp.device import LlamaDevice
 from localrl.engine.backends.mlx import model
 from localrl.engine.backends.mlx.model import MlxRows, wired_limit_advice
 from localrl.engine.backends.mlx.padded import PaddedBackend
-from localrl.engine.protocol import EngineSettings, FinishReason, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, FinishReason, GroupRequest, SampleRequest
 from localrl.engine.scheduler import Scheduler
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
@@ -37,9 +37,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return gguf, convert(gguf, folder / "tiny-mlx")
 
 
-def groups(count: int, sampling: Sampling) -> list[Group]:
+def groups(count: int, sampling: Sampling) -> list[GroupRequest]:
     return [
-        Group(
+        GroupRequest(
             f"g{i}",
             (Message(role="user", content=f"how much is {i} + {i}, and why?"),),
             (SampleRequest(f"g{i}.0", 100 + i), SampleRequest(f"g{i}.1", 200 + i)),
@@ -49,7 +49,7 @@ def groups(count: int, sampling: Sampling) -> list[Group]:
     ]
 
 
-def texts(backend: PaddedBackend | Scheduler, work: list[Group]) -> dict[str, str]:
+def texts(backend: PaddedBackend | Scheduler, work: list[GroupRequest]) -> dict[str, str]:
     try:
         return {name: outcome.text for name, outcome in run(backend, work).items()}
     finally:
@@ -101,7 +101,7 @@ def test_filters_keep_what_they_say() -> None:
 
 
 def test_memory_holds_new_streams_back_and_nothing_is_lost(tiny: tuple[Path, Path]) -> None:
-    """Room for two padded rows only: the others wait or are set aside, and every text is complete."""
+    """Room for two padded rows only: the others wait or are preempted, and every text is complete."""
     settings = EngineSettings("mlx", str(tiny[1]), context=600)
     work = groups(4, Sampling(temperature=1.0, max_tokens=20))
     tight = run(backend := PaddedBackend(MlxRows(settings), 8), work)
@@ -199,7 +199,7 @@ def test_the_starter_reads_a_prompt_and_answers_a_sum_the_same_on_both_libraries
     starter = resolve("smollm2-135m").path
     folder = convert(starter, tmp_path / "starter-mlx")
     prompt = (Message(role="user", content="What is 2 + 2?"),)
-    work = Group("a", prompt, (SampleRequest("a.0", 1),), Sampling(max_tokens=8))
+    work = GroupRequest("a", prompt, (SampleRequest("a.0", 1),), Sampling(max_tokens=8))
     rows = MlxRows(EngineSettings("mlx", str(folder), context=1024))
     device = LlamaDevice(EngineSettings("llama.cpp", str(starter), context=1024, cache_type="f16"))
     assert rows.encode(work) == device.encode(work)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localrl.engine.backends.mlx.padded import PaddedBackend
-from localrl.engine.protocol import FinishReason, Group, Load, ModelInfo, SampleRequest
+from localrl.engine.protocol import FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
 from localrl.sampling import Sampling
 from tests.engine.subjects import Outcome, run, take
 
@@ -35,7 +35,7 @@ class FakeRows:
         self.computed = self.most_cells = 0
         self._numbers = 0
 
-    def encode(self, group: Group) -> tuple[list[int], bool]:
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         return [token for token in group.prompt if isinstance(token, int)], False
 
     def piece(self, token: int) -> bytes:
@@ -82,14 +82,14 @@ class FakeRows:
         assert not self.rows
 
 
-def group(name: str, length: int, k: int, tokens: int) -> Group:
+def group(name: str, length: int, k: int, tokens: int) -> GroupRequest:
     dice = random.Random(name)
     prompt = tuple(dice.randrange(1, 97) for _ in range(length))
     samples = tuple(SampleRequest(f"{name}.{i}", dice.randrange(1 << 32)) for i in range(k))
-    return Group(name, prompt, samples, Sampling(max_tokens=tokens), loop_guard=False)
+    return GroupRequest(name, prompt, samples, Sampling(max_tokens=tokens), loop_guard=False)
 
 
-def expected(group: Group, index: int) -> str:
+def expected(group: GroupRequest, index: int) -> str:
     tokens = [token for token in group.prompt if isinstance(token, int)]
     said: list[int] = []
     while len(said) < group.sampling.max_tokens:
@@ -140,21 +140,21 @@ def test_a_row_that_fills_all_memory_ends_by_the_context() -> None:
     rows = FakeRows(64)
     endless = group("g", 10, 1, 10_000)
     backend = PaddedBackend(rows, parallel=2)
-    end = run(backend, [Group(**{**vars_of(endless), "ignore_end": True})])["g.0"]
+    end = run(backend, [GroupRequest(**{**vars_of(endless), "ignore_end": True})])["g.0"]
     assert end.reason is FinishReason.CONTEXT
     assert rows.most_cells <= 64
 
 
-def vars_of(group: Group) -> dict[str, Any]:
-    return {name: getattr(group, name) for name in Group.__dataclass_fields__}
+def vars_of(group: GroupRequest) -> dict[str, Any]:
+    return {name: getattr(group, name) for name in GroupRequest.__dataclass_fields__}
 
 
-def test_the_load_says_what_is_set_aside() -> None:
+def test_metrics_say_how_many_are_preempted() -> None:
     backend = PaddedBackend(FakeRows(160), parallel=8)
     for i in range(12):
         backend.submit(group(f"g{i}", 10, 1, 60))
     most = 0
     while backend.busy:
-        loads = [event for event in backend.step() if isinstance(event, Load)]
-        most = max([most, *(load.set_aside for load in loads)])
+        metrics = [event for event in backend.step() if isinstance(event, Metrics)]
+        most = max([most, *(each.preempted for each in metrics)])
     assert most > 0

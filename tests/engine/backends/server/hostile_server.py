@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrl.chat import Message
 from localrl.engine.backends.server.backend import Patience, ServerBackend
-from localrl.engine.protocol import EngineSettings, Finished, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
 from localrl.sampling import Sampling
 from tests.engine.subjects import run
 
@@ -141,13 +141,15 @@ def backend_for(
     return ServerBackend(settings, patience)
 
 
-def group(name: str = "g", k: int = 1, tokens: int = 50, **more: Any) -> Group:
+def group(name: str = "g", k: int = 1, tokens: int = 50, **more: Any) -> GroupRequest:
     prompt = (Message(role="user", content="say it"),)
     samples = tuple(SampleRequest(f"{name}.{i}", 10 + i) for i in range(k))
-    return Group(name, prompt, samples, Sampling(temperature=0.5, max_tokens=tokens), **more)
+    return GroupRequest(name, prompt, samples, Sampling(temperature=0.5, max_tokens=tokens), **more)
 
 
-def ends(*servers: HostileServer, groups: tuple[Group, ...] | None = None, **how: Any) -> dict[str, Finished]:
+def ends(
+    *servers: HostileServer, groups: tuple[GroupRequest, ...] | None = None, **how: Any
+) -> dict[str, Finished]:
     backend = backend_for(*servers, **how)
     try:
         found = run(backend, groups or (group(),))

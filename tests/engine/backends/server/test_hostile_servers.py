@@ -333,9 +333,9 @@ def test_broken_answers_leave_no_tokens_in_the_figures() -> None:
         backend = backend_for(server)
         run(backend, [group("a")])
         run(backend, [group("b")])
-        load = backend._load()
+        metrics = backend._metrics()
         backend.close()
-    assert load.generated_tokens == 0
+    assert metrics.generated_tokens == 0
 
 
 def test_an_event_may_have_several_lines_and_a_stream_a_byte_order_mark() -> None:

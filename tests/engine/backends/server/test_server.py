@@ -12,7 +12,7 @@ import pytest
 from localrl.chat import Message, ThinkingTags
 from localrl.engine.backends.server.backend import Patience, ServerBackend
 from localrl.engine.backends.server.responses import LONGEST_QUOTE
-from localrl.engine.protocol import EngineSettings, FinishReason, Group, SampleRequest
+from localrl.engine.protocol import EngineSettings, FinishReason, GroupRequest, SampleRequest
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
 from localrl.thinking import split
@@ -39,7 +39,7 @@ def test_fields_that_a_server_does_not_know_are_left_out_unless_they_matter() ->
         else:
             to.good()
 
-    matters = Group(
+    matters = GroupRequest(
         "m",
         (Message(role="user", content="x"),),
         (SampleRequest("m.0", 1),),
