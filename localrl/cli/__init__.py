@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from localrl import __version__
+from localrl import __version__, sanitise
 from localrl.cli.lazy import LazyGroup
 from localrl.errors import INTERRUPTED, LocalrlError
 
@@ -83,3 +83,4 @@ def _open_closed_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a dash that the locale lacks is not worth a result
+    sys.stdout, sys.stderr = sanitise.wrapped(sys.stdout), sanitise.wrapped(sys.stderr)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl import jsontext
+from localrl import jsontext, sanitise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,19 +24,18 @@ def note(text: str) -> None:
 
 PIPE_WIDTH = 1 << 14
 """Columns that nothing fills: what reads a pipe wants a row on one line, however long its names are."""
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, except the ends of lines and tabs, and marks that turn the direction of a line."""
+_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What JSON may hold as it is, and a terminal would obey."""
 
 
 def speak(text: str, *, err: bool = False, faint: bool = False) -> None:
     """What a model says: a file or a pipe gets it as it is, a terminal nothing that it would obey."""
     stream = sys.stderr if err else sys.stdout
-    if stream.isatty():
-        shown = OBEYED.sub("", text)
-        click.echo(click.style(shown, dim=True) if faint else shown, err=err, nl=False)
+    if stream.isatty() and faint:
+        sanitise.drawing(stream).write(click.style(sanitise.clean(text), dim=True))
     else:
         stream.write(text)
-        stream.flush()
+    stream.flush()
 
 
 def document(value: Any) -> None:
@@ -45,8 +44,8 @@ def document(value: Any) -> None:
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
-    """JSON with characters as they are; escaped where stdout cannot take one, such as half a pair."""
-    text = jsontext.dumps(value, indent=indent)
+    """JSON with characters as they are; escaped where stdout cannot take one or a terminal would obey it."""
+    text = _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", jsontext.dumps(value, indent=indent))
     try:
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
@@ -64,6 +63,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Seque
     for i, column in enumerate(columns):
         shown.add_column(column, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
+        shown.add_row(*(sanitise.clean(str(cell)) for cell in row))
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(width=width, highlight=False, markup=False, emoji=False).print(shown)  # cells are no markup
+    out = sanitise.drawing(sys.stdout)
+    Console(file=out, width=width, highlight=False, markup=False, emoji=False).print(
+        shown
+    )  # no markup in cells

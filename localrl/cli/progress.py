@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from localrl import sanitise
 from localrl.cli.output import note
 from localrl.formats import count, duration, percent, rate
 
@@ -45,7 +46,7 @@ class StatusLine:
 
     def __enter__(self) -> StatusLine:
         if self._display == "full":
-            console = _Stderr(stderr=True, force_terminal=True, highlight=False)
+            console = _Stderr(file=sanitise.drawing(sys.stderr), force_terminal=True, highlight=False)
             self._live = Live(
                 console=console,
                 auto_refresh=False,
@@ -69,7 +70,7 @@ class StatusLine:
         """Narration that goes above the line; any thread may say it, also before there is a line."""
         if self._live:
             with contextlib.suppress(OSError):
-                self._live.console.print(Text(text), soft_wrap=True)
+                self._live.console.print(Text(sanitise.clean(text)), soft_wrap=True)
         elif self._display != "none":
             note(text)
 
@@ -81,7 +82,8 @@ class StatusLine:
         self._text, self._shown = text, now
         if self._live:
             with contextlib.suppress(OSError):
-                self._live.update(Text(text(), no_wrap=True, overflow="ellipsis"), refresh=True)
+                line = Text(sanitise.clean(text()), no_wrap=True, overflow="ellipsis")
+                self._live.update(line, refresh=True)
         else:
             note(text())
 
