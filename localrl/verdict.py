@@ -24,6 +24,11 @@ class Outcome(StrEnum):
     """The backend failed on this sample; there is no text to judge."""
 
 
+INCOMPLETE = frozenset({Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR})
+"""Outcomes of samples that did not end on their own."""
+VERIFIER_FAILED = frozenset({Outcome.VERIFIER_ERROR, Outcome.VERIFIER_TIMEOUT})
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """One generation, split at the thinking tags.

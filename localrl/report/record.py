@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from localrl.verdict import Outcome
+from localrl.verdict import INCOMPLETE, VERIFIER_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from localrl.chat import Message
-
-UNFINISHED = frozenset({Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR})
-"""Outcomes of samples that did not end on their own."""
-VERIFIER_FAILED = frozenset({Outcome.VERIFIER_ERROR, Outcome.VERIFIER_TIMEOUT})
 
 
 class Row(NamedTuple):
@@ -140,12 +136,12 @@ Groups = dict[str, dict[str, Group]]
 def groups(rows: Iterable[Row]) -> Groups:
     """Count a run's rows by eval and problem."""
     counts: dict[str, dict[str, list[int]]] = {}
-    unfinished, failed = {str(o) for o in UNFINISHED}, {str(o) for o in VERIFIER_FAILED}
+    incomplete, failed = {str(o) for o in INCOMPLETE}, {str(o) for o in VERIFIER_FAILED}
     for row in rows:
         c = counts.setdefault(row.eval, {}).setdefault(row.problem, [0, 0, 0, 0, 0])
         c[0] += 1
         c[1] += row.outcome == "correct"
-        c[2] += row.outcome not in unfinished
+        c[2] += row.outcome not in incomplete
         c[3] += row.outcome in failed
         c[4] += row.thinking_tokens + row.answer_tokens
     return {name: {p: Group(*c) for p, c in problems.items()} for name, problems in counts.items()}

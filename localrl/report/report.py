@@ -12,32 +12,27 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from localrl import stats
 from localrl.errors import StoreError
 from localrl.evals import protocol
-from localrl.runs import energy
+from localrl.report import metrics
 from localrl.runs.plan import EvalPlan, RunPlan, card_of
 from localrl.store import sums
 from localrl.verdict import Outcome
 from localrl.verify import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from concurrent.futures import Future
 
     from localrl.store.runs import Ask, Run, Store
 
 SCHEMA = 1
-REVISION = 4
+REVISION = 5
 """Counts up when the report of the same run comes out otherwise: what was kept before is made again."""
-LEVEL = 0.95
 VOTES, VOTING_PROBLEMS = 50_000, 10_000
 """Votes are counted over all answers, or over about so many, and those of so many problems at the least."""
 SO_FAR = "unfinished: what ends first is short, and short ones are more often right"
 """To be said beside every accuracy of a run that is partial."""
-UNFINISHED = (Outcome.TRUNCATED, Outcome.LOOPED, Outcome.ENGINE_ERROR)
 
 
 def make(store: Store, run: Run) -> dict[str, Any]:
@@ -93,7 +88,11 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
             **({} if plan.loop_guard else {"loop_guard": False}),
         },
         "evals": evals,
-        "speed": _speed(*seconds.result(), [counters for _, counters in sessions], evals),
+        "speed": metrics.speed(
+            *seconds.result(),
+            [counters for _, counters in sessions],
+            sum(entry["outcomes"]["correct"] for entry in evals),
+        ),
     }
 
 
@@ -102,7 +101,7 @@ class _Counts:
     """What the store is asked about one eval, all at once."""
 
     tally: Future[sums.Tally]
-    groups: Future[dict[tuple[int, int], int]] | None
+    groups: Future[dict[sums.GroupCounts, int]] | None
     ballots: Future[Counter[stats.Ballots]] | None
     """These two follow from the tally where a problem has one sample."""
     verifiers: Future[list[str]]
@@ -123,24 +122,24 @@ def _count(ask: Ask, run: Run, index: int, part: EvalPlan) -> _Counts:
 def _eval(store: Store, run: Run, plan: RunPlan, index: int, counts: _Counts) -> dict[str, Any]:
     part = plan.evals[index]
     tally = counts.tally.result()
-    n, c = groups(counts.groups.result() if counts.groups else tally.groups_of_one)
+    measured = metrics.evaluate(
+        counts.groups.result() if counts.groups else tally.groups_of_one,
+        counts.ballots.result() if counts.ballots else None,
+    )
     outcomes = {str(outcome): tally.outcomes.get(outcome, 0) for outcome in Outcome}
-    ended = tally.samples - sum(outcomes[o] for o in UNFINISHED) - tally.outcomes.get("", 0)
+    completed = measured["completed"] and measured["completed"]["accuracy"]
     verifier = part.spec.verifier
     return {
         "eval": part.spec.name,
         "version": part.spec.version,
-        "problems": len(n),
+        "problems": measured.pop("problems"),
         "samples": part.samples,
         "extractor": verifier.extractor,
         "verifier": ", ".join(counts.verifiers.result()) or _today(verifier.name),
-        "accuracy": stats.generalisation(n, c, LEVEL).as_dict() if len(n) else None,
-        "repeatability": stats.repeatability(n, c, LEVEL).as_dict() if len(n) else None,
-        "pass_at": {str(j): stats.pass_at(n, c, j) for j in _ks(n)},
-        "majority_at": _majority(counts.ballots.result(), n) if counts.ballots else {},
+        **measured,
         "outcomes": outcomes,
         **({"errors": _errors(store, run, index)} if outcomes[Outcome.ENGINE_ERROR] else {}),
-        "completed_accuracy": outcomes[Outcome.CORRECT] / ended if ended else None,
+        "completed_accuracy": completed["value"] if completed else None,
         "tokens": {
             "prompt": tally.prompt_tokens,
             "thinking": tally.thinking_tokens,
@@ -171,23 +170,6 @@ def _errors(store: Store, run: Run, index: int) -> list[dict[str, Any]]:
     return [{"error": error, "samples": count} for error, count in sums.errors(store, run, index)]
 
 
-def groups(counts: Mapping[tuple[int, int], int]) -> tuple[Any, Any]:
-    """Samples and correct ones of each problem, shape (problems,) both, from how many have which counts."""
-    keys = list(counts)
-    times = [counts[key] for key in keys]
-    n = np.repeat(np.array([key[0] for key in keys], dtype=np.int64), times)
-    c = np.repeat(np.array([key[1] for key in keys], dtype=np.int64), times)
-    return n, c
-
-
-def _ks(n: Any) -> list[int]:
-    """1, the powers of two below the smallest group, and that group's size."""
-    if not len(n):
-        return []
-    k = int(n.min())
-    return sorted({1, k, *(2**i for i in range(1, k.bit_length()) if 2**i < k)})
-
-
 def _ballots(store: Store, run: Run, index: int, most: int) -> Counter[stats.Ballots]:
     """How many problems vote in which way; reading every answer of a large run would take seconds."""
     counted: Counter[stats.Ballots] = Counter()
@@ -197,46 +179,10 @@ def _ballots(store: Store, run: Run, index: int, most: int) -> Counter[stats.Bal
     return counted
 
 
-def _majority(ballots: Counter[stats.Ballots], n: Any) -> dict[str, float]:
-    """majority@j for the j of pass@j from 2 on; with one sample it is the accuracy."""
-    return {str(j): stats.majority_at(ballots, j) for j in _ks(n) if j > 1}
-
-
-def _speed(
-    ttft: list[float], rates: list[float], counters: list[dict[str, Any]], evals: list[dict[str, Any]]
-) -> dict[str, Any]:
-    def total(key: str) -> float:
-        return float(sum(c.get(key, 0) for c in counters))
-
-    wall = total("wall_s")
-    correct = sum(part["outcomes"]["correct"] for part in evals)
-    return {
-        "wall_s": wall,
-        "prefill_tokens_per_s": _ratio(total("prefill_tokens"), total("prefill_s")),
-        "decode_tokens_per_s": _ratio(total("generated_tokens"), total("decode_s")),
-        "stream_tokens_per_s": _quantiles(rates),
-        "ttft_s": _quantiles(ttft),
-        "energy": energy.summed([c.get("energy_j") for c in counters]),
-        "peak_memory_bytes": int(max((c.get("peak_memory_bytes", 0) for c in counters), default=0)),
-        "correct_per_hour": _ratio(correct * 3600, wall),
-    }
-
-
 def _estimated(sessions: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, int]:
     """Samples whose server did not count their tokens: their figures are as good as our own count."""
     count = sum(counters.get("estimated_samples", 0) for _, counters in sessions)
     return {"samples_with_estimated_tokens": count} if count else {}
-
-
-def _quantiles(values: list[float]) -> dict[str, float | None]:
-    if not values:
-        return {"p50": None, "p95": None}
-    p50, p95 = np.quantile(values, [0.5, 0.95])
-    return {"p50": float(p50), "p95": float(p95)}
-
-
-def _ratio(amount: float, seconds: float) -> float | None:
-    return amount / seconds if seconds > 0 else None
 
 
 def _last(sessions: list[tuple[dict[str, Any], dict[str, Any]]], key: str) -> Any:

@@ -50,7 +50,10 @@ class Watch:
             tally = sums.tally(self._store, self._run, i)
             several = self._ks[i] > 1
             part.outcomes = Counter({name: count for name, count in tally.outcomes.items() if name})
-            part.groups = Counter(sums.groups(self._store, self._run, i) if several else tally.groups_of_one)
+            groups = sums.groups(self._store, self._run, i) if several else tally.groups_of_one
+            part.groups = Counter()
+            for counts, problems in groups.items():
+                part.groups[counts.samples, counts.correct] += problems
         self._take_counters()
         return cells
 

@@ -116,7 +116,7 @@ def detectable_difference(
     return float(min(1.0, z * ((between + 2 * assumed.within / k) / problems) ** 0.5))
 
 
-def per(correct: int, amount: float | None, unit: float = 1.0) -> float | None:
-    """Right answers per `unit` of something spent: per hour with seconds and 3600, per thousand tokens with
-    tokens and 1000, per kilojoule with joules and 1000. None where the amount is unknown or nothing."""
-    return correct / amount * unit if amount else None
+def per(count: float, amount: float | None, unit: float = 1.0) -> float | None:
+    """What one has per `unit` of something spent: right answers per hour with seconds and 3600, per kilojoule
+    with joules and 1000. None where the amount is unknown or nothing."""
+    return count * unit / amount if amount else None

@@ -7,21 +7,35 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from localrl.verdict import Outcome
+from localrl.verdict import INCOMPLETE, VERIFIER_FAILED, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from localrl.store.runs import Run, Store
 
+_FIELD = 1 << 20
+"""More than a problem has samples: three counts add up in one integer, in a third of the time."""
 _ALL = 1 << 32
 _HASHED = f"* 2654435761 % {_ALL}"
 """Multiplicative hashing (Knuth, TAOCP 3, 6.4): keys that follow one another are spread evenly."""
 _SAMPLES = "FROM problems p CROSS JOIN samples s ON s.run = p.run AND s.eval = p.eval AND s.problem = p.key"
 _TEXTS = "CROSS JOIN texts t ON t.problem = s.problem AND t.idx = s.idx"
+
+
+class GroupCounts(NamedTuple):
+    """The judged samples of one problem, counted."""
+
+    samples: int
+    correct: int
+    incomplete: int
+    """Those that did not end on their own."""
+    failed: int
+    """Those on which the verifier failed."""
 
 
 @dataclass(slots=True)
@@ -39,11 +53,15 @@ class Tally:
         return sum(self.outcomes.values())
 
     @property
-    def groups_of_one(self) -> dict[tuple[int, int], int]:
+    def groups_of_one(self) -> dict[GroupCounts, int]:
         """As `groups` has it, where no problem has two samples."""
-        correct = self.outcomes.get(Outcome.CORRECT, 0)
-        counts = {(1, 1): correct, (1, 0): self.samples - self.outcomes.get("", 0) - correct}
-        return {key: problems for key, problems in counts.items() if problems}
+        counts: Counter[GroupCounts] = Counter()
+        for outcome in Outcome:
+            key = GroupCounts(
+                1, outcome is Outcome.CORRECT, outcome in INCOMPLETE, outcome in VERIFIER_FAILED
+            )
+            counts[key] += self.outcomes.get(outcome, 0)
+        return dict(+counts)
 
 
 def tally(store: Store, run: Run, eval_index: int) -> Tally:
@@ -64,14 +82,19 @@ def tally(store: Store, run: Run, eval_index: int) -> Tally:
     )
 
 
-def groups(store: Store, run: Run, eval_index: int) -> dict[tuple[int, int], int]:
-    """(judged samples, correct ones) of a problem -> how many problems have these counts."""
+def groups(store: Store, run: Run, eval_index: int) -> dict[GroupCounts, int]:
+    """The counts of a problem -> how many problems have them."""
+    weights = dict.fromkeys(INCOMPLETE, _FIELD) | dict.fromkeys(VERIFIER_FAILED, _FIELD**2)
+    cases = " ".join(f"WHEN '{outcome}' THEN {w}" for outcome, w in {Outcome.CORRECT: 1, **weights}.items())
     rows = store.connection.execute(
-        "SELECT n, c, COUNT(*) FROM (SELECT COUNT(*) n, SUM(outcome = 'correct') c FROM samples "
-        "WHERE run = ? AND eval = ? AND outcome NOT NULL GROUP BY problem) GROUP BY n, c",
+        f"SELECT n, packed, COUNT(*) FROM (SELECT COUNT(*) n, SUM(CASE outcome {cases} ELSE 0 END) packed "
+        "FROM samples WHERE run = ? AND eval = ? AND outcome NOT NULL GROUP BY problem) GROUP BY n, packed",
         (run.key, eval_index),
     )
-    return {(n, c): problems for n, c, problems in rows}
+    return {
+        GroupCounts(n, packed % _FIELD, packed // _FIELD % _FIELD, packed // _FIELD**2): problems
+        for n, packed, problems in rows
+    }
 
 
 def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tuple[int, int], int]:

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -144,12 +143,12 @@ def test_the_votes_of_a_large_run_are_those_of_problems_drawn_by_chance(
     run = make_storable("a", problems=400)
     with Store() as store:
         kept = stored.put(store, run)
-        exact = report._majority(report._ballots(store, kept, 0, 1600), np.full(400, 4))
-        drawn = report._ballots(store, kept, 0, 400)
-        estimated = report._majority(drawn, np.full(400, 4))
+        exact, drawn = (report._ballots(store, kept, 0, most) for most in (1600, 400))
     assert 60 < drawn.total() < 140
-    assert estimated != exact
-    assert estimated == pytest.approx(exact, abs=0.15)
+    for j in (2, 4):
+        votes, estimate = stats.majority_at(exact, j), stats.majority_at(drawn, j)
+        assert estimate != votes
+        assert estimate == pytest.approx(votes, abs=0.15)
 
 
 def test_the_same_run_is_not_imported_twice(home: Path, make_storable: Callable[..., Any]) -> None:

@@ -194,14 +194,27 @@ def test_the_sums_of_an_eval_are_those_of_its_samples(store: Store) -> None:
     tally = sums.tally(store, run, 0)
     assert tally.outcomes == {"": 1, **dict.fromkeys(map(str, Outcome), 1), "wrong": 2}
     assert tally.answer_tokens == 10 * sample(0, 0).answer_tokens
-    assert sums.groups(store, run, 0) == {(2, 1): 1, (1, 0): 7}
+    assert sums.groups(store, run, 0) == {
+        sums.GroupCounts(2, 1, 0, 0): 1,
+        sums.GroupCounts(1, 0, 0, 0): 2,
+        sums.GroupCounts(1, 0, 1, 0): 3,
+        sums.GroupCounts(1, 0, 0, 1): 2,
+    }
 
 
 def test_groups_of_one_sample_follow_from_the_outcomes(store: Store) -> None:
     run, keys = new_run(store, problems=5)
     made = zip(keys, ["correct", "wrong", "correct", "looped", None], strict=True)
     store.add_samples(run, [(0, sample(key, 0, outcome)) for key, outcome in made])
-    assert sums.tally(store, run, 0).groups_of_one == sums.groups(store, run, 0) == {(1, 1): 2, (1, 0): 2}
+    assert (
+        sums.tally(store, run, 0).groups_of_one
+        == sums.groups(store, run, 0)
+        == {
+            sums.GroupCounts(1, 1, 0, 0): 2,
+            sums.GroupCounts(1, 0, 0, 0): 1,
+            sums.GroupCounts(1, 0, 1, 0): 1,
+        }
+    )
 
 
 def test_of_a_large_run_the_first_and_last_problem_and_some_others_say_who_judged(store: Store) -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.engine.protocol import Metrics
+from localrl.report.metrics import Accuracy
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.tui.screens.bench import BenchScreen
 from localrl.tui.symbols import SYMBOLS
-from localrl.tui.widgets.bench.summary import Interval, Summary
+from localrl.tui.widgets.bench.summary import Summary
 from localrl.tui.work.bench import BenchWork
 from localrl.tui.work.run_state import EvalSnapshot
 from tests.scripted import make_plan
@@ -34,7 +35,7 @@ INNER = {80: 76, 110: 51, 200: 196}
 @pytest.mark.parametrize("papers", [(), (0.795,), (0.795, 0.812)])
 def test_accuracy_interval_and_published_scores_fit(width: int, papers: tuple[float, ...]) -> None:
     part = EvalSnapshot("livecodebench-v6", 10_551, 10_560, {"correct": 10_551}, {})
-    lines = Summary()._eval(part, Interval(1.0, 0.981, 1.0, 0.012), papers, width)
+    lines = Summary()._eval(part, Accuracy(1.0, 0.981, 1.0, 0.012), papers, width)
     assert all(line.cell_length <= width for line in lines)
     words = "\n".join(line.plain for line in lines)
     for score in papers:

@@ -14,7 +14,7 @@ from localrl.tui.screens.base import BaseScreen
 from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.setup import Setup
 from localrl.tui.widgets.bench.stream import StreamView
-from localrl.tui.widgets.bench.summary import Interval, Intervals, Summary
+from localrl.tui.widgets.bench.summary import Intervals, Summary
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -144,16 +144,13 @@ class BenchScreen(BaseScreen):
 
     def _compute_intervals(self, work: BenchWork, view: RunSnapshot) -> None:
         """In a thread: the intervals of every eval from its counts, which are then drawn with them."""
-        from localrl import stats
-        from localrl.report.report import groups
+        from localrl.report import metrics
 
         found: Intervals = {}
         try:
             for i, part in enumerate(view.evals):
-                n, c = groups(part.counts)
-                if len(n):
-                    such, here = stats.generalisation(n, c), stats.repeatability(n, c)
-                    found[i] = Interval(such.value, such.low, such.high, (here.high - here.low) / 2)
+                if accuracy := metrics.accuracy(part.counts):
+                    found[i] = accuracy
         finally:
             self.app.call_from_thread(self._draw_figures, work, view, found)
 

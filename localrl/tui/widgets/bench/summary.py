@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
@@ -11,6 +11,7 @@ from localrl import formats
 from localrl.tui.symbols import SYMBOLS
 
 if TYPE_CHECKING:
+    from localrl.report.metrics import Accuracy
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.run_state import EvalSnapshot, RunSnapshot
 
@@ -31,18 +32,7 @@ STATES = {
 }
 
 
-class Interval(NamedTuple):
-    """An accuracy and how sure it is, all from the same counts."""
-
-    accuracy: float
-    low: float
-    high: float
-    """On such problems."""
-    here: float
-    """Half the width on these problems."""
-
-
-Intervals = dict[int, Interval]
+Intervals = dict[int, "Accuracy"]
 """By an eval's position."""
 
 
@@ -94,20 +84,18 @@ class Summary(Static):
     def _eval(
         self,
         part: EvalSnapshot,
-        interval: Interval | None,
+        accuracy: Accuracy | None,
         papers: tuple[float, ...],
         width: int,
     ) -> list[Content]:
         """One line; where it has no room for the interval, that is a line of its own."""
         share = part.done / part.total if part.total else 0.0
-        accuracy = part.outcomes.get("correct", 0) / part.done if part.done else None
-        if interval:
-            accuracy = interval.accuracy  # the mean over problems, as in the report
-        counts, value = f" {part.done}/{part.total or '?'}  ", formats.percent(accuracy)
+        counts = f" {part.done}/{part.total or '?'}  "
+        value = formats.percent(accuracy.value if accuracy else None)
         published = "  paper " + ", ".join(f"{100 * score:.1f}" for score in papers) if papers else ""
         such, such_short = "", ""
-        if interval:
-            bounds, here = formats.bounds(interval.low, interval.high), 100 * interval.here
+        if accuracy:
+            bounds, here = formats.bounds(accuracy.low, accuracy.high), 100 * accuracy.repeatability
             such = f"  {bounds} on such problems, ±{here:.1f} on these"
             such_short = f"  {bounds} such, ±{here:.1f} these"
         room = width - len(counts + value + published) - 1
