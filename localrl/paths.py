@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from localrl.errors import StoreError
 
@@ -22,13 +23,16 @@ def home(kind: Kind) -> Path:
 
 
 def ensure(folder: Path) -> Path:
-    """Make a folder that localrl writes to.
+    """Make a folder that localrl writes to; only its owner may look into those of localrl's own.
 
     Raises:
         StoreError: the folder cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for ours in map(home, get_args(Kind)):
+            if folder.is_relative_to(ours) and ours.stat().st_mode & 0o077:
+                ours.chmod(0o700)
     except OSError as error:
         raise StoreError(
             f"cannot create {folder}: {error.strerror}", hint="set LOCALRL_HOME to a folder you can write to"
@@ -36,6 +40,18 @@ def ensure(folder: Path) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(f"cannot write to {folder}", hint="set LOCALRL_HOME to a folder you can write to")
     return folder
+
+
+def private(path: Path) -> Path:
+    """A file that only its owner may read, whatever the umask: it holds what was said and done.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(PermissionError):  # it is there, and somebody else's
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+    return path
 
 
 def existing_parent(path: Path | str) -> Path:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from localrl import paths
-from localrl.errors import UsageError
+from localrl.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +42,10 @@ def remember(path: Path, sha256: str) -> None:
     place = paths.home("cache") / "sha256.json"
     fresh = place.with_name(place.name + ".new")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(_remembered() | {_key(path): [*_state(path), sha256]}))
+        paths.ensure(place.parent)
+        paths.private(fresh).write_text(json.dumps(_remembered() | {_key(path): [*_state(path), sha256]}))
         fresh.replace(place)
-    except OSError:
+    except (OSError, StoreError):
         return
 
 

@@ -135,7 +135,7 @@ def new_log() -> Path:
     folder = paths.ensure(paths.home("state") / "logs")
     for old in sorted(folder.glob("worker-*.log"))[:-20]:
         old.unlink(missing_ok=True)
-    return folder / f"worker-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.log"
+    return paths.private(folder / f"worker-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.log")
 
 
 class _Fingerprint:

@@ -159,7 +159,9 @@ def connect(path: Path | None = None) -> sqlite3.Connection:
     path = path or default_path()
     paths.ensure(path.parent)
     with told(path):
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None, factory=Connection)
+        connection = sqlite3.connect(
+            paths.private(path), timeout=30, isolation_level=None, factory=Connection
+        )
         connection.file = path
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -28,7 +28,7 @@ def lock(run: Run) -> Iterator[None]:
         UsageError: another process does.
     """
     folder = paths.ensure(paths.home("state") / "locks")
-    with (folder / run.id).open("a+") as file:
+    with paths.private(folder / run.id).open("a+") as file:
         _take(file, run)
         file.truncate(0)
         file.write(str(os.getpid()))
