@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, Metrics, SampleRequest, Started
 from localrl.machine import hardware
 from localrl.runs import plan, session
-from localrl.runs.runner import Judged
+from localrl.sample import Sample
 from localrl.sampling import Sampling
 from localrl.store.runs import Store
 
@@ -166,25 +167,22 @@ def run(subject: Subject) -> None:
             made = plan.make(subject.model, ["starter"], EngineSettings(parallel=16))
             with session.start(store, made) as opened:
                 began = time.perf_counter()
-                judged = sum(isinstance(event, Judged) for event in opened.runner.events())
+                judged = sum(isinstance(event, Sample) for event in opened.runner.events())
                 whole_s = time.perf_counter() - began
-                prompts = [store.problem(s.problem).prompt for _, s in store.samples(opened.run)]
-            tokens = sum(s.answer_tokens for _, s in store.samples(opened.run))
+                prompts = [s.problem.messages for s in store.samples(opened.run)]
+            tokens = sum(s.answer_tokens for s in store.samples(opened.run))
         alone, alone_s = engine_alone(prompts, made)
         assert judged == len(prompts)
         ratios.append((tokens / whole_s) / (alone / alone_s))
     show("run, verified and stored: whole run / engine alone", ratios)
 
 
-def engine_alone(prompts: list[list[dict[str, str]]], made: plan.RunPlan) -> tuple[int, float]:
-    from localrl.chat import Message
-
+def engine_alone(prompts: list[Any], made: plan.RunPlan) -> tuple[int, float]:
     part = made.evals[0]
     with EngineClient(made.engine, Path(tempfile.mkstemp(suffix=".log")[1])) as client:
         began = time.perf_counter()
         for i, prompt in enumerate(prompts):
-            messages = tuple(Message.model_validate(message) for message in prompt)
-            client.submit(GroupRequest(f"g{i}", messages, (SampleRequest(f"{i}", i),), part.sampling))
+            client.submit(GroupRequest(f"g{i}", prompt, (SampleRequest(f"{i}", i),), part.sampling))
         tokens = 0
         while client.in_flight:
             tokens += sum(e.answer_tokens for e in client.events() if isinstance(e, Finished))

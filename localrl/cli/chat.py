@@ -70,7 +70,7 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty")
     with Store() as store:
-        chats = Chats(store.connection)
+        chats = store.chats
         if kept:
             kept(chats)
             return 0

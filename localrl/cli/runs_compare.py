@@ -6,7 +6,7 @@ import click
 
 from localrl.cli.flags import Real
 from localrl.cli.output import document
-from localrl.report import comparing, stored, tables
+from localrl.report import comparing, results, tables
 from localrl.store.runs import Store
 
 
@@ -23,7 +23,7 @@ def command(runs: tuple[str, ...], flips: int, level: float, as_json: bool) -> N
     A run is an id, the beginning of one, a name, or 'last'.
     """
     with Store() as store:
-        side = comparing.compare([stored.find(store, run) for run in runs], level)
+        side = comparing.compare([results.find(store, run) for run in runs], level)
     if as_json:
         document(side.as_dict())
     else:

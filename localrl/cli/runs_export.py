@@ -10,8 +10,7 @@ import click
 from localrl.cli.output import note
 from localrl.errors import UsageError, nearest
 from localrl.formats import size
-from localrl.report import exports, stored
-from localrl.report.record import OneEval
+from localrl.report import exports, results
 from localrl.store.runs import Store
 
 
@@ -27,11 +26,11 @@ from localrl.store.runs import Store
 def command(run: str, form: str, eval_name: str | None, output: Path | None) -> None:
     """Write RUN (an id, a name, or 'last') with all its samples."""
     with Store() as store:
-        found = stored.find(store, run)
+        found = results.find(store, run)
         names = [entry["eval"] for entry in found.report["evals"]]
         if eval_name and eval_name not in names:
             raise UsageError(f"run {found.run.id} has no eval {eval_name!r}", hint=nearest(eval_name, names))
-        part = OneEval(found, eval_name) if eval_name else found
+        part = results.OneEval(found, eval_name) if eval_name else found
         exports.export(part, form, output, sys.stdout.buffer)
     if output:
         note(f"wrote {output} ({size(output.stat().st_size)})")

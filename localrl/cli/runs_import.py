@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from localrl.cli.output import note
-from localrl.report import stored
-from localrl.report.imported import read_jsonl
+from localrl.report.importing import put, read_jsonl
 from localrl.store.runs import Store
 
 
@@ -18,6 +17,6 @@ def command(files: tuple[Path, ...]) -> None:
     """Keep the runs in FILES, made by `runs export --format jsonl`, under new ids."""
     with Store() as store:
         for file in files:
-            kept = stored.put(store, read_jsonl(file))
+            kept = put(store, read_jsonl(file))
             note(f"kept as run {kept.id}")
             click.echo(kept.id)

@@ -11,7 +11,7 @@ import click
 from localrl.cli.flags import Real
 from localrl.cli.output import note
 from localrl.formats import size
-from localrl.report import publish, stored
+from localrl.report import publish, results
 from localrl.store.runs import Store
 
 
@@ -48,7 +48,7 @@ def command(
     chosen = form or (ending if ending in publish.FORMATS else "html" if output else "md")
     with Store() as store:
         made = publish.write(
-            [stored.find(store, run) for run in runs or ("last",)],
+            [results.find(store, run) for run in runs or ("last",)],
             chosen,
             output,
             None if output else sys.stdout.buffer,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from localrl.evals.spec import EvalSpec, Problem
+    from localrl.evals.spec import EvalSpec
+    from localrl.sample import Problem
 
 LARGEST_COUNTED_BYTES = 64 << 20
 
@@ -113,7 +114,7 @@ def _once_each(found: Iterator[Problem], spec: EvalSpec) -> Iterator[Problem]:
         if problem.id in seen:
             raise UsageError(f"eval {spec.name!r}: two problems have the id {problem.id!r}")
         seen.add(problem.id)
-        yield problem
+        yield replace(problem, eval=spec.name, messages=spec.prompt.messages(problem.question))
     if not seen:
         raise UsageError(
             f"eval {spec.name!r} has no problems",

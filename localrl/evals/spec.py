@@ -5,9 +5,7 @@ All of it is the protocol: two results of one eval compare only if name and vers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
@@ -78,21 +76,6 @@ class EvalSpec(Strict):
     max_tokens: int = Field(default=1024, ge=1)
     """Default token limit, thinking included."""
     published: list[Published] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One row of an eval."""
-
-    id: str
-    question: str
-    """What the prompt's template is filled with."""
-    target: Any
-    """JSON value that the verifier compares with; never shown to the model or to a graded program."""
-    meta: dict[str, Any] = field(default_factory=dict)
-    """JSON values worth keeping with the samples, such as a permutation of options."""
-    gold: str | None = None
-    """An answer that has to be judged correct; None where none is published."""
 
 
 def find(name: str) -> Path:

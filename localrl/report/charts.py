@@ -20,7 +20,7 @@ from localrl.verdict import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.report.record import Row
+    from localrl.sample import SampleRow
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 24, 28, 44
@@ -178,7 +178,7 @@ def _free(taken: list[tuple[float, float, float]], x: float, wide: float, y: flo
     return y
 
 
-def accuracy_by_length(rows: Sequence[Row], bins: int = 8) -> str | None:
+def accuracy_by_length(rows: Sequence[SampleRow], bins: int = 8) -> str | None:
     """Accuracy in groups of equally many samples, from short to long ones; None when that is under 2."""
     length = np.array([row.thinking_tokens + row.answer_tokens for row in rows], dtype=float)
     right = np.array([row.outcome == Outcome.CORRECT for row in rows])
@@ -201,7 +201,7 @@ def accuracy_by_length(rows: Sequence[Row], bins: int = 8) -> str | None:
     return chart.svg()
 
 
-def lengths_by_outcome(rows: Sequence[Row], bins: int = 24) -> str | None:
+def lengths_by_outcome(rows: Sequence[SampleRow], bins: int = 24) -> str | None:
     """How long samples thought, stacked by how they ended; None when nothing was generated."""
     length = np.array([row.thinking_tokens or row.answer_tokens for row in rows], dtype=float)
     if not length.size or length.max() <= 0:

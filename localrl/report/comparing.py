@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from localrl import formats, stats
 from localrl.errors import UsageError
-from localrl.report.record import Group, Groups, arrays, groups
 from localrl.report.report import SO_FAR
+from localrl.stats.groups import Group, Groups, arrays, groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.report.record import Run
+    from localrl.report.results import Results
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
 Questions = Mapping[tuple[str, str], tuple[str, str]]
@@ -89,7 +89,7 @@ class Side:
         return {"schema": 1, **asdict(self)}
 
 
-def compare(runs: Sequence[Run], level: float = 0.95, counted: Sequence[Groups] = ()) -> Side:
+def compare(runs: Sequence[Results], level: float = 0.95, counted: Sequence[Groups] = ()) -> Side:
     """Compare runs with the first one.
 
     Args:

@@ -16,13 +16,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from localrl import jsontext
 from localrl.report import charts, summary
-from localrl.report.record import by_problem
+from localrl.sample import by_problem
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from localrl.report.record import Row, Run, Sample
+    from localrl.report.results import Results
+    from localrl.sample import Sample, SampleRow
 
 CODES = dict(zip(Outcome, "cwntloex", strict=True))
 """One letter an outcome, as page.js reads them."""
@@ -30,7 +31,7 @@ _CHUNK = 200_000  # characters of JSON packed together: large enough to compress
 
 
 def write(
-    runs: Sequence[Run],
+    runs: Sequence[Results],
     out: IO[bytes],
     *,
     transcripts: str = "all",
@@ -72,23 +73,25 @@ _Entry = list[Any]
 """A problem as page.js takes it: id, outcome letters, mean tokens, chunk (or None) and place in it."""
 
 
-def _index(rows: Iterable[Row]) -> dict[tuple[str, str], _Entry]:
+def _index(rows: Iterable[SampleRow]) -> dict[tuple[str, str], _Entry]:
     """Every problem by eval and id, in order."""
     letters = {str(outcome): code for outcome, code in CODES.items()}
     found: dict[tuple[str, str], _Entry] = {}
     for row in rows:
         entry = found.setdefault((row.eval, row.problem), [row.problem, "", 0, None, 0])
-        entry[1] += letters[row.outcome]
+        entry[1] += letters[str(row.outcome)]
         entry[2] += row.thinking_tokens + row.answer_tokens
     for entry in found.values():
         entry[2] = round(entry[2] / len(entry[1]))
     return found
 
 
-def _pack(run: Run, entries: dict[tuple[str, str], _Entry], packer: _Packer, *, only_failed: bool) -> None:
+def _pack(
+    run: Results, entries: dict[tuple[str, str], _Entry], packer: _Packer, *, only_failed: bool
+) -> None:
     """Write the run's transcripts until there is no more room, and enter where each problem's is."""
     for problem in by_problem(run.samples()):
-        entry = entries[problem[0].row.eval, problem[0].row.problem]
+        entry = entries[problem[0].problem.eval, problem[0].problem.id]
         if only_failed and not entry[1].strip("c"):
             continue
         place = packer.add(problem)
@@ -145,23 +148,23 @@ class _Packer:
 
 
 def _transcript(problem: list[Sample]) -> str:
-    first = problem[0]
+    asked = problem[0].problem
     return _json(
         {
-            "messages": [m.model_dump() for m in first.messages],
-            "target": first.target,
+            "messages": [m.model_dump() for m in asked.messages],
+            "target": asked.target,
             "samples": [
                 {
                     "seed": s.seed,
                     "extracted": s.extracted,
-                    "thinking": s.thinking,
-                    "answer": s.answer,
+                    "thinking": s.response.thinking,
+                    "answer": s.response.answer,
                     "finish": s.finish,
                     "detail": s.detail,
-                    "thinking_tokens": s.row.thinking_tokens,
-                    "answer_tokens": s.row.answer_tokens,
-                    "ttft_s": s.row.ttft_s,
-                    "tokens_per_s": s.row.tokens_per_s,
+                    "thinking_tokens": s.thinking_tokens,
+                    "answer_tokens": s.answer_tokens,
+                    "ttft_s": s.ttft_s,
+                    "tokens_per_s": s.tokens_per_s,
                 }
                 for s in problem
             ],

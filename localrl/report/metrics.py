@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from localrl.store.sums import GroupCounts
+    from localrl.store.aggregates import GroupCounts
 
 LEVEL = 0.95
 

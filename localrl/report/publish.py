@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from localrl.report.record import Run
+    from localrl.report.results import Results
 
 FORMATS = ("html", "md", "csv", "json", "svg", "png")
 TRANSCRIPTS = ("all", "failed", "none")
 
 
 def write(
-    runs: Sequence[Run],
+    runs: Sequence[Results],
     form: str,
     path: Path | None,
     stdout: IO[bytes] | None = None,
@@ -57,7 +57,7 @@ def write(
     return [path]
 
 
-def _write(runs: Sequence[Run], form: str, out: IO[bytes], texts: dict[str, Any]) -> None:
+def _write(runs: Sequence[Results], form: str, out: IO[bytes], texts: dict[str, Any]) -> None:
     if form == "html":
         html.write(runs, out, **texts)
     else:
@@ -65,7 +65,7 @@ def _write(runs: Sequence[Run], form: str, out: IO[bytes], texts: dict[str, Any]
         out.write(text.encode("utf-8", "replace"))
 
 
-def markdown(runs: Sequence[Run]) -> str:
+def markdown(runs: Sequence[Results]) -> str:
     """The report without plots and transcripts, for a README or an issue."""
     page = summary.page(runs).content
     parts = [f"# {_line(page.title)}", "", _line(page.subtitle), ""]
@@ -89,7 +89,7 @@ def markdown(runs: Sequence[Run]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def csv_table(runs: Sequence[Run]) -> str:
+def csv_table(runs: Sequence[Results]) -> str:
     """One line an eval and run, every number in its own column."""
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
@@ -125,7 +125,7 @@ def csv_table(runs: Sequence[Run]) -> str:
     return out.getvalue()
 
 
-def json_document(runs: Sequence[Run]) -> str:
+def json_document(runs: Sequence[Results]) -> str:
     """Reports, statistics and the comparison as one JSON document."""
     entries = _summaries(runs)
     comparison = (
@@ -150,12 +150,12 @@ def json_document(runs: Sequence[Run]) -> str:
     return jsontext.dumps(document, indent=2) + "\n"
 
 
-def _summaries(runs: Sequence[Run]) -> list[summary.RunSummary]:
+def _summaries(runs: Sequence[Results]) -> list[summary.RunSummary]:
     names = comparing.names([run.report for run in runs])
     return [summary.summarise(run, name, list(run.rows())) for run, name in zip(runs, names, strict=True)]
 
 
-def _plots(runs: Sequence[Run], form: str, folder: Path | None) -> list[Path]:
+def _plots(runs: Sequence[Results], form: str, folder: Path | None) -> list[Path]:
     if folder is None:
         raise UsageError(f"{form} plots need a folder", hint="-o plots")
     page = summary.page(runs).content

@@ -17,7 +17,7 @@ from localrl.errors import StoreError
 from localrl.evals import protocol
 from localrl.report import metrics
 from localrl.runs.plan import EvalPlan, RunPlan, card_of
-from localrl.store import sums
+from localrl.store import aggregates
 from localrl.verdict import Outcome
 from localrl.verify import registry
 
@@ -50,7 +50,7 @@ def make(store: Store, run: Run) -> dict[str, Any]:
 def _make(store: Store, run: Run) -> dict[str, Any]:
     plan = RunPlan.model_validate(run.manifest["plan"])
     with store.readers() as ask:
-        seconds = ask(sums.rates, run)
+        seconds = ask(aggregates.rates, run)
         counted = [_count(ask, run, i, part) for i, part in enumerate(plan.evals)]
         evals = [_eval(store, run, plan, i, counts) for i, counts in enumerate(counted)]
     sessions = store.sessions(run)
@@ -100,8 +100,8 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
 class _Counts:
     """What the store is asked about one eval, all at once."""
 
-    tally: Future[sums.Tally]
-    groups: Future[dict[sums.GroupCounts, int]] | None
+    tally: Future[aggregates.Tally]
+    groups: Future[dict[aggregates.GroupCounts, int]] | None
     ballots: Future[Counter[stats.Ballots]] | None
     """These two follow from the tally where a problem has one sample."""
     verifiers: Future[list[str]]
@@ -111,11 +111,11 @@ class _Counts:
 def _count(ask: Ask, run: Run, index: int, part: EvalPlan) -> _Counts:
     several = part.samples > 1
     return _Counts(
-        tally=ask(sums.tally, run, index),
-        groups=ask(sums.groups, run, index) if several else None,
+        tally=ask(aggregates.tally, run, index),
+        groups=ask(aggregates.groups, run, index) if several else None,
         ballots=ask(_ballots, run, index, max(VOTES, VOTING_PROBLEMS * part.samples)) if several else None,
-        verifiers=ask(sums.verifiers, run, index),
-        rewards={r.name: ask(sums.mean_reward, run, index, r.name) for r in part.spec.rewards},
+        verifiers=ask(aggregates.verifiers, run, index),
+        rewards={r.name: ask(aggregates.mean_reward, run, index, r.name) for r in part.spec.rewards},
     )
 
 
@@ -167,13 +167,13 @@ def _today(verifier: str) -> str:
 
 
 def _errors(store: Store, run: Run, index: int) -> list[dict[str, Any]]:
-    return [{"error": error, "samples": count} for error, count in sums.errors(store, run, index)]
+    return [{"error": error, "samples": count} for error, count in aggregates.errors(store, run, index)]
 
 
 def _ballots(store: Store, run: Run, index: int, most: int) -> Counter[stats.Ballots]:
     """How many problems vote in which way; reading every answer of a large run would take seconds."""
     counted: Counter[stats.Ballots] = Counter()
-    for _, samples in groupby(sums.answers(store, run, index, most), key=itemgetter(0)):
+    for _, samples in groupby(aggregates.answers(store, run, index, most), key=itemgetter(0)):
         _, outcomes, answers = zip(*samples, strict=True)
         counted[stats.ballots(answers, [outcome == Outcome.CORRECT for outcome in outcomes])] += 1
     return counted

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from localrl import __version__, formats, stats
 from localrl.errors import UsageError
 from localrl.report import charts, comparing, tables
-from localrl.report.record import Group, Groups, arrays, groups
 from localrl.report.report import SO_FAR
+from localrl.stats.groups import Group, Groups, arrays, groups
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.report.record import Row, Run
+    from localrl.report.results import Results
+    from localrl.sample import SampleRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class RunSummary:
     counted: Groups
 
 
-def summarise(run: Run, name: str, rows: Sequence[Row]) -> RunSummary:
+def summarise(run: Results, name: str, rows: Sequence[SampleRow]) -> RunSummary:
     """All statistics of one run.
 
     Raises:
@@ -66,7 +67,7 @@ def summarise(run: Run, name: str, rows: Sequence[Row]) -> RunSummary:
         raise UsageError(f"run {name} has no finished sample yet", hint="resume it, or choose another")
     outcomes: dict[str, Counter[str]] = {name: Counter() for name in counted}
     for row in rows:
-        outcomes[row.eval][row.outcome] += 1
+        outcomes[row.eval][str(row.outcome)] += 1
     about = {entry.get("eval"): entry for entry in run.report.get("evals") or []}
     return RunSummary(
         name=name,
@@ -139,11 +140,11 @@ class Content:
 @dataclass(frozen=True, slots=True)
 class Page:
     content: Content
-    rows: list[list[Row]]
+    rows: list[list[SampleRow]]
     """Each run's samples."""
 
 
-def page(runs: Sequence[Run]) -> Page:
+def page(runs: Sequence[Results]) -> Page:
     """The parts of a report on one run, or on several compared with the first.
 
     Raises:
@@ -203,7 +204,7 @@ def share_problems(summaries: Sequence[RunSummary]) -> bool:
     )
 
 
-def _parts(number: int, summary: RunSummary, rows: list[Row]) -> list[dict[str, Any]]:
+def _parts(number: int, summary: RunSummary, rows: list[SampleRow]) -> list[dict[str, Any]]:
     found = []
     for e in summary.evals:
         own = [row for row in rows if row.eval == e.eval]

@@ -28,7 +28,7 @@ def verifiers(spec: EvalSpec) -> list[VerifierSpec]:
 
 
 def submit(
-    pool: VerifierPool, spec: EvalSpec, response: Response, target: Any, tokens: int, tag: Any = None
+    pool: VerifierPool, spec: EvalSpec, response: Response, target: Any, tokens: int
 ) -> Future[Verdict]:
     """The verdict of the eval's own verifier, with the rewards in its detail.
 
@@ -36,11 +36,9 @@ def submit(
         tokens: the response's length, thinking included.
     """
     if not spec.rewards:
-        return pool.submit(spec.verifier, response, target, tag)
-    needed = verifiers(spec)
-    futures = [pool.submit(verifier, response, target) for verifier in needed]
+        return pool.submit(spec.verifier, response, target)
+    futures = [pool.submit(verifier, response, target) for verifier in verifiers(spec)]
     combined: Future[Verdict] = Future()
-    combined.tag = tag  # type: ignore[attr-defined]
     combined.set_running_or_notify_cancel()
     lock, left = threading.Lock(), [len(futures)]
 

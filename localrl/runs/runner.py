@@ -7,8 +7,6 @@ is a verdict. What is stored is never generated again.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,9 +27,9 @@ from localrl.evals import dataset
 from localrl.runs import energy, rewarding
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.runs.stopping import Rules
+from localrl.sample import Problem, Sample
 from localrl.sampling import sample_seed
-from localrl.store import sums
-from localrl.store.runs import Run, Sample, Store
+from localrl.store import aggregates
 from localrl.thinking import split
 from localrl.verdict import Outcome, Verdict
 from localrl.verify import registry
@@ -40,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from concurrent.futures import Future
 
-    from localrl.evals.spec import Problem
     from localrl.runs.plan import EvalPlan, RunPlan
+    from localrl.store.runs import Run, Store
     from localrl.verify.pool import VerifierPool
 
 UNJUDGEABLE = {
@@ -51,51 +49,31 @@ UNJUDGEABLE = {
     FinishReason.ERROR: Outcome.ENGINE_ERROR,
 }
 """A sample that did not end by itself has an outcome of its own and is not asked for an answer."""
-LARGEST_STORED_TARGET = 1 << 16
-"""Longer targets (test suites) are kept out of the store; they are in the eval's data."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A sample that now counts."""
-
-    eval: int
-    problem: str
-    index: int
-    outcome: Outcome
-    extracted: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
     """Text of a running stream."""
 
-    eval: int
-    problem: str
+    problem: Problem
     index: int
     text: str
     thinking: bool
     tokens: int
 
 
-RunEvent = Judged | Live | Restarted | Metrics
-
-
-@dataclass(slots=True)
-class _Open:
-    """A problem whose samples are being generated or judged."""
-
-    eval: int
-    key: int
-    problem: Problem
+RunEvent = Sample | Live | Restarted | Metrics
+"""A sample is an event once its verdict is stored, when it counts."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Tag:
-    """Which sample a verdict or an engine event belongs to."""
+class _Part:
+    """One eval of the run: what is planned, how far it is, and what judges it."""
 
-    open: _Open
     index: int
+    plan: EvalPlan
+    progress: EvalProgress
+    verifier: str
 
 
 class Runner:
@@ -106,18 +84,21 @@ class Runner:
     ) -> None:
         self._store, self._run, self._plan, self._engine, self._pool = store, run, plan, engine, pool
         self._stopping = engine.stopping
-        self._waiting: dict[str, tuple[_Open, SampleRequest]] = {}
-        self._verdicts: list[Future[Verdict]] = []
-        self._names = [verifier_name(part) for part in plan.evals]
+        self._waiting: dict[str, tuple[Problem, SampleRequest]] = {}
+        self._unjudged: list[tuple[Sample, Future[Verdict]]] = []
         self._rules = Rules(store, run, plan)
         self._session = store.begin_session(run, asdict(engine.info))
         self._meter = energy.Meter(energy.sensors()[0])
         self._steps_seen = Metrics()
         self._base = Metrics()
         self._estimated = 0
-        self.progress = Progress([self._counted(i, part) for i, part in enumerate(plan.evals)])
+        self._parts = {
+            part.spec.name: _Part(i, part, self._counted(i, part), verifier_name(part))
+            for i, part in enumerate(plan.evals)
+        }
+        self.progress = Progress([part.progress for part in self._parts.values()])
         self.progress.done_before, self.progress.correct_before = self.progress.done, self.progress.correct
-        for seconds in sums.rates(store, run)[0]:
+        for seconds in aggregates.rates(store, run)[0]:
             self.progress.first_token.add(seconds)
 
     def stop(self) -> None:
@@ -153,12 +134,12 @@ class Runner:
             while not self._stopping.is_set():
                 while more and len(self._waiting) < self._wanted():
                     more = self._submit_next(groups)
-                if not more and not self._waiting and not self._verdicts:
+                if not more and not self._waiting and not self._unjudged:
                     break
-                yield from self._take(self._engine.events(timeout=0.05 if self._verdicts else 0.5))
+                yield from self._take(self._engine.events(timeout=0.05 if self._unjudged else 0.5))
                 yield from self._collect()
         yield from self._collect(wait_s=10.0)
-        return not more and not self._waiting and not self._verdicts
+        return not more and not self._waiting and not self._unjudged
 
     # -- what to generate
 
@@ -166,79 +147,64 @@ class Runner:
         """Samples to have with the engine: what runs now, and enough behind it that it never waits for us."""
         return self.progress.metrics.parallel + max(8, self.progress.metrics.parallel // 2)
 
-    def _submit_next(self, groups: Iterator[tuple[_Open, tuple[SampleRequest, ...]]]) -> bool:
+    def _submit_next(self, groups: Iterator[tuple[Problem, tuple[SampleRequest, ...]]]) -> bool:
         found = next(groups, None)
         if found is None:
             return False
-        part, samples = self._plan.evals[found[0].eval], found[1]
+        problem, samples = found
         for sample in samples:
-            self._waiting[sample.id] = (found[0], sample)
+            self._waiting[sample.id] = (problem, sample)
         if samples:
             self._engine.submit(
                 GroupRequest(
-                    id=f"{found[0].eval}/{found[0].key}/{_index(samples[0])}",
-                    prompt=part.spec.prompt.messages(found[0].problem.question),
+                    id=samples[0].id,
+                    prompt=problem.messages,
                     samples=samples,
-                    sampling=part.sampling,
+                    sampling=self._parts[problem.eval].plan.sampling,
                     thinking=self._plan.thinking,
                     loop_guard=self._plan.loop_guard,
                 )
             )
         return True
 
-    def _groups(self) -> Iterator[tuple[_Open, tuple[SampleRequest, ...]]]:
+    def _groups(self) -> Iterator[tuple[Problem, tuple[SampleRequest, ...]]]:
         """Every problem with the samples that it lacks; what was left unjudged is judged here."""
-        for index, part in enumerate(self._plan.evals):
-            problems = dataset.problems(part.spec, Path(part.path), part.limit)
-            for problem, wanted in self._rules.order(index, problems):
-                prompt = [message.model_dump() for message in part.spec.prompt.messages(problem.question)]
-                target = _kept(problem.target)
-                key = self._store.add_problems(
-                    self._run, index, [(problem.id, prompt, target, problem.meta)]
-                )[0]
-                done = self._store.done(self._run, index, key)
+        for part in self._parts.values():
+            problems = dataset.problems(part.plan.spec, Path(part.plan.path), part.plan.limit)
+            for asked, wanted in self._rules.order(part.index, problems):
+                (problem,) = self._store.add_problems(self._run, [asked])
+                done = self._store.done(self._run, problem)
                 # Later rounds come back to problems whose samples this session is judging already.
                 first = 0 in wanted
-                pending = self._store.unjudged(self._run, index, key) if done and first else []
-                samples = tuple(
-                    SampleRequest(
-                        f"{index}/{key}/{i}", sample_seed(self._plan.seed, part.spec.name, problem.id, i)
-                    )
-                    for i in wanted
-                    if i not in done
-                )
+                pending = self._store.unjudged(self._run, problem) if done and first else []
+                samples = tuple(self._request(problem, i) for i in wanted if i not in done)
                 if done and first and (samples or pending):
-                    counts = self._store.judged(self._run, index, key)
-                    self.progress.evals[index].reopen(key, counts)
-                open_problem = _Open(index, key, problem)
+                    part.progress.reopen(problem.key, self._store.judged(self._run, problem))
                 for sample in pending:
-                    self._judge(open_problem, sample)
-                yield open_problem, samples
+                    self._judge(replace(sample, problem=problem))  # whose target the store may have omitted
+                yield problem, samples
+
+    def _request(self, problem: Problem, index: int) -> SampleRequest:
+        seed = sample_seed(self._plan.seed, problem.eval, problem.id, index)
+        return SampleRequest(f"{problem.key}/{index}", seed)
 
     # -- what came back
 
     def _take(self, events: list[Any]) -> Iterator[RunEvent]:
         """Store all samples that finished in this step in one commit, then have them judged."""
-        finished: list[tuple[_Open, Sample]] = []
+        finished: list[Sample] = []
         refused = ""
         for event in events:
             if isinstance(event, Finished):
-                found = self._waiting.pop(event.sample)
+                problem, request = self._waiting.pop(event.sample)
                 if event.reason is FinishReason.REFUSED:
-                    refused = refused or f"problem {found[0].problem.id}: {event.error}"
+                    refused = refused or f"problem {problem.id}: {event.error}"
                 else:
                     self._estimated += event.estimated
-                    finished.append((found[0], self._to_sample(found[0], found[1], event)))
+                    finished.append(self._to_sample(problem, request, event))
             elif isinstance(event, Text):
-                open_problem, request = self._waiting[event.sample]
-                yield Live(
-                    open_problem.eval,
-                    open_problem.problem.id,
-                    _index(request),
-                    event.text,
-                    event.thinking,
-                    event.tokens,
-                )
+                problem, request = self._waiting[event.sample]
+                yield Live(problem, _index(request), event.text, event.thinking, event.tokens)
             elif isinstance(event, Metrics):
                 self._steps_seen = event
                 self.progress.take(_plus(self._base, event))
@@ -251,26 +217,26 @@ class Runner:
             else:
                 assert isinstance(event, Started)
         if finished:
-            self._store.add_samples(
-                self._run, [(o.eval, sample) for o, sample in finished], (self._session, self._counters())
-            )
-        for open_problem, sample in finished:
+            self._store.add_samples(self._run, finished, (self._session, self._counters()))
+        for sample in finished:
             if sample.outcome is None:
-                self._judge(open_problem, sample)
+                self._judge(sample)
             else:
-                yield self._count(open_problem, sample.index, Outcome(sample.outcome), None)
+                yield self._count(sample)
         if refused:
             raise UsageError(refused)
 
-    def _to_sample(self, open_problem: _Open, request: SampleRequest, end: Finished) -> Sample:
+    def _to_sample(self, problem: Problem, request: SampleRequest, end: Finished) -> Sample:
         if end.ttft_s is not None:
             self.progress.first_token.add(end.ttft_s)
         outcome = UNJUDGEABLE.get(end.reason)
-        spec = self._plan.evals[open_problem.eval].spec
+        spec = self._parts[problem.eval].plan.spec
+        tokens = end.thinking_tokens + end.answer_tokens
         return Sample(
-            problem=open_problem.key,
+            problem=problem,
             index=_index(request),
             seed=request.seed,
+            response=split(end.text, self._plan.thinking, end.starts_thinking),
             finish=str(end.reason),
             prompt_tokens=end.prompt_tokens,
             shared_tokens=end.shared_tokens,
@@ -278,53 +244,41 @@ class Runner:
             answer_tokens=end.answer_tokens,
             ttft_s=end.ttft_s,
             tokens_per_s=end.tokens_per_s,
-            text=end.text,
             starts_thinking=end.starts_thinking,
             error=end.error,
-            outcome=str(outcome) if outcome else None,
-            score=0.0 if outcome else None,
-            detail=rewarding.unjudged(spec, outcome, end.thinking_tokens + end.answer_tokens)
-            if outcome
-            else {},
+            outcome=outcome,
+            detail=rewarding.unjudged(spec, outcome, tokens) if outcome else {},
             ended=time.time(),
         )
 
-    def _judge(self, open_problem: _Open, sample: Sample) -> None:
-        part = self._plan.evals[open_problem.eval]
-        response = split(sample.text, self._plan.thinking, sample.starts_thinking)
-        self._verdicts.append(
-            rewarding.submit(
-                self._pool,
-                part.spec,
-                response,
-                open_problem.problem.target,
-                sample.thinking_tokens + sample.answer_tokens,
-                _Tag(open_problem, sample.index),
-            )
-        )
+    def _judge(self, sample: Sample) -> None:
+        spec = self._parts[sample.problem.eval].plan.spec
+        verdict = rewarding.submit(self._pool, spec, sample.response, sample.problem.target, sample.tokens)
+        self._unjudged.append((sample, verdict))
 
-    def _collect(self, wait_s: float = 0.0) -> Iterator[Judged]:
+    def _collect(self, wait_s: float = 0.0) -> Iterator[Sample]:
         """Store the verdicts that are there, then count them."""
         deadline = time.monotonic() + wait_s
-        while self._verdicts and time.monotonic() < deadline and not all(v.done() for v in self._verdicts):
+        while self._unjudged and time.monotonic() < deadline and not all(v.done() for _, v in self._unjudged):
             time.sleep(0.01)
-        ready = [future for future in self._verdicts if future.done()]
+        ready = [(sample, verdict) for sample, verdict in self._unjudged if verdict.done()]
         if not ready:
             return
-        self._verdicts = [future for future in self._verdicts if not future.done()]
-        found = [(_tag(future), future.result()) for future in ready]
-        self._store.set_verdicts(
-            self._run,
-            [(t.open.eval, t.open.key, t.index, v, self._names[t.open.eval]) for t, v in found],
-        )
-        for tag, verdict in found:
-            yield self._count(tag.open, tag.index, verdict.outcome, verdict.extracted)
+        self._unjudged = [(sample, verdict) for sample, verdict in self._unjudged if not verdict.done()]
+        judged = [
+            sample.judged(verdict.result(), self._parts[sample.problem.eval].verifier)
+            for sample, verdict in ready
+        ]
+        self._store.set_verdicts(self._run, judged)
+        for sample in judged:
+            yield self._count(sample)
 
-    def _count(self, open_problem: _Open, index: int, outcome: Outcome, extracted: str | None) -> Judged:
-        part = self._plan.evals[open_problem.eval]
-        self.progress.evals[open_problem.eval].judged(open_problem.key, outcome, part.samples)
-        self._rules.take(open_problem.eval, open_problem.problem.id, index, outcome)
-        return Judged(open_problem.eval, open_problem.problem.id, index, outcome, extracted)
+    def _count(self, sample: Sample) -> Sample:
+        assert sample.outcome is not None
+        part = self._parts[sample.problem.eval]
+        part.progress.judged(sample.problem.key, sample.outcome, part.plan.samples)
+        self._rules.take(part.index, sample.problem.id, sample.index, sample.outcome)
+        return sample
 
     # -- counters
 
@@ -332,10 +286,10 @@ class Runner:
         """Where earlier sessions left this eval."""
         problems = dataset.count(part.spec, Path(part.path), part.limit) or 0
         progress = EvalProgress(part.spec.name, problems * part.samples)
-        tally = sums.tally(self._store, self._run, index)
+        tally = aggregates.tally(self._store, self._run, index)
         progress.outcomes.update({name: count for name, count in tally.outcomes.items() if name})
         progress.outcomes.pop(Outcome.ENGINE_ERROR, None)  # tried again in this session
-        progress.groups.update(sums.finished_groups(self._store, self._run, index, part.samples))
+        progress.groups.update(aggregates.finished_groups(self._store, self._run, index, part.samples))
         return progress
 
     def _counters(self) -> dict[str, Any]:
@@ -373,25 +327,7 @@ def _index(request: SampleRequest) -> int:
     return int(request.id.rpartition("/")[2])
 
 
-def _tag(future: Future[Verdict]) -> _Tag:
-    tag: _Tag = future.tag  # type: ignore[attr-defined]
-    return tag
-
-
 def verifier_name(part: EvalPlan) -> str:
     """Name and version, as stored with a verdict."""
     name = part.spec.verifier.name
     return f"{name}/{registry.VERIFIERS.get(name).VERSION}"
-
-
-def is_omitted(target: Any) -> bool:
-    """Whether a stored target is only the mark of one that was too long."""
-    return isinstance(target, dict) and set(target) == {"omitted_characters", "sha256"}
-
-
-def _kept(target: Any) -> Any:
-    """The target as it is stored: itself, or its size and hash when it is too long."""
-    text = json.dumps(target)
-    if len(text) <= LARGEST_STORED_TARGET:
-        return target
-    return {"omitted_characters": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}

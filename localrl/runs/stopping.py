@@ -16,14 +16,14 @@ import numpy as np
 
 from localrl import stats
 from localrl.errors import UsageError
-from localrl.report.record import groups
+from localrl.store import aggregates
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from localrl.evals.spec import Problem
     from localrl.runs.plan import RunPlan
+    from localrl.sample import Problem
     from localrl.store.runs import Run, Store
 
 FIRST_LOOK = 10  # problems; before that nothing is ever settled
@@ -198,12 +198,10 @@ class Rules:
 
     def _watch(self, index: int, ids: list[str], rounds: bool) -> Watch:
         """Begin to watch an eval, with what earlier sessions know of it."""
-        from localrl.report.stored import StoredRun, find
-
         part, other = self._plan.evals[index], None
         if self._plan.decide is not None:
-            theirs = groups(find(self._store, self._plan.decide).rows()).get(part.spec.name, {})
-            other = {problem: theirs[problem].share for problem in ids if problem in theirs}
+            shares = aggregates.shares(self._store, self._store.find(self._plan.decide), part.spec.name)
+            other = {problem: shares[problem] for problem in ids if problem in shares}
             if len(other) < FIRST_LOOK:
                 raise UsageError(
                     f"run {self._plan.decide} has {len(other)} of the problems of {part.spec.name}",
@@ -211,7 +209,7 @@ class Rules:
                 )
         watch = Watch(ids, part.samples, rounds=rounds, until=self._plan.until, other=other)
         self._watches[index] = watch
-        for row in StoredRun(self._store, self._run).rows():
-            if row.eval == part.spec.name:
+        for row in self._store.rows(self._run):
+            if row.eval == part.spec.name and row.outcome is not None:
                 self.take(index, row.problem, row.sample, Outcome(row.outcome))
         return watch

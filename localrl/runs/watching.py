@@ -15,13 +15,11 @@ from localrl.errors import LocalrlError
 from localrl.evals import dataset
 from localrl.runs.plan import RunPlan
 from localrl.runs.progress import EvalProgress, Progress
-from localrl.store import sums
+from localrl.store import aggregates
 
 if TYPE_CHECKING:
+    from localrl.sample import SampleRow
     from localrl.store.runs import Run, Store
-
-Cell = tuple[int, str, int, str | None]
-"""(eval's position, problem's id, sample's index, outcome; None until it is judged)"""
 
 
 class Watch:
@@ -35,48 +33,33 @@ class Watch:
         self._sessions, self._worked_s = -1, 0.0
         self._newest = -1.0
         """When the last sample ended that was read."""
-        self._unjudged: set[tuple[int, int, int]] = set()
+        self._unjudged: set[tuple[str, str, int]] = set()
+        """Eval, problem and index of samples that had no verdict yet."""
         self.progress = Progress(_totals(plan), clock=lambda: self._worked_s)
 
-    def look(self) -> list[Cell]:
+    def look(self) -> list[SampleRow]:
         """Take over what was committed since the last time; returns what is new or newly judged."""
-        version = self._store.connection.execute("PRAGMA data_version").fetchone()[0]
+        version = self._store.version
         if version == self._version:
             return []
         self._version = version
-        cells = [cell for place in list(self._unjudged) for cell in self._read(_AT, place)]
-        cells += self._read("s.ended > ?", (self._newest,))
+        rows = [self._store.sample(self._run, *place).row for place in self._unjudged]
+        for row in self._store.rows(self._run, since=self._newest):
+            rows.append(row)
+            self._newest = max(self._newest, row.ended)
+            if row.ttft_s is not None:
+                self.progress.first_token.add(row.ttft_s)
+        self._unjudged = {(row.eval, row.problem, row.sample) for row in rows if row.outcome is None}
         for i, part in enumerate(self.progress.evals):
-            tally = sums.tally(self._store, self._run, i)
+            tally = aggregates.tally(self._store, self._run, i)
             several = self._ks[i] > 1
             part.outcomes = Counter({name: count for name, count in tally.outcomes.items() if name})
-            groups = sums.groups(self._store, self._run, i) if several else tally.groups_of_one
+            groups = aggregates.groups(self._store, self._run, i) if several else tally.groups_of_one
             part.groups = Counter()
             for counts, problems in groups.items():
                 part.groups[counts.samples, counts.correct] += problems
         self._take_counters()
-        return cells
-
-    def _read(self, where: str, values: tuple[Any, ...]) -> list[Cell]:
-        rows = self._store.connection.execute(
-            "SELECT s.eval, s.problem, s.idx, p.id, s.outcome, s.ended, s.ttft_s FROM samples s "
-            f"JOIN problems p ON p.key = s.problem WHERE s.run = ? AND {where} "
-            "ORDER BY s.eval, s.problem, s.idx",
-            (self._run.key, *values),
-        )
-        cells = []
-        newest = self._newest
-        for eval_index, problem, index, name, outcome, ended, ttft_s in rows:
-            if ended > self._newest and ttft_s is not None:
-                self.progress.first_token.add(ttft_s)
-            newest = max(newest, ended)
-            if outcome is None:
-                self._unjudged.add((eval_index, problem, index))
-            else:
-                self._unjudged.discard((eval_index, problem, index))
-            cells.append((eval_index, name, index, outcome))
-        self._newest = newest
-        return cells
+        return rows
 
     def _take_counters(self) -> None:
         """The figures of the last session. Time is what the other process counts as its work."""
@@ -100,9 +83,6 @@ class Watch:
                 peak_memory_bytes=counters.get("peak_memory_bytes", 0),
             )
         )
-
-
-_AT = "s.eval = ? AND s.problem = ? AND s.idx = ?"
 
 
 def _totals(plan: RunPlan) -> list[EvalProgress]:

@@ -100,7 +100,26 @@ CREATE TABLE messages (
 CREATE INDEX messages_of_chat ON messages (chat);
 """
 
-MIGRATIONS: tuple[str, ...] = (RUNS, CHATS)
+CACHED_REPORT = """
+-- A run's cached report is forgotten by whatever changes what it says.
+CREATE TRIGGER run_changed AFTER UPDATE OF name, created, status, manifest ON runs
+BEGIN UPDATE runs SET report = NULL WHERE key = NEW.key; END;
+CREATE TRIGGER session_began AFTER INSERT ON sessions
+BEGIN UPDATE runs SET report = NULL WHERE key = NEW.run AND report NOT NULL; END;
+CREATE TRIGGER session_changed AFTER UPDATE ON sessions
+BEGIN UPDATE runs SET report = NULL WHERE key = NEW.run AND report NOT NULL; END;
+CREATE TRIGGER sample_added AFTER INSERT ON samples
+BEGIN UPDATE runs SET report = NULL WHERE key = NEW.run AND report NOT NULL; END;
+CREATE TRIGGER sample_changed AFTER UPDATE ON samples
+BEGIN UPDATE runs SET report = NULL WHERE key = NEW.run AND report NOT NULL; END;
+CREATE TRIGGER sample_removed AFTER DELETE ON samples
+BEGIN UPDATE runs SET report = NULL WHERE key = OLD.run AND report NOT NULL; END;
+CREATE TRIGGER text_changed AFTER UPDATE ON texts
+BEGIN UPDATE runs SET report = NULL
+    WHERE key = (SELECT run FROM problems WHERE key = NEW.problem) AND report NOT NULL; END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (RUNS, CHATS, CACHED_REPORT)
 """Each brings the file from version i to i + 1; only ever append."""
 
 

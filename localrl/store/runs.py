@@ -6,20 +6,23 @@ import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from localrl.chat import ThinkingTags
 from localrl.errors import UsageError, nearest
-from localrl.store import db
+from localrl.sample import SampleRow
+from localrl.store import db, samples
+from localrl.store.chats import Chats
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
-    from localrl.verdict import Verdict
+    from localrl.sample import Problem, Sample
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,47 +41,28 @@ class Run:
     status: str
     """`running`, `partial`, `complete` or `failed`."""
     manifest: dict[str, Any]
-    """Everything that fixes the run, as `bench.plan` writes it."""
+    """Everything that fixes the run, as `runs.session` writes it; its `plan` is a `runs.plan.RunPlan`."""
 
+    @property
+    def evals(self) -> list[str]:
+        """The names of its evals, by position."""
+        return [part["spec"]["name"] for part in self.manifest["plan"]["evals"]]
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One generation as it is stored."""
+    @property
+    def thinking(self) -> ThinkingTags | None:
+        """The tags between which its model thinks."""
+        tags = self.manifest["plan"].get("thinking")
+        return None if tags is None else ThinkingTags.model_validate(tags)
 
-    problem: int
-    """The problem's key."""
-    index: int
-    seed: int
-    finish: str
-    prompt_tokens: int
-    shared_tokens: int
-    thinking_tokens: int
-    answer_tokens: int
-    ttft_s: float | None
-    tokens_per_s: float | None
-    text: str
-    starts_thinking: bool
-    error: str = ""
-    outcome: str | None = None
-    """None until a verifier has judged it."""
-    score: float | None = None
-    verifier: str | None = None
-    """Name and version of the verifier that judged it, as `name/version`."""
-    extracted: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
-    ended: float = 0.0
-    """Seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredProblem:
-    key: int
-    eval: int
-    """The eval's position in the run."""
-    id: str
-    prompt: list[dict[str, str]]
-    target: Any
-    meta: dict[str, Any]
+    def position(self, eval_name: str) -> int:
+        """
+        Raises:
+            UsageError: the run has no such eval.
+        """
+        evals = self.evals
+        if eval_name not in evals:
+            raise UsageError(f"the run's plan knows no eval {eval_name!r}")
+        return evals.index(eval_name)
 
 
 class Ask(Protocol):
@@ -104,7 +88,12 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
+        """For the modules of this package, which alone hold SQL."""
         return self._connection
+
+    @property
+    def chats(self) -> Chats:
+        return Chats(self._connection)
 
     def close(self) -> None:
         self._connection.close()
@@ -171,7 +160,7 @@ class Store:
             row = self._connection.execute("SELECT manifest FROM runs WHERE key = ?", (run.key,)).fetchone()
             manifest = {**json.loads(row[0]), **changes}
             self._connection.execute(
-                "UPDATE runs SET manifest = ?, report = NULL WHERE key = ?", (json.dumps(manifest), run.key)
+                "UPDATE runs SET manifest = ? WHERE key = ?", (json.dumps(manifest), run.key)
             )
 
     def remove(self, run: Run) -> None:
@@ -180,6 +169,7 @@ class Store:
             self._connection.execute("DELETE FROM runs WHERE key = ?", (run.key,))
 
     def cached_report(self, run: Run) -> dict[str, Any] | None:
+        """What `cache_report` stored, unless the run has changed since; triggers of the schema forget it."""
         row = self._connection.execute("SELECT report FROM runs WHERE key = ?", (run.key,)).fetchone()
         return json.loads(row[0]) if row and row[0] else None
 
@@ -189,7 +179,7 @@ class Store:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def cache_report(self, run: Run, report: dict[str, Any], version: int) -> None:
-        """Keep a report until the run changes; not when others wrote since `version`, when it was begun."""
+        """Cache a report until the run changes; not when others wrote since `version`, when it was begun."""
         with db.transaction(self._connection):
             if self.version == version:
                 self._connection.execute(
@@ -214,9 +204,7 @@ class Store:
             self._connection.execute(
                 "UPDATE sessions SET counters = ? WHERE key = ?", (json.dumps(counters), session)
             )
-            self._connection.execute(
-                "UPDATE runs SET status = ?, report = NULL WHERE key = ?", (status, run.key)
-            )
+            self._connection.execute("UPDATE runs SET status = ? WHERE key = ?", (status, run.key))
 
     def sessions(self, run: Run) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """For each session, what the engine said of itself and what it counted."""
@@ -227,171 +215,175 @@ class Store:
 
     # -- problems and samples
 
-    def add_problems(
-        self,
-        run: Run,
-        eval_index: int,
-        problems: Sequence[tuple[str, list[dict[str, str]], Any, dict[str, Any]]],
-    ) -> list[int]:
-        """Keep problems, given as (id, prompt, target, meta); returns their keys.
+    def add_problems(self, run: Run, problems: Iterable[Problem]) -> list[Problem]:
+        """Keep problems of a run's evals; returns them with their keys.
 
         Raises:
-            UsageError: a problem of this id is stored with another prompt or target: the data has changed.
+            UsageError: a problem of this id is stored with another prompt or target: the data has changed; or
+                the run has no such eval.
         """
-        keys = []
         with db.transaction(self._connection):
-            for problem_id, prompt, target, meta in problems:
-                new = (json.dumps(prompt), json.dumps(target))
-                row = self._connection.execute(
-                    "SELECT key, prompt, target FROM problems WHERE run = ? AND eval = ? AND id = ?",
-                    (run.key, eval_index, problem_id),
-                ).fetchone()
-                if row and row[1:] != new:
-                    raise UsageError(
-                        f"problem {problem_id} is not what it was when the run began",
-                        hint="the eval's data has changed: start a new run",
-                    )
-                if not row:
-                    row = self._connection.execute(
-                        "INSERT INTO problems (run, eval, id, prompt, target, meta) "
-                        "VALUES (?, ?, ?, ?, ?, ?) RETURNING key",
-                        (run.key, eval_index, problem_id, *new, json.dumps(meta)),
-                    ).fetchone()
-                keys.append(int(row[0]))
-        return keys
+            return [replace(problem, key=self._problem_key(run, problem)) for problem in problems]
 
-    def problem(self, key: int) -> StoredProblem:
+    def _problem_key(self, run: Run, problem: Problem) -> int:
+        new = (samples.prompt_json(problem), samples.target_json(problem))
+        place = (run.key, run.position(problem.eval), problem.id)
         row = self._connection.execute(
-            "SELECT key, eval, id, prompt, target, meta FROM problems WHERE key = ?", (key,)
+            "SELECT key, prompt, target FROM problems WHERE run = ? AND eval = ? AND id = ?", place
         ).fetchone()
-        return StoredProblem(row[0], row[1], row[2], *(json.loads(column) for column in row[3:]))
+        if row and row[1:] != new:
+            raise UsageError(
+                f"problem {problem.id} is not what it was when the run began",
+                hint="the eval's data has changed: start a new run",
+            )
+        if not row:
+            row = self._connection.execute(
+                "INSERT INTO problems (run, eval, id, prompt, target, meta) "
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING key",
+                (*place, *new, json.dumps(problem.meta)),
+            ).fetchone()
+        return int(row[0])
 
-    def done(self, run: Run, eval_index: int, problem: int) -> set[int]:
+    def questions(self, run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+        """Prompt and target of every problem as JSON texts, by eval and id."""
+        rows = self._connection.execute(
+            "SELECT eval, id, prompt, target FROM problems WHERE run = ?", (run.key,)
+        )
+        return {(run.evals[position], name): (prompt, target) for position, name, prompt, target in rows}
+
+    def done(self, run: Run, problem: Problem) -> set[int]:
         """Indexes of the samples of a problem that are stored, except those that the engine failed on."""
         rows = self._connection.execute(
             "SELECT idx FROM samples WHERE run = ? AND eval = ? AND problem = ? "
             "AND outcome IS NOT 'engine_error'",
-            (run.key, eval_index, problem),
+            (run.key, run.position(problem.eval), problem.key),
         )
         return {row[0] for row in rows}
 
     def add_samples(
-        self,
-        run: Run,
-        samples: Iterable[tuple[int, Sample]],
-        session: tuple[int, dict[str, Any]] | None = None,
+        self, run: Run, added: Iterable[Sample], session: tuple[int, dict[str, Any]] | None = None
     ) -> None:
-        """Append samples, each with its eval's position, and bring a session's counters up to date.
+        """Append samples of stored problems, and bring a session's counters up to date.
 
         A sample that the engine had failed on is replaced; any other is only ever written once.
         """
-        rows = list(samples)
+        placed = [(run.position(sample.problem.eval), sample) for sample in added]
         with db.transaction(self._connection):
-            for eval_index, sample in rows:
-                self._drop_failed(run, eval_index, sample)
+            for position, sample in placed:
+                self._drop_failed(run, position, sample)
             self._connection.executemany(
                 "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [_narrow(run, eval_index, sample) for eval_index, sample in rows],
+                [samples.numbers(run.key, position, sample) for position, sample in placed],
             )
             self._connection.executemany(
-                "INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [_wide(sample) for _, sample in rows]
-            )
-            self._connection.execute(
-                "UPDATE runs SET report = NULL WHERE key = ? AND report NOT NULL", (run.key,)
+                "INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [samples.texts(sample) for _, sample in placed],
             )
             if session is not None:
                 self._connection.execute(
                     "UPDATE sessions SET counters = ? WHERE key = ?", (json.dumps(session[1]), session[0])
                 )
 
-    def _drop_failed(self, run: Run, eval_index: int, sample: Sample) -> None:
+    def _drop_failed(self, run: Run, position: int, sample: Sample) -> None:
         dropped = self._connection.execute(
             "DELETE FROM samples WHERE run = ? AND eval = ? AND problem = ? AND idx = ? "
             "AND outcome = 'engine_error'",
-            (run.key, eval_index, sample.problem, sample.index),
+            (run.key, position, sample.problem.key, sample.index),
         )
         if dropped.rowcount:
             self._connection.execute(
-                "DELETE FROM texts WHERE problem = ? AND idx = ?", (sample.problem, sample.index)
+                "DELETE FROM texts WHERE problem = ? AND idx = ?", (sample.problem.key, sample.index)
             )
 
-    def set_verdicts(self, run: Run, verdicts: Iterable[tuple[int, int, int, Verdict, str]]) -> None:
-        """Store verdicts, given as (eval, problem, index, verdict, verifier)."""
-        rows = list(verdicts)
+    def set_verdicts(self, run: Run, judged: Iterable[Sample]) -> None:
+        """Store the verdicts of samples that are here already."""
+        found = list(judged)
         with db.transaction(self._connection):
             self._connection.executemany(
                 "UPDATE samples SET outcome = ?, score = ? "
                 "WHERE run = ? AND eval = ? AND problem = ? AND idx = ?",
-                [(str(v.outcome), v.score, run.key, e, problem, index) for e, problem, index, v, _ in rows],
+                [
+                    (s.outcome, s.score, run.key, run.position(s.problem.eval), s.problem.key, s.index)
+                    for s in found
+                ],
             )
             self._connection.executemany(
                 "UPDATE texts SET verifier = ?, extracted = ?, detail = ? WHERE problem = ? AND idx = ?",
-                [
-                    (name, v.extracted, json.dumps(v.detail), problem, index)
-                    for _, problem, index, v, name in rows
-                ],
+                [(s.verifier, s.extracted, json.dumps(s.detail), s.problem.key, s.index) for s in found],
             )
-            self._connection.execute("UPDATE runs SET report = NULL WHERE key = ?", (run.key,))
 
-    def judged(self, run: Run, eval_index: int, problem: int) -> tuple[int, int]:
+    def judged(self, run: Run, problem: Problem) -> tuple[int, int]:
         """How many samples of a problem were judged, and how many of them are correct."""
         row = self._connection.execute(
             "SELECT COUNT(*), COALESCE(SUM(outcome = 'correct'), 0) FROM samples "
             "WHERE run = ? AND eval = ? AND problem = ? AND outcome NOT NULL AND outcome != 'engine_error'",
-            (run.key, eval_index, problem),
+            (run.key, run.position(problem.eval), problem.key),
         ).fetchone()
         return row[0], row[1]
 
-    def unjudged(self, run: Run, eval_index: int, problem: int) -> list[Sample]:
+    def unjudged(self, run: Run, problem: Problem) -> list[Sample]:
         """Samples of a problem that were generated and not judged."""
         where = "s.eval = ? AND s.problem = ? AND s.outcome IS NULL"
-        return [sample for _, sample in self._samples(run, where, (eval_index, problem))]
+        return list(self._samples(run, where, (run.position(problem.eval), problem.key)))
 
-    def sample(self, run: Run, eval_index: int, problem: int, index: int) -> Sample:
-        return next(
-            self._samples(run, "s.eval = ? AND s.problem = ? AND s.idx = ?", (eval_index, problem, index))
-        )[1]
+    def sample(self, run: Run, eval_name: str, problem: str, index: int) -> Sample:
+        """One sample, by its eval, its problem's id and its index in the group."""
+        position = run.position(eval_name)
+        where = (
+            "s.eval = ? AND s.idx = ? AND s.problem = "
+            "(SELECT key FROM problems WHERE run = s.run AND eval = s.eval AND id = ?)"
+        )
+        return next(self._samples(run, where, (position, index, problem)))
 
-    def samples(self, run: Run, outcome: str | None = None) -> Iterator[tuple[int, Sample]]:
-        """All samples of a run with their eval's position, in order of eval, problem and index."""
-        if outcome is None:
-            return self._samples(run, "1", ())
-        return self._samples(run, "s.outcome = ?", (outcome,))
+    def samples(self, run: Run) -> Iterator[Sample]:
+        """All samples of a run with their texts, in order of eval, problem and index."""
+        return self._samples(run, "1", ())
 
-    def _samples(self, run: Run, where: str, values: tuple[Any, ...]) -> Iterator[tuple[int, Sample]]:
+    def _samples(self, run: Run, where: str, values: tuple[Any, ...]) -> Iterator[Sample]:
         rows = self._connection.execute(
-            "SELECT s.eval, s.problem, s.idx, s.seed, s.finish, s.prompt_tokens, s.shared_tokens, "
-            "s.thinking_tokens, s.answer_tokens, s.ttft_s, s.tokens_per_s, t.text, t.starts_thinking, "
-            "t.error, s.outcome, s.score, t.verifier, t.extracted, t.detail, s.ended "
-            "FROM samples s JOIN texts t ON t.problem = s.problem AND t.idx = s.idx "
-            f"WHERE s.run = ? AND {where} ORDER BY s.eval, s.problem, s.idx",
+            f"SELECT {samples.SAMPLE} WHERE s.run = ? AND {where} ORDER BY s.eval, s.problem, s.idx",
             (run.key, *values),
         )
+        tags, evals, problem = run.thinking, run.evals, None
         for row in rows:
-            detail = json.loads(row[18]) if row[18] else {}
-            yield row[0], _sample(row, detail)
+            if problem is None or problem.key != row[0]:
+                problem = samples.to_problem(
+                    self._connection.execute(
+                        f"SELECT {samples.PROBLEM} FROM problems WHERE key = ?", (row[0],)
+                    ).fetchone(),
+                    evals,
+                )
+            yield samples.to_sample(row, problem, tags)
 
+    def rows(
+        self, run: Run, *, outcome: str = "", words: str = "", since: float | None = None
+    ) -> Iterator[SampleRow]:
+        """The samples of a run without their texts, in order of eval, problem and index.
 
-def _narrow(run: Run, eval_index: int, s: Sample) -> tuple[Any, ...]:
-    return (
-        *(run.key, eval_index, s.problem, s.index, s.seed, s.finish, s.outcome, s.score),
-        *(s.prompt_tokens, s.shared_tokens, s.thinking_tokens, s.answer_tokens),
-        *(s.ttft_s, s.tokens_per_s, s.ended),
-    )
-
-
-def _wide(s: Sample) -> tuple[Any, ...]:
-    return (
-        *(s.problem, s.index, s.text, s.starts_thinking, s.error),
-        *(s.verifier, s.extracted, json.dumps(s.detail) if s.detail else None),
-    )
+        Args:
+            outcome: only those that ended so.
+            words: only those of problems whose id contains this.
+            since: only those that ended later, in seconds since the epoch.
+        """
+        where = "run = :run"
+        if outcome:
+            where += " AND outcome = :outcome"
+        if words:
+            where += " AND problem IN (SELECT key FROM problems WHERE run = :run AND id LIKE :like)"
+        if since is not None:
+            where += " AND ended > :since"
+        found = self._connection.execute(
+            "SELECT eval, problem, idx, outcome, COALESCE(score, 0), prompt_tokens, thinking_tokens, "
+            f"answer_tokens, ttft_s, tokens_per_s, ended FROM samples WHERE {where} "
+            "ORDER BY eval, problem, idx",
+            {"run": run.key, "outcome": outcome, "like": f"%{words}%", "since": since},
+        )
+        evals = run.evals
+        ids = dict(self._connection.execute("SELECT key, id FROM problems WHERE run = ?", (run.key,)))
+        for position, problem, *numbers in found:
+            yield SampleRow(evals[position], ids[problem], *numbers)
 
 
 def _run(row: tuple[Any, ...]) -> Run:
     key, run_id, name, created, status, manifest = row
     return Run(key, run_id, name, created, status, json.loads(manifest))
-
-
-def _sample(row: tuple[Any, ...], detail: dict[str, Any]) -> Sample:
-    values: list[Any] = [*row[1:12], bool(row[12]), *row[13:18], detail, row[19]]
-    return Sample(*values)

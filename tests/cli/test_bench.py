@@ -39,7 +39,7 @@ def scripted(folder: Path, *texts: str, problems: int = 10, **script: Any) -> li
 def keys(folder: Path) -> list[tuple[str, int]]:
     with Store() as store:
         run = store.find("last")
-        return [(store.problem(s.problem).id, s.index) for _, s in store.samples(run)]
+        return [(s.problem.id, s.index) for s in store.samples(run)]
 
 
 def test_stdout_is_one_json_document_and_the_progress_goes_to_stderr(tmp_path: Path) -> None:

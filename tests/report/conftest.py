@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from localrl.chat import Message
-from localrl.report.record import Row, Sample
+from localrl.sample import Problem, Sample, SampleRow
+from localrl.verdict import Outcome, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,17 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class MadeRun:
-    """Implements `record.Run` from a list of samples."""
+    """Implements `Results` from a list of samples."""
 
     report: dict[str, Any]
     made: list[Sample] = field(default_factory=list)
     origin: dict[str, Any] = field(default_factory=dict)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[SampleRow]:
         return [sample.row for sample in self.made]
 
     def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
-        return {(s.row.eval, s.row.problem): (repr(s.messages), json.dumps(s.target)) for s in self.made}
+        return {
+            (s.problem.eval, s.problem.id): (repr(s.problem.messages), json.dumps(s.problem.target))
+            for s in self.made
+        }
 
     def samples(self) -> Iterator[Sample]:
         return iter(self.made)
@@ -49,39 +53,35 @@ def made_run(
     rng = np.random.default_rng(seed)
     samples = []
     for p in range(problems):
+        asked = (Message(role="user", content=f"What is {p} + 40?"),)
+        problem = Problem(f"{eval_name}-{p}", "", str(40 + p), eval=eval_name, messages=asked)
         for i in range(k):
             right = bool(rng.random() < chance[p])
             cut = not right and rng.random() < 0.3
             thinking = int(rng.lognormal(6 if right else 7, 0.5))
-            outcome = "correct" if right else "truncated" if cut else "wrong"
-            row = Row(
-                eval=eval_name,
-                problem=f"{eval_name}-{p}",
-                sample=i,
-                outcome=outcome,
-                score=float(right),
-                prompt_tokens=20,
-                thinking_tokens=thinking,
-                answer_tokens=0 if cut else 12,
-                ttft_s=0.1 + 0.01 * i,
-                tokens_per_s=float(rng.normal(30, 1)),
-            )
             extracted = None if cut else str(40 + p + (not right))
+            thought = f"Let me see, {p} + 40 ..."
+            answer = "" if cut else f"The answer is {extracted}."
             samples.append(
                 Sample(
-                    row=row,
+                    problem=problem,
+                    index=i,
                     seed=1000 * p + i,
-                    target=str(40 + p),
-                    messages=(Message(role="user", content=f"What is {p} + 40?"),),
-                    thinking=f"Let me see, {p} + 40 ...",
-                    answer="" if cut else f"The answer is {extracted}.",
-                    extracted=extracted,
-                    raw=f"<think>Let me see, {p} + 40 ..."
-                    + ("" if cut else f"</think>The answer is {extracted}."),
+                    response=Response(
+                        answer, thought, f"<think>{thought}" + ("" if cut else f"</think>{answer}")
+                    ),
                     finish="length" if cut else "stop",
+                    prompt_tokens=20,
+                    thinking_tokens=thinking,
+                    answer_tokens=0 if cut else 12,
+                    ttft_s=0.1 + 0.01 * i,
+                    tokens_per_s=float(rng.normal(30, 1)),
+                    outcome=Outcome.CORRECT if right else Outcome.TRUNCATED if cut else Outcome.WRONG,
+                    score=float(right),
+                    extracted=extracted,
                 )
             )
-    correct = sum(s.row.outcome == "correct" for s in samples)
+    correct = sum(s.outcome == "correct" for s in samples)
     return MadeRun(
         report={
             "schema": 1,

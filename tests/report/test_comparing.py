@@ -12,7 +12,8 @@ import pytest
 from localrl.chat import Message
 from localrl.errors import UsageError
 from localrl.report import comparing, tables
-from localrl.report.record import Row, groups
+from localrl.sample import SampleRow
+from localrl.stats.groups import groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,12 +43,10 @@ def test_only_shared_problems_count_and_the_others_are_named(make_run: Callable[
 def test_ratios_are_of_the_shared_problems_or_are_left_out(make_run: Callable[..., Any]) -> None:
     whole, part = make_run("a"), make_run("b", problems=8, quantisation="Q4_K_M")
     whole.made = [
-        replace(
-            s, row=s.row._replace(thinking_tokens=50 if int(s.row.problem[5:]) < 8 else 5000, answer_tokens=0)
-        )
+        replace(s, thinking_tokens=50 if int(s.problem.id[5:]) < 8 else 5000, answer_tokens=0)
         for s in whole.made
     ]
-    part.made = [replace(s, row=s.row._replace(thinking_tokens=100, answer_tokens=0)) for s in part.made]
+    part.made = [replace(s, thinking_tokens=100, answer_tokens=0) for s in part.made]
     side = comparing.compare([whole, part])
     said = tables.sentence(side, side.pairs[0])
     assert "2.00× the tokens a sample" in said
@@ -75,9 +74,12 @@ def test_a_difference_of_protocol_is_a_warning_and_one_of_setup_is_not(make_run:
 def test_problems_that_are_asked_or_judged_by_another_text_are_counted(make_run: Callable[..., Any]) -> None:
     a, b = make_run("a"), make_run("b", quantisation="Q4_K_M")
     for i in range(8):  # the samples of two problems
-        b.made[i] = replace(b.made[i], messages=(Message(role="user", content="In French: 40?"),))
+        b.made[i] = replace(
+            b.made[i],
+            problem=replace(b.made[i].problem, messages=(Message(role="user", content="In French: 40?"),)),
+        )
     for i in range(4):
-        b.made[i] = replace(b.made[i], target="41")
+        b.made[i] = replace(b.made[i], problem=replace(b.made[i].problem, target="41"))
     assert comparing.compare([a, b]).warnings == (
         "tiny:Q4_K_M: sums: another prompt in 2 problems",
         "tiny:Q4_K_M: sums: another target in 1 problem",
@@ -165,10 +167,10 @@ def test_100_000_samples_a_run_compare_within_five_seconds(make_run: Callable[..
             self.seed = seed
             self.origin: dict[str, Any] = {}
 
-        def rows(self) -> list[Row]:
+        def rows(self) -> list[SampleRow]:
             outcomes = ["correct", "wrong", "truncated"]
             return [
-                Row(
+                SampleRow(
                     "sums",
                     f"p{i // 4}",
                     i % 4,
@@ -179,6 +181,7 @@ def test_100_000_samples_a_run_compare_within_five_seconds(make_run: Callable[..
                     9,
                     0.1,
                     9,
+                    0,
                 )
                 for i in range(100_000)
             ]

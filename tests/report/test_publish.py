@@ -20,8 +20,8 @@ import pytest
 from localrl import stats
 from localrl.errors import UsageError
 from localrl.report import charts, publish, summary
-from localrl.report.record import arrays, groups
-from localrl.verdict import Outcome
+from localrl.stats.groups import arrays, groups
+from localrl.verdict import Outcome, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +69,8 @@ def hostile(run: Any) -> Any:
     first = run.made[0]
     run.made[0] = replace(
         first,
-        row=first.row._replace(problem=HOSTILE),
-        thinking=HOSTILE,
-        answer=HOSTILE,
+        problem=replace(first.problem, id=HOSTILE),
+        response=Response(HOSTILE, HOSTILE, HOSTILE),
         extracted=HOSTILE,
         detail={HOSTILE: HOSTILE},
     )
@@ -110,7 +109,7 @@ def test_every_transcript_is_inside_unless_left_out_on_purpose(make_run: Callabl
     run = make_run(problems=30)
     found = transcripts(html([run]))
     assert len(found) == 30
-    assert [s["answer"] for p in found for s in p["samples"]] == [s.answer for s in run.made]
+    assert [s["answer"] for p in found for s in p["samples"]] == [s.response.answer for s in run.made]
     failed = transcripts(html([run], transcripts="failed"))
     assert len(failed) == sum(g.correct < g.n for g in groups(run.rows())["sums"].values())
     assert transcripts(html([run], transcripts="none")) == []
@@ -218,7 +217,7 @@ def test_the_command_to_repeat_a_run_is_the_recorded_one_or_names_its_settings(
 def test_a_partial_run_and_failed_verdicts_are_said(make_run: Callable[..., Any]) -> None:
     run = make_run()
     run.report["status"] = "partial"
-    run.made[0] = replace(run.made[0], row=run.made[0].row._replace(outcome="verifier_error"))
+    run.made[0] = replace(run.made[0], outcome=Outcome.VERIFIER_ERROR)
     page = html([run])
     assert "This run is unfinished" in page
     assert "the verifier failed on some samples; accuracy lies between" in page

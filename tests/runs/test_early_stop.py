@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localrl.errors import UsageError
-from localrl.report import report, stored
+from localrl.report import report
 from localrl.runs import energy, session
-from localrl.runs.runner import Judged
+from localrl.sample import Sample
 from tests.scripted import make_plan
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def finish(store: Store, plan: RunPlan) -> tuple[Run, dict[str, Any]]:
     with session.start(store, plan) as opened:
-        judged = [e for e in opened.runner.events() if isinstance(e, Judged)]
+        judged = [e for e in opened.runner.events() if isinstance(e, Sample)]
         run = opened.run
-    assert len({(e.problem, e.index) for e in judged}) == len(judged)
+    assert len({(e.problem.id, e.index) for e in judged}) == len(judged)
     return run, report.make(store, store.find(run.id))
 
 
@@ -38,7 +38,7 @@ def test_until_ends_the_run_early_as_a_complete_one_and_says_why(store: Store, t
     assert 30 < part["problems"] < 200
     assert part["stopped"]["rule"] == "until"
     assert part["stopped"]["interval"]["high"] - part["stopped"]["interval"]["low"] <= 0.16
-    first = [row.problem for row in stored.StoredRun(store, run).rows()][:20]
+    first = [row.problem for row in store.rows(run)][:20]
     assert first != [f"p{i}" for i in range(20)]
 
 
@@ -49,7 +49,7 @@ def test_until_with_groups_goes_round_by_round_and_judges_nothing_twice(store: S
     assert part["stopped"]["unit"] == "rounds"
     assert sum(part["outcomes"].values()) < 600
     counts: dict[str, int] = {}
-    for row in stored.StoredRun(store, run).rows():
+    for row in store.rows(run):
         counts[row.problem] = counts.get(row.problem, 0) + 1
     assert len(counts) == 20
     assert max(counts.values()) - min(counts.values()) <= 2
@@ -74,7 +74,7 @@ def test_a_rule_that_is_never_met_runs_everything(store: Store, tmp_path: Path) 
 def test_a_resumed_run_remembers_what_it_knew(store: Store, tmp_path: Path) -> None:
     plan = with_rule(make_plan(tmp_path, problems=200), until=0.08)
     with session.start(store, plan) as opened:
-        for seen, _ in enumerate(e for e in opened.runner.events() if isinstance(e, Judged)):
+        for seen, _ in enumerate(e for e in opened.runner.events() if isinstance(e, Sample)):
             if seen == 20:
                 opened.runner.stop()
         run = opened.run

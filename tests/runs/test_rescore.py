@@ -36,8 +36,8 @@ def plan(tmp_path: Path) -> RunPlan:
     return made.model_copy(update={"evals": [part.model_copy(update={"spec": spec})]})
 
 
-def rewards(store: Store, run: Run) -> list[tuple[str | None, float]]:
-    return sorted((sample.outcome, sample.detail["rewards"]["r"]) for _, sample in store.samples(run))
+def rewards(store: Store, run: Run) -> list[tuple[str, float]]:
+    return sorted((str(sample.outcome), sample.detail["rewards"]["r"]) for sample in store.samples(run))
 
 
 def test_rewards_survive_a_second_scoring(plan: RunPlan) -> None:

@@ -33,9 +33,8 @@ SPEC = tomlfile.loads(EVAL, EvalSpec, load("starter")[1])
 def judged(answer: str, tokens: int) -> tuple[Outcome, dict[str, float]]:
     response = Response(answer, thinking="t", raw=f"<think>t</think>{answer}")
     with VerifierPool() as pool:
-        future = rewarding.submit(pool, SPEC, response, r"\sqrt{2}", tokens, tag="me")
+        future = rewarding.submit(pool, SPEC, response, r"\sqrt{2}", tokens)
         verdict = future.result(timeout=60)
-    assert future.tag == "me"  # type: ignore[attr-defined]
     return verdict.outcome, verdict.detail["rewards"]
 
 

@@ -13,9 +13,10 @@ from localrl.engine.client import Restarted
 from localrl.errors import Stopped, UsageError
 from localrl.evals import dataset
 from localrl.report import report
-from localrl.runs import runner, session
+from localrl.runs import session
 from localrl.runs.rescore import rescore
-from localrl.runs.runner import Judged
+from localrl.sample import Sample
+from localrl.store import samples as stored_samples
 from localrl.verdict import Outcome
 from localrl.verify.pool import VerifierPool
 from tests.scripted import make_plan
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 LOOP = "so " * 300
 
 
-def run_all(store: Store, plan: RunPlan) -> tuple[Run, list[Judged]]:
+def run_all(store: Store, plan: RunPlan) -> tuple[Run, list[Sample]]:
     with session.start(store, plan) as opened:
         events = list(opened.runner.events())
-        return opened.run, [event for event in events if isinstance(event, Judged)]
+        return opened.run, [event for event in events if isinstance(event, Sample)]
 
 
-def stored(store: Store, run: Run) -> Counter[tuple[int, int]]:
-    return Counter((sample.problem, sample.index) for _, sample in store.samples(run))
+def stored(store: Store, run: Run) -> Counter[tuple[str, int]]:
+    return Counter((sample.problem.id, sample.index) for sample in store.samples(run))
 
 
 def test_every_sample_is_stored_judged_and_counted_once(store: Store, tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_every_sample_is_stored_judged_and_counted_once(store: Store, tmp_path: 
 def test_tokens_in_the_store_sum_to_the_reports(store: Store, tmp_path: Path) -> None:
     run, _ = run_all(store, make_plan(tmp_path, "<think>two and two</think>it is 4", samples=2))
     tokens = report.make(store, run)["evals"][0]["tokens"]
-    samples = [sample for _, sample in store.samples(run)]
+    samples = list(store.samples(run))
     assert tokens["prompt"] == sum(sample.prompt_tokens for sample in samples) > 0
     assert tokens["thinking"] == sum(sample.thinking_tokens for sample in samples) > 0
     assert tokens["answer"] == sum(sample.answer_tokens for sample in samples) > 0
@@ -78,7 +79,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(store: Store, tmp_path: Path) ->
     with session.start(store, plan) as opened:
         run, seen = opened.run, 0
         for event in opened.runner.events():
-            seen += isinstance(event, Judged)
+            seen += isinstance(event, Sample)
             if seen == 7:
                 opened.runner.stop()
     before = stored(store, run)
@@ -86,7 +87,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(store: Store, tmp_path: Path) ->
     assert 7 <= before.total() < 40
     with session.work_on(store, store.find(run.id)) as opened:
         assert opened.runner.progress.done == before.total()
-        again = [event for event in opened.runner.events() if isinstance(event, Judged)]
+        again = [event for event in opened.runner.events() if isinstance(event, Sample)]
     assert len(again) == 40 - before.total()
     assert set(stored(store, run).values()) == {1}
     assert stored(store, run).total() == 40
@@ -98,7 +99,7 @@ def test_the_progress_of_a_resumed_run_counts_groups_right(store: Store, tmp_pat
     plan = make_plan(tmp_path, "it is 4", problems=6, samples=3, parallel=1)
     with session.start(store, plan) as opened:
         run = opened.run
-        for seen, _ in enumerate(e for e in opened.runner.events() if isinstance(e, Judged)):
+        for seen, _ in enumerate(e for e in opened.runner.events() if isinstance(e, Sample)):
             if seen == 3:
                 opened.runner.stop()
     with session.work_on(store, run) as opened:
@@ -115,7 +116,7 @@ def test_a_killed_worker_loses_nothing(store: Store, tmp_path: Path) -> None:
     with session.start(store, plan) as opened:
         restarts, seen = 0, 0
         for event in opened.runner.events():
-            seen += isinstance(event, Judged)
+            seen += isinstance(event, Sample)
             restarts += isinstance(event, Restarted)
             if seen == 5 and not restarts:
                 opened.engine._process.kill()
@@ -133,7 +134,7 @@ def test_samples_that_were_stored_but_not_judged_are_judged_and_not_made_again(
     store.connection.execute("UPDATE samples SET outcome = NULL, score = NULL")
     (tmp_path / "script.json").write_text(json.dumps({"texts": ["it is 5"]}))
     with session.work_on(store, run) as opened:
-        judged = [event for event in opened.runner.events() if isinstance(event, Judged)]
+        judged = [event for event in opened.runner.events() if isinstance(event, Sample)]
     assert [event.outcome for event in judged] == [Outcome.CORRECT] * 3
 
 
@@ -141,7 +142,7 @@ def test_samples_that_the_engine_failed_on_are_tried_again_when_resumed(store: S
     run, _ = run_all(store, make_plan(tmp_path, "it is 4", problems=3))
     store.connection.execute("UPDATE samples SET outcome = 'engine_error' WHERE problem = 2")
     with session.work_on(store, run) as opened:
-        judged = [event for event in opened.runner.events() if isinstance(event, Judged)]
+        judged = [event for event in opened.runner.events() if isinstance(event, Sample)]
     assert [event.outcome for event in judged] == [Outcome.CORRECT]
     assert stored(store, run).total() == 3
 
@@ -176,10 +177,10 @@ def test_rescoring_applies_todays_verifier_to_stored_texts(store: Store, tmp_pat
 def test_a_target_too_long_for_the_store_is_taken_from_the_data(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "LARGEST_STORED_TARGET", 2)
+    monkeypatch.setattr(stored_samples, "LARGEST_TARGET", 2)
     run, judged = run_all(store, make_plan(tmp_path, "it is 4", problems=2))
     assert {event.outcome for event in judged} == {Outcome.CORRECT}
-    assert "omitted_characters" in store.problem(1).target
+    assert all("omitted_characters" in sample.problem.target for sample in store.samples(run))
     with VerifierPool() as pool:
         assert list(rescore(store, run, pool)) == []
 

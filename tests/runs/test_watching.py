@@ -10,7 +10,7 @@ import pytest
 
 from localrl.report import report
 from localrl.runs.progress import Median
-from localrl.runs.watching import Cell, Watch
+from localrl.runs.watching import Watch
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 from tests.other_process import at_work
@@ -25,16 +25,16 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_watched_to_its_end_shows_what_its_report_says(tmp_path: Path) -> None:
-    seen: dict[tuple[int, str, int], str | None] = {}
+    seen: dict[tuple[str, str, int], str | None] = {}
     with at_work(tmp_path, "one two it is 4", "it is 5", problems=60, samples=2), Store() as store:
         run = store.find("last")
         watch = Watch(store, run)
         locked = True
         while locked:
             locked = is_locked(run)
-            seen.update({cell[:3]: cell[3] for cell in watch.look()})
+            seen.update({(row.eval, row.problem, row.sample): row.outcome for row in watch.look()})
             time.sleep(0.02)
-        first = statistics.median_low(sample.ttft_s or 0.0 for _, sample in store.samples(run))
+        first = statistics.median_low(sample.ttft_s or 0.0 for sample in store.samples(run))
         made = report.make(store, store.find(run.id))
     part = watch.progress.evals[0]
     assert made["status"] == "complete"
@@ -64,7 +64,7 @@ def test_a_run_at_work_is_seen_growing_and_a_killed_one_is_seen_as_far_as_it_cam
         app.wait()
         assert not is_locked(run)
         watch.look()
-        stored = sum(sample.outcome is not None for _, sample in store.samples(run))
+        stored = sum(sample.outcome is not None for sample in store.samples(run))
         assert watch.progress.done == stored
 
 
@@ -74,15 +74,11 @@ def test_what_is_judged_later_is_seen_and_what_does_not_change_is_not_read_again
         run = store.find("last")
         other.connection.execute("UPDATE samples SET outcome = NULL WHERE problem = 2")
         watch = Watch(store, run)
-        assert _outcomes(watch.look()) == ["correct", None, "correct"]
+        assert [row.outcome for row in watch.look()] == ["correct", None, "correct"]
         assert watch.look() == []
         other.connection.execute("UPDATE samples SET outcome = 'wrong' WHERE problem = 2")
-        assert watch.look() == [(0, "p1", 0, "wrong")]
+        assert [(row.problem, row.outcome) for row in watch.look()] == [("p1", "wrong")]
         assert watch.progress.accuracy == pytest.approx(2 / 3)
-
-
-def _outcomes(cells: list[Cell]) -> list[str | None]:
-    return [cell[3] for cell in cells]
 
 
 def test_the_median_is_right_to_half_a_percent() -> None:

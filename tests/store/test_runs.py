@@ -10,74 +10,79 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from localrl.chat import Message
 from localrl.errors import StoreError, UsageError
-from localrl.store import db, sums
+from localrl.sample import Problem, Sample
+from localrl.store import aggregates, db
 from localrl.store.locks import is_locked, lock
-from localrl.store.runs import Run, Sample, Store
-from localrl.verdict import Outcome, Verdict
+from localrl.store.runs import Run, Store
+from localrl.verdict import Outcome, Response, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def sample(problem: int, index: int, outcome: str | None = "correct", text: str = "it is 4") -> Sample:
+def sample(
+    problem: Problem, index: int, outcome: Outcome | None = Outcome.CORRECT, text: str = "it is 4"
+) -> Sample:
     return Sample(
         problem=problem,
         index=index,
         seed=7,
+        response=Response(text, raw=text),
         finish="stop",
         prompt_tokens=10,
-        shared_tokens=0,
         thinking_tokens=2,
         answer_tokens=3,
         ttft_s=0.5,
         tokens_per_s=20.0,
-        text=text,
-        starts_thinking=False,
         outcome=outcome,
-        score=1.0,
+        score=float(outcome is Outcome.CORRECT),
     )
 
 
-def new_run(store: Store, problems: int = 2, name: str = "") -> tuple[Run, list[int]]:
-    run = store.create_run({"plan": {}}, name)
-    rows = [(f"p{i}", [{"role": "user", "content": "2+2"}], "4", {"a": 1}) for i in range(problems)]
-    return run, store.add_problems(run, 0, rows)
+def new_run(store: Store, problems: int = 2, name: str = "") -> tuple[Run, list[Problem]]:
+    run = store.create_run({"plan": {"evals": [{"spec": {"name": "sums"}}]}}, name)
+    asked = (Message(role="user", content="2+2"),)
+    return run, store.add_problems(
+        run, [Problem(f"p{i}", "", "4", {"a": 1}, eval="sums", messages=asked) for i in range(problems)]
+    )
 
 
 def test_a_sample_comes_back_as_it_went_in(store: Store) -> None:
     run, (first, _) = new_run(store)
     given = sample(first, 3, text="π ≈ 3.14\x00\ud7ff")
-    store.add_samples(run, [(0, given)])
-    ((index, found),) = store.samples(run)
-    assert (index, found) == (0, given)
-    assert store.problem(first).target == "4"
+    store.add_samples(run, [given])
+    (found,) = store.samples(run)
+    assert found == given
+    assert found.problem.key == first.key > 0
 
 
 def test_a_sample_is_written_once_unless_the_engine_had_failed_on_it(store: Store) -> None:
     run, (first, _) = new_run(store)
-    store.add_samples(run, [(0, sample(first, 0)), (0, sample(first, 1, "engine_error", ""))])
-    assert store.done(run, 0, first) == {0}
+    store.add_samples(run, [sample(first, 0), sample(first, 1, Outcome.ENGINE_ERROR, "")])
+    assert store.done(run, first) == {0}
     with pytest.raises(StoreError, match="UNIQUE"):
-        store.add_samples(run, [(0, sample(first, 0))])
-    store.add_samples(run, [(0, sample(first, 1))])
-    assert [s.outcome for _, s in store.samples(run)] == ["correct", "correct"]
+        store.add_samples(run, [sample(first, 0)])
+    store.add_samples(run, [sample(first, 1)])
+    assert [s.outcome for s in store.samples(run)] == ["correct", "correct"]
 
 
 def test_a_commit_that_fails_leaves_nothing_of_itself(store: Store) -> None:
     run, (first, second) = new_run(store)
-    store.add_samples(run, [(0, sample(first, 0))])
+    store.add_samples(run, [sample(first, 0)])
     with pytest.raises(StoreError):
-        store.add_samples(run, [(0, sample(second, 0)), (0, sample(first, 0))])
-    assert [s.problem for _, s in store.samples(run)] == [first]
+        store.add_samples(run, [sample(second, 0), sample(first, 0)])
+    assert [s.problem for s in store.samples(run)] == [first]
 
 
 def test_verdicts_are_kept_with_the_verifiers_version(store: Store) -> None:
     run, (first, _) = new_run(store)
-    store.add_samples(run, [(0, sample(first, 0, outcome=None))])
-    assert [s.index for s in store.unjudged(run, 0, first)] == [0]
-    store.set_verdicts(run, [(0, first, 0, Verdict(Outcome.WRONG, 0.0, "5", {"why": "no"}), "exact/1")])
-    found = store.sample(run, 0, first, 0)
+    store.add_samples(run, [sample(first, 0, outcome=None)])
+    assert [s.index for s in store.unjudged(run, first)] == [0]
+    verdict = Verdict(Outcome.WRONG, 0.0, "5", {"why": "no"})
+    store.set_verdicts(run, [sample(first, 0).judged(verdict, "exact/1")])
+    found = store.sample(run, "sums", "p0", 0)
     assert (found.outcome, found.verifier, found.extracted, found.detail) == (
         *("wrong", "exact/1", "5"),
         {"why": "no"},
@@ -95,7 +100,7 @@ def test_runs_are_found_by_id_beginning_name_and_last(store: Store) -> None:
 
 def test_a_removed_run_takes_its_samples_with_it(store: Store) -> None:
     run, (first, _) = new_run(store)
-    store.add_samples(run, [(0, sample(first, 0))])
+    store.add_samples(run, [sample(first, 0)])
     store.remove(run)
     for table in ("runs", "problems", "samples", "texts"):
         assert store.connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
@@ -121,6 +126,7 @@ def test_a_file_that_is_no_store_and_one_of_a_newer_version_are_refused(tmp_path
 
 FILL = """
 import sys
+from localrl.chat import Message
 from localrl.errors import StoreError
 from localrl.store.runs import Store
 from tests.store.test_runs import new_run, sample
@@ -128,7 +134,7 @@ with Store() as store:
     run, (first, _) = new_run(store)
     for index in range(100_000):
         try:
-            store.add_samples(run, [(0, sample(first, index, text="x" * 20_000))])
+            store.add_samples(run, [sample(first, index, text="x" * 20_000)])
         except StoreError as error:
             print(index, error)
             break
@@ -172,8 +178,8 @@ def test_a_run_of_a_million_samples_is_summed_up_without_reading_texts(store: St
             (run.key,),
         )
     began = time.monotonic()
-    tally, groups = sums.tally(store, run, 0), sums.groups(store, run, 0)
-    ttft, _ = sums.rates(store, run)
+    tally, groups = aggregates.tally(store, run, 0), aggregates.groups(store, run, 0)
+    ttft, _ = aggregates.rates(store, run)
     seconds = time.monotonic() - began
     assert tally.samples == 1_000_000
     assert tally.outcomes["correct"] == 333_334
@@ -187,50 +193,49 @@ def test_a_run_of_a_million_samples_is_summed_up_without_reading_texts(store: St
 def test_the_sums_of_an_eval_are_those_of_its_samples(store: Store) -> None:
     run, keys = new_run(store, problems=9)
     outcomes = [*Outcome, None]
-    store.add_samples(
-        run, [(0, sample(key, 0, outcome)) for key, outcome in zip(keys, outcomes, strict=True)]
-    )
-    store.add_samples(run, [(0, sample(keys[0], 1, "wrong"))])
-    tally = sums.tally(store, run, 0)
+    store.add_samples(run, [sample(key, 0, outcome) for key, outcome in zip(keys, outcomes, strict=True)])
+    store.add_samples(run, [sample(keys[0], 1, Outcome.WRONG)])
+    tally = aggregates.tally(store, run, 0)
     assert tally.outcomes == {"": 1, **dict.fromkeys(map(str, Outcome), 1), "wrong": 2}
-    assert tally.answer_tokens == 10 * sample(0, 0).answer_tokens
-    assert sums.groups(store, run, 0) == {
-        sums.GroupCounts(2, 1, 0, 0): 1,
-        sums.GroupCounts(1, 0, 0, 0): 2,
-        sums.GroupCounts(1, 0, 1, 0): 3,
-        sums.GroupCounts(1, 0, 0, 1): 2,
+    assert tally.answer_tokens == 10 * sample(keys[0], 0).answer_tokens
+    assert aggregates.groups(store, run, 0) == {
+        aggregates.GroupCounts(2, 1, 0, 0): 1,
+        aggregates.GroupCounts(1, 0, 0, 0): 2,
+        aggregates.GroupCounts(1, 0, 1, 0): 3,
+        aggregates.GroupCounts(1, 0, 0, 1): 2,
     }
 
 
 def test_groups_of_one_sample_follow_from_the_outcomes(store: Store) -> None:
     run, keys = new_run(store, problems=5)
-    made = zip(keys, ["correct", "wrong", "correct", "looped", None], strict=True)
-    store.add_samples(run, [(0, sample(key, 0, outcome)) for key, outcome in made])
+    correct, wrong, looped = Outcome.CORRECT, Outcome.WRONG, Outcome.LOOPED
+    made = zip(keys, [correct, wrong, correct, looped, None], strict=True)
+    store.add_samples(run, [sample(key, 0, outcome) for key, outcome in made])
     assert (
-        sums.tally(store, run, 0).groups_of_one
-        == sums.groups(store, run, 0)
+        aggregates.tally(store, run, 0).groups_of_one
+        == aggregates.groups(store, run, 0)
         == {
-            sums.GroupCounts(1, 1, 0, 0): 2,
-            sums.GroupCounts(1, 0, 0, 0): 1,
-            sums.GroupCounts(1, 0, 1, 0): 1,
+            aggregates.GroupCounts(1, 1, 0, 0): 2,
+            aggregates.GroupCounts(1, 0, 0, 0): 1,
+            aggregates.GroupCounts(1, 0, 1, 0): 1,
         }
     )
 
 
 def test_of_a_large_run_the_first_and_last_problem_and_some_others_say_who_judged(store: Store) -> None:
     run, keys = new_run(store, problems=500)
-    names = {keys[0]: "math/1", keys[-1]: "math/3"}
-    made = [replace(sample(key, 0), verifier=names.get(key, "math/2")) for key in keys]
-    store.add_samples(run, [(0, one) for one in made])
-    assert sums.verifiers(store, run, 0, most=20) == ["math/1", "math/2", "math/3"]
-    assert 10 <= len(list(sums.answers(store, run, 0, most=20))) <= 30
+    names = {keys[0].id: "math/1", keys[-1].id: "math/3"}
+    made = [replace(sample(key, 0), verifier=names.get(key.id, "math/2")) for key in keys]
+    store.add_samples(run, made)
+    assert aggregates.verifiers(store, run, 0, most=20) == ["math/1", "math/2", "math/3"]
+    assert 10 <= len(list(aggregates.answers(store, run, 0, most=20))) <= 30
 
 
 def test_readers_see_what_was_committed_and_pass_on_what_goes_wrong(store: Store) -> None:
     run, (first, _) = new_run(store)
-    store.add_samples(run, [(0, sample(first, 0))])
+    store.add_samples(run, [sample(first, 0)])
     with store.readers() as ask:
-        assert ask(sums.tally, run, 0).result().samples == 1
+        assert ask(aggregates.tally, run, 0).result().samples == 1
         with pytest.raises(UsageError, match="no run 'nowhere'"):
             ask(Store.find, "nowhere").result()
 
@@ -239,7 +244,7 @@ def test_a_damaged_file_is_named_whichever_read_meets_the_damage(tmp_path: Path)
     path = tmp_path / "store.db"
     with Store(path) as store:
         run, keys = new_run(store, problems=500)
-        store.add_samples(run, [(0, sample(key, 0)) for key in keys])
+        store.add_samples(run, [sample(key, 0) for key in keys])
     content = bytearray(path.read_bytes())
     for page in range(len(content) // 2, len(content) - 4096, 4096):
         content[page : page + 4096] = b"\x5a" * 4096
@@ -253,10 +258,10 @@ def test_a_report_is_not_kept_when_the_run_went_on_while_it_was_made(tmp_path: P
     with Store(path) as reader, Store(path) as writer:
         run, (first, second) = new_run(writer)
         before = reader.version
-        writer.add_samples(run, [(0, sample(first, 0))])
+        writer.add_samples(run, [sample(first, 0)])
         reader.cache_report(run, {"samples": 0}, before)
         assert reader.cached_report(run) is None
         reader.cache_report(run, {"samples": 1}, reader.version)
         assert writer.cached_report(run) == {"samples": 1}
-        writer.add_samples(run, [(0, sample(second, 0))])
+        writer.add_samples(run, [sample(second, 0)])
         assert reader.cached_report(run) is None

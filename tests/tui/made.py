@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localrl.catalog.resolve import resolve
+from localrl.chat import Message
 from localrl.engine.protocol import EngineSettings
 from localrl.runs import plan, session
-from localrl.store.runs import Sample, Store
-from localrl.verdict import Outcome
+from localrl.sample import Problem, Sample
+from localrl.store.runs import Store
+from localrl.verdict import Outcome, Response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,41 +37,39 @@ def stored_run(
         made = plan.make(resolve(str(script)), ["sums"], EngineSettings(backend="scripted"), samples=k)
         run = session.create(store, made, name)
         opened = store.begin_session(run, {"backend": "scripted", "version": "1"})
-        found: list[tuple[str, list[dict[str, str]], Any, dict[str, Any]]] = [
-            (
-                f"sum-{i:05}",
-                [{"role": "user", "content": f"{i} + 1?"}],
-                str(i + 1),
-                {},
+        asked = [
+            Problem(
+                *(f"sum-{i:05}", "", str(i + 1)),
+                eval="sums",
+                messages=(Message(role="user", content=f"{i} + 1?"),),
             )
             for i in range(problems)
         ]
-        keys = store.add_problems(run, 0, found)
+        stored = store.add_problems(run, asked)
         store.add_samples(
-            run, ((0, _sample(key, i, j, shift, thinking)) for i, key in enumerate(keys) for j in range(k))
+            run, (_sample(each, i, j, shift, thinking) for i, each in enumerate(stored) for j in range(k))
         )
         counters = {"wall_s": 60.0, "generated_tokens": 5000, "decode_s": 50.0 + 10 * shift}
         store.end_session(run, opened, counters, status)
         return store.find(run.id)
 
 
-def _sample(key: int, problem: int, index: int, shift: int, thinking: str) -> Sample:
+def _sample(asked: Problem, problem: int, index: int, shift: int, thinking: str) -> Sample:
     thinking = thinking or f"First {problem} and then one more."
     outcome = OUTCOMES[(problem * 3 + index + shift) % len(OUTCOMES)]
+    answer = f"The answer is {problem + 1}."
     return Sample(
-        problem=key,
+        problem=asked,
         index=index,
         seed=problem * 100 + index,
+        response=Response(answer, thinking, f"<think>{thinking}</think>{answer}"),
         finish="length" if outcome is Outcome.TRUNCATED else "stop",
         prompt_tokens=20,
-        shared_tokens=0,
         thinking_tokens=100 + problem % 50,
         answer_tokens=12,
         ttft_s=0.1,
         tokens_per_s=30.0,
-        text=f"<think>{thinking}</think>The answer is {problem + 1}.",
-        starts_thinking=False,
-        outcome=str(outcome),
+        outcome=outcome,
         score=float(outcome is Outcome.CORRECT),
         verifier="exact/1",
         extracted=str(problem + 1),

@@ -25,6 +25,7 @@ from localrl.engine.ranking import Line
 from localrl.evals import spec
 from localrl.machine import hardware
 from localrl.runs import plan
+from localrl.sample import SampleRow
 from localrl.sampling import Sampling
 from localrl.store.chats import ChatMessage, Chats, ReplyMetrics
 from localrl.store.runs import Store
@@ -135,8 +136,11 @@ def standing(folder: Path) -> Standing:
     outcomes = [name for name, count in counts.items() for _ in range(count)]
     places = [(0, f"sum-{i:02}", j) for i in range(9) for j in range(4)]
     run_state = work.run_state
-    run_state.seed((*place, outcome) for place, outcome in zip(places, outcomes, strict=False))
-    run_state.seed((*place, "engine_error") for place in places[32:])  # these are still to be done
+    outcomes += ["engine_error"] * 4  # these are still to be done
+    run_state.seed(
+        SampleRow("sums", problem, sample, outcome, 0.0, 0, 0, 0, None, None, 0.0)
+        for (_, problem, sample), outcome in zip(places, outcomes, strict=True)
+    )
     run_state.rows[8].cells[:] = bytes([RUNNING_CODE] * 4)
     text = "The sum is found by adding the tens first.\n\n" + "Then the ones are added to it. " * 12
     for at, place in enumerate(places[32:]):

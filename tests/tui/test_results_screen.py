@@ -63,7 +63,7 @@ def test_a_run_opens_into_its_samples_and_a_sample_into_its_verdict(
             assert {row.outcome for row in table.rows} == {"correct"}
             await press(pilot, "results.filter")
             await pilot.press(*"00011")
-            await wait_until(pilot, lambda: {row.name for row in table.rows} == {"sum-00011"})
+            await wait_until(pilot, lambda: {row.problem for row in table.rows} == {"sum-00011"})
             await pilot.press("9")
             await wait_until(pilot, lambda: not table.rows)
             assert not view.visible, "no sample is shown where none is found"

@@ -10,6 +10,7 @@ from localrl.engine.protocol import EngineSettings
 from localrl.runs import plan
 from localrl.runs.progress import Progress
 from localrl.runs.runner import Live
+from localrl.sample import Problem
 from localrl.tui.symbols import PENDING_CODE, RUNNING_CODE
 from localrl.tui.work.run_state import RunState
 
@@ -22,7 +23,8 @@ def test_a_sample_that_begins_anew_after_the_engine_died_waits_until_it_does(tmp
     model = resolve(str(tmp_path / "script.json"))
     run_state = RunState(plan.make(model, ["sums"], EngineSettings(backend="scripted"), samples=2))
     progress = Progress([])
-    live = Live(0, "sum-1", 0, thinking=False, text="It is", tokens=2)
+    problem = Problem("sum-1", "", "7", eval="sums")
+    live = Live(problem, 0, thinking=False, text="It is", tokens=2)
     run_state.take(live, progress)
     cells = run_state.rows[0].cells
     assert list(cells) == [RUNNING_CODE, PENDING_CODE]

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from localrl.evals.spec import EvalSpec, Problem
+    from localrl.evals.spec import EvalSpec
+    from localrl.sample import Problem
 
 
 class Environment(Protocol):

@@ -11,7 +11,8 @@ from localrl.errors import UsageError
 from localrl.evals import options
 from localrl.evals.data import Data
 from localrl.evals.environments import SettingError
-from localrl.evals.spec import EvalSpec, Problem, Prompt
+from localrl.evals.spec import EvalSpec, Prompt
+from localrl.sample import Problem
 from localrl.tomlfile import Strict
 from localrl.verify import gymload, registry
 from localrl.verify.base import VerifierSpec

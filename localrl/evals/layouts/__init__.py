@@ -18,7 +18,7 @@ from localrl.registry import Registry, arguments
 if TYPE_CHECKING:
     from localrl.evals.data import Data
     from localrl.evals.rows import Row
-    from localrl.evals.spec import Problem
+    from localrl.sample import Problem
 
 
 class Layout(Protocol):

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from localrl.evals.rows import Row, cell
-from localrl.evals.spec import Problem
+from localrl.sample import Problem
 
 if TYPE_CHECKING:
     from localrl.evals.data import Data

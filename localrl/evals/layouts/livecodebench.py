@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localrl.evals.rows import Row, cell
-from localrl.evals.spec import Problem
+from localrl.sample import Problem
 from localrl.verify import code_targets
 
 if TYPE_CHECKING:

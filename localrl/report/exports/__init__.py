@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from localrl.report.record import Run
+    from localrl.report.results import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ FORMATS = {
 }
 
 
-def export(run: Run, name: str, path: Path | None, stdout: IO[bytes] | None = None) -> None:
+def export(run: Results, name: str, path: Path | None, stdout: IO[bytes] | None = None) -> None:
     """Write a run in one format, to a file or to a binary stream.
 
     Raises:
@@ -55,7 +55,7 @@ def export(run: Run, name: str, path: Path | None, stdout: IO[bytes] | None = No
     if name not in FORMATS:
         raise UsageError(f"no export format named {name!r}", hint=nearest(name, FORMATS))
     form = FORMATS[name]
-    write: Callable[[Run, IO[bytes]], None] = getattr(
+    write: Callable[[Results, IO[bytes]], None] = getattr(
         import_module(f"localrl.report.exports.{form.module}"), form.function
     )
     if path is None:

@@ -1,4 +1,4 @@
-"""One sample a row: JSON lines (which `imported` reads back), CSV for spreadsheets, and Parquet.
+"""One sample a row: JSON lines (which `importing` reads back), CSV for spreadsheets, and Parquet.
 
 Every line of the JSONL is a sample with the same keys; the first also carries the run's `report` and what
 else the store needs to hold the run again (`origin`). So one file is the whole run, and
@@ -13,12 +13,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from localrl import jsontext
 from localrl.errors import Unavailable
-from localrl.report.record import Row, Sample
+from localrl.sample import Problem, Sample
+from localrl.verdict import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from localrl.report.record import Run
+    from localrl.report.results import Results
 
 _BATCH = 500  # rows a Parquet row group: texts of some 40 kB each stay within tens of megabytes
 _PARQUET_INTEGERS = {"sample", "seed", "prompt_tokens", "thinking_tokens", "answer_tokens"}
@@ -28,23 +29,40 @@ _TEXTS = ("messages", "thinking", "answer", "raw", "detail", "stored")
 
 def record(run_id: str, sample: Sample) -> dict[str, Any]:
     """A sample as flat JSON values."""
+    problem, response = sample.problem, sample.response
     return {
         "run": run_id,
-        **sample.row._asdict(),
+        "eval": problem.eval,
+        "problem": problem.id,
+        "sample": sample.index,
+        "outcome": sample.outcome,
+        "score": sample.score,
+        "prompt_tokens": sample.prompt_tokens,
+        "thinking_tokens": sample.thinking_tokens,
+        "answer_tokens": sample.answer_tokens,
+        "ttft_s": sample.ttft_s,
+        "tokens_per_s": sample.tokens_per_s,
         "seed": sample.seed,
-        "target": sample.target,
+        "target": problem.target,
         "extracted": sample.extracted,
         "finish": sample.finish,
-        "messages": [m.model_dump() for m in sample.messages],
-        "thinking": sample.thinking,
-        "answer": sample.answer,
-        "raw": sample.raw,
+        "messages": [m.model_dump() for m in problem.messages],
+        "thinking": response.thinking,
+        "answer": response.answer,
+        "raw": response.raw,
         "detail": sample.detail,
-        "stored": sample.stored,
+        "stored": {
+            "shared_tokens": sample.shared_tokens,
+            "starts_thinking": sample.starts_thinking,
+            "error": sample.error,
+            "verifier": sample.verifier,
+            "ended": sample.ended,
+            "meta": problem.meta,
+        },
     }
 
 
-def write_jsonl(run: Run, out: IO[bytes]) -> None:
+def write_jsonl(run: Results, out: IO[bytes]) -> None:
     extra: dict[str, Any] = {"report": run.report, "origin": run.origin}
     for sample in run.samples():
         line = record(str(run.report.get("run", "")), sample) | extra
@@ -52,7 +70,7 @@ def write_jsonl(run: Run, out: IO[bytes]) -> None:
         extra = {}
 
 
-def write_csv(run: Run, out: IO[bytes]) -> None:
+def write_csv(run: Results, out: IO[bytes]) -> None:
     """Long texts are left out; cells that a spreadsheet would run as a formula get a leading apostrophe."""
     text = io.TextIOWrapper(out, encoding="utf-8", errors="replace", newline="", write_through=True)
     writer: csv.DictWriter[str] | None = None
@@ -77,7 +95,7 @@ def _cell(value: Any) -> Any:
     return text
 
 
-def write_parquet(run: Run, out: IO[bytes]) -> None:
+def write_parquet(run: Results, out: IO[bytes]) -> None:
     """Structured values (`target`, `messages`, `detail`) are JSON text, so every run has the same schema.
 
     Raises:
@@ -133,4 +151,4 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
 
 
 def _example() -> Sample:
-    return Sample(Row("", "", 0, "wrong", 0.0, 0, 0, 0, None, None), 0, None, (), "", "")
+    return Sample(Problem("", "", None), 0, 0, Response(""), "")

@@ -17,12 +17,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from localrl import jsontext
 from localrl.report.exports.flat import pyarrow
-from localrl.report.record import by_problem
+from localrl.sample import by_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from localrl.report.record import Run
+    from localrl.report.results import Results
 
 EPSILON = 1e-6
 
@@ -35,12 +35,12 @@ def advantages(rewards: list[float]) -> list[float]:
     return [(r - mean) / (spread + EPSILON) for r in rewards]
 
 
-def write_jsonl(run: Run, out: IO[bytes]) -> None:
+def write_jsonl(run: Results, out: IO[bytes]) -> None:
     for group in groups(run):
         out.write(jsontext.dumps(group).encode("utf-8", "replace") + b"\n")
 
 
-def write_parquet(run: Run, out: IO[bytes]) -> None:
+def write_parquet(run: Results, out: IO[bytes]) -> None:
     """The same rows with native lists and structs, as `datasets` and verl load them.
 
     Raises:
@@ -73,26 +73,26 @@ def write_parquet(run: Run, out: IO[bytes]) -> None:
             writer.write_table(pa.Table.from_pylist([clean], schema=schema))
 
 
-def groups(run: Run) -> Iterator[dict[str, Any]]:
+def groups(run: Results) -> Iterator[dict[str, Any]]:
     """The run's groups in order, one JSON value each."""
     run_id = str(run.report.get("run", ""))
     for index, samples in enumerate(by_problem(run.samples())):
-        first = samples[0]
-        rewards = [s.row.score for s in samples]
-        target = first.target
+        problem = samples[0].problem
+        rewards = [s.score for s in samples]
+        target = problem.target
         yield {
-            "data_source": f"localrl/{first.row.eval}",
-            "prompt": [m.model_dump() for m in first.messages],
-            "ability": first.row.eval,
+            "data_source": f"localrl/{problem.eval}",
+            "prompt": [m.model_dump() for m in problem.messages],
+            "ability": problem.eval,
             "reward_model": {
                 "style": "rule",
                 "ground_truth": target if isinstance(target, str) else jsontext.dumps(target),
             },
-            "extra_info": {"index": index, "problem": first.row.problem, "run": run_id, "split": "test"},
-            "completions": [s.raw or s.thinking + s.answer for s in samples],
+            "extra_info": {"index": index, "problem": problem.id, "run": run_id, "split": "test"},
+            "completions": [s.response.raw for s in samples],
             "rewards": rewards,
             "advantages": advantages(rewards),
-            "outcomes": [s.row.outcome for s in samples],
-            "completion_tokens": [s.row.thinking_tokens + s.row.answer_tokens for s in samples],
+            "outcomes": [s.outcome for s in samples],
+            "completion_tokens": [s.tokens for s in samples],
             "zero_spread": max(rewards) == min(rewards),
         }

@@ -11,17 +11,22 @@ from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__, jsontext, stats
 from localrl.errors import UsageError
-from localrl.report.record import arrays, groups
+from localrl.stats.groups import arrays, groups
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
-    from localrl.report.record import Run, Sample
+    from localrl.report.results import Results
+    from localrl.sample import Sample
 
-_STOPS = {Outcome.TRUNCATED: "max_tokens", Outcome.LOOPED: "unknown", Outcome.ENGINE_ERROR: "unknown"}
+_STOPS: dict[Outcome | None, str] = {
+    Outcome.TRUNCATED: "max_tokens",
+    Outcome.LOOPED: "unknown",
+    Outcome.ENGINE_ERROR: "unknown",
+}
 _STATUS = {"complete": "success", "partial": "cancelled", "failed": "error"}
 
 
-def write(run: Run, out: IO[bytes]) -> None:
+def write(run: Results, out: IO[bytes]) -> None:
     """Write a run of one eval.
 
     Raises:
@@ -113,42 +118,42 @@ def _results(
 
 
 def _sample(report: dict[str, Any], sample: Sample) -> dict[str, Any]:
-    row, model = sample.row, _model(report)
+    problem, response, model = sample.problem, sample.response, _model(report)
     usage = {
-        "input_tokens": row.prompt_tokens,
-        "output_tokens": row.thinking_tokens + row.answer_tokens,
-        "total_tokens": row.prompt_tokens + row.thinking_tokens + row.answer_tokens,
-        "reasoning_tokens": row.thinking_tokens,
+        "input_tokens": sample.prompt_tokens,
+        "output_tokens": sample.tokens,
+        "total_tokens": sample.prompt_tokens + sample.tokens,
+        "reasoning_tokens": sample.thinking_tokens,
     }
-    content = [{"type": "text", "text": sample.answer}]
-    if sample.thinking:
-        content.insert(0, {"type": "reasoning", "reasoning": sample.thinking})
+    content = [{"type": "text", "text": response.answer}]
+    if response.thinking:
+        content.insert(0, {"type": "reasoning", "reasoning": response.thinking})
     reply = {"role": "assistant", "content": content, "source": "generate", "model": model}
-    prompt = [m.model_dump() for m in sample.messages]
-    target = sample.target
+    prompt = [m.model_dump() for m in problem.messages]
+    target = problem.target
     return {
-        "id": row.problem,
-        "epoch": row.sample + 1,
+        "id": problem.id,
+        "epoch": sample.index + 1,
         "input": prompt,
         "target": target if isinstance(target, str) else jsontext.dumps(target),
         "messages": [*prompt, reply],
         "output": {
             "model": model,
-            "choices": [{"message": reply, "stop_reason": _STOPS.get(Outcome(row.outcome), "stop")}],
-            "completion": sample.answer,
+            "choices": [{"message": reply, "stop_reason": _STOPS.get(sample.outcome, "stop")}],
+            "completion": response.answer,
             "usage": usage,
         },
         "scores": {
             "verifier": {
-                "value": "C" if row.outcome == Outcome.CORRECT else "I",
+                "value": "C" if sample.outcome == Outcome.CORRECT else "I",
                 "answer": sample.extracted or "",
-                "explanation": f"{row.outcome}: extracted {sample.extracted!r}",
-                "metadata": {"outcome": row.outcome, "score": row.score, **sample.detail},
+                "explanation": f"{sample.outcome}: extracted {sample.extracted!r}",
+                "metadata": {"outcome": sample.outcome, "score": sample.score, **sample.detail},
             }
         },
-        "metadata": {"seed": sample.seed, "ttft_s": row.ttft_s, "tokens_per_s": row.tokens_per_s},
+        "metadata": {"seed": sample.seed, "ttft_s": sample.ttft_s, "tokens_per_s": sample.tokens_per_s},
         "model_usage": {model: usage},
-        "uuid": f"{report.get('run', '')}-{row.problem}-{row.sample}",
+        "uuid": f"{report.get('run', '')}-{problem.id}-{sample.index}",
     }
 
 

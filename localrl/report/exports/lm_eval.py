@@ -7,19 +7,19 @@ from statistics import NormalDist
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__, jsontext, stats
-from localrl.report.record import arrays, groups
+from localrl.stats.groups import arrays, groups
 
 if TYPE_CHECKING:
-    from localrl.report.record import Run
+    from localrl.report.results import Results
 
 METRIC = "exact_match"
 
 
-def write(run: Run, out: IO[bytes]) -> None:
+def write(run: Results, out: IO[bytes]) -> None:
     out.write(jsontext.dumps(results(run), indent=2).encode("utf-8", "replace") + b"\n")
 
 
-def results(run: Run) -> dict[str, Any]:
+def results(run: Results) -> dict[str, Any]:
     """The document.
 
     Its standard error is the generalisation interval's half width over the normal quantile, since the harness

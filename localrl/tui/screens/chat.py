@@ -193,11 +193,10 @@ class ChatScreen(BaseScreen):
 
     def _list(self) -> None:
         def look() -> None:
-            from localrl.store.chats import Chats
             from localrl.store.runs import Store
 
             with Store() as store:
-                found = Chats(store.connection).all()
+                found = store.chats.all()
             self.app.call_from_thread(self._listed, found)
 
         self.program.in_thread(look, "conversations")
@@ -217,11 +216,10 @@ class ChatScreen(BaseScreen):
         """Open a kept conversation."""
 
         def look() -> None:
-            from localrl.store.chats import Chats
             from localrl.store.runs import Store
 
             with Store() as store:
-                chats = Chats(store.connection)
+                chats = store.chats
                 chat = chats.find(key)
                 self.call_later(self._open, chat, chats.messages(chat))
 
@@ -370,11 +368,10 @@ class ChatScreen(BaseScreen):
             return
 
         def remove() -> None:
-            from localrl.store.chats import Chats
             from localrl.store.runs import Store
 
             with Store() as store:
-                Chats(store.connection).remove(chat)
+                store.chats.remove(chat)
             self.call_later(self._list)
 
         await self._open(None, [])

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from localrl.report.comparing import Side
-    from localrl.tui.work.results import Detail, RunLine, SampleLine, SampleLines
+    from localrl.sample import SampleRow
+    from localrl.tui.work.results import Detail, RunLine, SampleRows
 
 RUNS = (
     Column("", 3),
@@ -186,7 +187,7 @@ class ResultsScreen(BaseScreen):
 
         self.program.in_thread(look, "samples")
 
-    def _found(self, asked: int, rows: SampleLines) -> None:
+    def _found(self, asked: int, rows: SampleRows) -> None:
         if asked != self._asked or self._run is None:
             return  # the person has asked for something else since
         self.query_one("#sample-table", VirtualTable).show(rows)
@@ -198,11 +199,11 @@ class ResultsScreen(BaseScreen):
             )
         )
 
-    def _sample_cells(self, line: SampleLine) -> list[Cell]:
+    def _sample_cells(self, line: SampleRow) -> list[Cell]:
         mark = SYMBOLS.get(line.outcome or "")
         return [
             (mark.sign, mark.colour) if mark else ("·", "secondary"),
-            (line.name, ""),
+            (line.problem, ""),
             (str(line.sample + 1), "secondary"),
             (f"{line.tokens:,}", ""),
             (number(line.tokens_per_s), "secondary"),
@@ -220,7 +221,7 @@ class ResultsScreen(BaseScreen):
 
         self.program.in_thread(look, "sample")
 
-    def _detailed(self, line: SampleLine, detail: Detail) -> None:
+    def _detailed(self, line: SampleRow, detail: Detail) -> None:
         if line == self.query_one("#sample-table", VirtualTable).current:
             self.query_one(SampleView).show(detail)
 

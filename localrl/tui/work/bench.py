@@ -12,7 +12,6 @@ from localrl.store.runs import Store
 from localrl.tui.work.run_state import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -96,7 +95,7 @@ class BenchWork:
     def _session(self, store: Store) -> AbstractContextManager[session.Session]:
         if self.stored is None:
             return session.start(store, self.plan, self._name, self._stopping)
-        self.run_state.seed(_stored(store, self.stored))
+        self.run_state.seed(store.rows(self.stored))
         return session.work_on(store, self.stored, self._stopping)
 
     def _work(self, opened: session.Session) -> None:
@@ -113,12 +112,3 @@ class BenchWork:
         finally:
             self.run_state.settle()
             self.run_state.publish(progress)
-
-
-def _stored(store: Store, run: Run) -> Iterator[tuple[int, str, int, str | None]]:
-    """(eval, problem's id, index, outcome) of every stored sample."""
-    return store.connection.execute(
-        "SELECT s.eval, p.id, s.idx, s.outcome FROM samples s JOIN problems p ON p.key = s.problem "
-        "WHERE s.run = ? ORDER BY s.eval, s.problem, s.idx",
-        (run.key,),
-    )

@@ -100,7 +100,7 @@ class ChatWork:
         """
         try:
             with self._lock, Store() as store:
-                chats = Chats(store.connection)
+                chats = store.chats
                 chat = reply.chat = self._enter(chats, reply, choice.model)
                 with contextlib.suppress(Stopped):
                     talk = self._load(choice, context, reply.stopping)

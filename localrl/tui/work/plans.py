@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from localrl.errors import LocalrlError
 from localrl.runs import estimate
 from localrl.runs.plan import planned
-from localrl.store import locks
+from localrl.store import aggregates, locks
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ def unfinished(at_work: bool = False) -> list[tuple[str, str]]:
     with Store() as store:
         for run in store.runs():
             if run.status in ("partial", "running") and locks.is_locked(run) == at_work:
-                kept = store.connection.execute(
-                    "SELECT COUNT(*) FROM samples WHERE run = ?", (run.key,)
-                ).fetchone()[0]
+                kept = aggregates.count(store, run)
                 manifest = run.manifest["plan"]
                 evals = ", ".join(part["spec"]["name"] for part in manifest["evals"])
                 when = run.created[:16].replace("T", " ")

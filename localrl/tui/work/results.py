@@ -6,18 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 from localrl.errors import UsageError
 from localrl.formats import duration, number
-from localrl.report import comparing, publish, report, stored
-from localrl.runs.plan import RunPlan
+from localrl.report import comparing, publish, report, results
+from localrl.sample import SampleRow
 from localrl.store import locks
 from localrl.store.runs import Store
-from localrl.thinking import split
-
-FETCHED = 1000
-"""Rows read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +45,6 @@ class RunLine:
         """Decode tokens per second over all streams."""
         value: float | None = self.report["speed"]["decode_tokens_per_s"]
         return value
-
-
-class SampleLine(NamedTuple):
-    eval: int
-    problem: int
-    """The problem's key."""
-    name: str
-    sample: int
-    """Which of the problem's samples, from 0."""
-    outcome: str | None
-    tokens: int
-    tokens_per_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +87,7 @@ def lines() -> list[RunLine]:
     return found
 
 
-class SampleLines(Sequence[SampleLine]):
+class SampleRows(Sequence[SampleRow]):
     """Rows as the store gives them: plain tuples, which the garbage collector soon leaves alone."""
 
     def __init__(self, rows: list[tuple[Any, ...]]) -> None:
@@ -113,15 +97,15 @@ class SampleLines(Sequence[SampleLine]):
         return len(self._rows)
 
     @overload
-    def __getitem__(self, index: int) -> SampleLine: ...
+    def __getitem__(self, index: int) -> SampleRow: ...
     @overload
-    def __getitem__(self, index: slice) -> SampleLines: ...
-    def __getitem__(self, index: int | slice) -> SampleLine | SampleLines:
+    def __getitem__(self, index: slice) -> SampleRows: ...
+    def __getitem__(self, index: int | slice) -> SampleRow | SampleRows:
         found = self._rows[index]
-        return SampleLine(*found) if isinstance(found, tuple) else SampleLines(found)
+        return SampleRow(*found) if isinstance(found, tuple) else SampleRows(found)
 
 
-def samples(run_id: str, outcome: str = "", words: str = "") -> SampleLines:
+def samples(run_id: str, outcome: str = "", words: str = "") -> SampleRows:
     """The samples of a run without their texts, in the order of eval, problem and index.
 
     Args:
@@ -129,34 +113,15 @@ def samples(run_id: str, outcome: str = "", words: str = "") -> SampleLines:
         words: only problems whose id contains this.
     """
     with Store() as store:
-        run = store.find(run_id)
-        where, values = "s.run = ?", [run.key]
-        if outcome:
-            where += " AND s.outcome = ?"
-            values.append(outcome)  # type: ignore[arg-type]
-        if words:
-            where += " AND p.id LIKE ?"
-            values.append(f"%{words}%")  # type: ignore[arg-type]
-        cursor = store.connection.execute(
-            "SELECT s.eval, s.problem, p.id, s.idx, s.outcome, s.thinking_tokens + s.answer_tokens, "
-            f"s.tokens_per_s FROM samples s JOIN problems p ON p.key = s.problem WHERE {where} "
-            "ORDER BY s.eval, s.problem, s.idx",
-            values,
-        )
-        rows: list[tuple[Any, ...]] = []
-        while some := cursor.fetchmany(FETCHED):  # in parts, so that the screen gets its turns
-            rows += some
-        return SampleLines(rows)
+        found = store.rows(store.find(run_id), outcome=outcome, words=words)
+        return SampleRows([tuple(row) for row in found])
 
 
-def detail(run_id: str, line: SampleLine) -> Detail:
+def detail(run_id: str, line: SampleRow) -> Detail:
     """One sample with its texts."""
     with Store() as store:
-        run = store.find(run_id)
-        plan = RunPlan.model_validate(run.manifest["plan"])
-        problem = store.problem(line.problem)
-        sample = store.sample(run, line.eval, line.problem, line.sample)
-        parts = split(sample.text, plan.thinking, sample.starts_thinking)
+        sample = store.sample(store.find(run_id), line.eval, line.problem, line.sample)
+        problem, parts = sample.problem, sample.response
         facts = [
             f"{sample.prompt_tokens:,} prompt, {sample.thinking_tokens:,} thinking and "
             f"{sample.answer_tokens:,} answer tokens",
@@ -169,9 +134,9 @@ def detail(run_id: str, line: SampleLine) -> Detail:
         why = json.dumps(sample.detail, indent=2, ensure_ascii=False) if sample.detail else ""
         return Detail(
             name=problem.id,
-            index=line.sample,
+            index=sample.index,
             outcome=sample.outcome,
-            prompt="\n\n".join(f"{m['role']}: {m['content']}" for m in problem.prompt),
+            prompt="\n\n".join(f"{m.role}: {m.content}" for m in problem.messages),
             thinking=parts.thinking.strip(),
             answer=parts.answer.strip(),
             extracted=sample.extracted,
@@ -195,14 +160,14 @@ def compare(run_ids: Sequence[str]) -> comparing.Side:
         UsageError: they share no problems.
     """
     with Store() as store:
-        return comparing.compare([stored.find(store, run) for run in run_ids])
+        return comparing.compare([results.find(store, run) for run in run_ids])
 
 
 def write_report(run_ids: Sequence[str]) -> Path:
     """A report on runs as one HTML page in the current folder."""
     path = Path(f"localrl-{'-'.join(run_ids)}.html").absolute()
     with Store() as store:
-        publish.write([stored.find(store, run) for run in run_ids], "html", path)
+        publish.write([results.find(store, run) for run in run_ids], "html", path)
     return path
 
 

@@ -15,7 +15,8 @@ from localrl.engine.client import Restarted
 from localrl.engine.protocol import Metrics
 from localrl.evals import protocol
 from localrl.runs.plan import card_of
-from localrl.runs.runner import Judged, Live
+from localrl.runs.runner import Live
+from localrl.sample import Sample
 from localrl.tui.symbols import CODE_OF, PENDING_CODE, RUNNING_CODE, UNJUDGED_CODE
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from localrl.runs.plan import RunPlan
     from localrl.runs.progress import Progress
     from localrl.runs.runner import RunEvent
+    from localrl.sample import Problem, SampleRow
 
 PUBLISH_S = 0.1
 RATES_KEPT = 240
@@ -125,6 +127,7 @@ class RunState:
         self.notices: list[str] = []
         self.version = 0
         """Rises with every cell that changes."""
+        self._position = {part.spec.name: i for i, part in enumerate(plan.evals)}
         self._row_of: dict[tuple[int, str], ProblemRow] = {}
         self._published = 0.0
         self._rated: tuple[float, int] | None = None
@@ -136,18 +139,18 @@ class RunState:
             tuple(score.value for score in protocol.published(part.spec, card)) for part in self.plan.evals
         )
 
-    def seed(self, stored: Iterable[tuple[int, str, int, str | None]]) -> None:
-        """Enter what earlier sessions did: (eval, problem, index, outcome)."""
-        for eval_index, problem, index, outcome in stored:
-            cells = self._row(eval_index, problem).cells
-            if outcome != "engine_error" and index < len(cells):
-                cells[index] = CODE_OF.get(outcome or "", UNJUDGED_CODE)
+    def seed(self, stored: Iterable[SampleRow]) -> None:
+        """Enter what earlier sessions did."""
+        for row in stored:
+            cells = self._row(self._position[row.eval], row.problem).cells
+            if row.outcome != "engine_error" and row.sample < len(cells):
+                cells[row.sample] = CODE_OF.get(row.outcome or "", UNJUDGED_CODE)
         self.version += 1
 
     def take(self, event: RunEvent, progress: Progress) -> None:
         if isinstance(event, Live):
             self._live(event)
-        elif isinstance(event, Judged):
+        elif isinstance(event, Sample):
             self._judged(event)
         elif isinstance(event, Restarted):
             self.notices.append(
@@ -196,7 +199,7 @@ class RunState:
         return [stream for stream in list(self.streams.values()) if stream.running]
 
     def _live(self, event: Live) -> None:
-        place = (event.eval, event.problem, event.index)
+        place = self._place(event.problem, event.index)
         stream = self.streams.get(place)
         if stream is None:
             stream = self.streams[place] = LiveSample(place, time.monotonic())
@@ -207,14 +210,17 @@ class RunState:
         stream.pieces.append((event.thinking, event.text))
         stream.tokens += event.tokens
 
-    def _judged(self, event: Judged) -> None:
-        place = (event.eval, event.problem, event.index)
+    def _judged(self, event: Sample) -> None:
+        place = self._place(event.problem, event.index)
         self._set(place, CODE_OF[str(event.outcome)])
         if stream := self.streams.get(place):
             stream.outcome, stream.extracted = str(event.outcome), event.extracted
             ended = [place for place, stream in self.streams.items() if not stream.running]
             for old in ended[:-STREAMS_KEPT]:
                 del self.streams[old]
+
+    def _place(self, problem: Problem, index: int) -> SampleKey:
+        return self._position[problem.eval], problem.id, index
 
     def _set(self, place: SampleKey, code: int) -> None:
         cells = self._row(place[0], place[1]).cells

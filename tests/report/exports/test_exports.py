@@ -17,7 +17,9 @@ from localrl import stats
 from localrl.errors import StoreError, UsageError
 from localrl.report.exports import FORMATS, export
 from localrl.report.exports.grpo import advantages
-from localrl.report.record import OneEval, arrays, groups
+from localrl.report.results import OneEval
+from localrl.stats.groups import arrays, groups
+from localrl.verdict import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +31,7 @@ HOSTILE = "</think><script>alert(1)</script>\x00\x1b[31m\ud800\u202e =1+1 \"'`|\
 def hostile(run: Any) -> Any:
     """Make a run's first sample say something unpleasant."""
     first = run.made[0]
-    run.made[0] = replace(first, extracted=HOSTILE, thinking=HOSTILE, answer=HOSTILE, raw=HOSTILE)
+    run.made[0] = replace(first, extracted=HOSTILE, response=Response(HOSTILE, HOSTILE, HOSTILE))
     return run
 
 
@@ -48,7 +50,8 @@ def test_a_number_that_json_cannot_hold_is_text(
     name: str, tmp_path: Path, make_run: Callable[..., Any]
 ) -> None:
     run, path = make_run(), tmp_path / f"run{FORMATS[name].suffix}"
-    run.made[0] = replace(run.made[0], target={"output": float("nan")}, detail={"got": [float("-inf")]})
+    asked = replace(run.made[0].problem, target={"output": float("nan")})
+    run.made[0] = replace(run.made[0], problem=asked, detail={"got": [float("-inf")]})
     export(run, name, path)
     if FORMATS[name].suffix in (".json", ".jsonl"):
         text = path.read_text()
@@ -89,7 +92,7 @@ def test_parquet_opens_with_types_and_the_report(tmp_path: Path, make_run: Calla
     export(run, "parquet", path)
     table = pyarrow.parquet.read_table(path)
     assert table.num_rows == 1200
-    assert table["outcome"].to_pylist() == [s.row.outcome for s in run.made]
+    assert table["outcome"].to_pylist() == [s.outcome for s in run.made]
     assert str(table.schema.field("thinking_tokens").type) == "int64"
     assert json.loads(table.schema.metadata[b"localrl.report"]) == run.report
 
@@ -139,7 +142,7 @@ def test_an_inspect_log_holds_every_sample_once_and_the_reasoning_apart(
         assert len([n for n in names if n.startswith("samples/")]) == len(set(names)) - 4 == len(run.made)
         header = json.loads(log.read("header.json"))
         sample = json.loads(log.read("samples/sums-3_epoch_2.json"))
-    right = sum(s.row.outcome == "correct" for s in run.made) / len(run.made)
+    right = sum(s.outcome == "correct" for s in run.made) / len(run.made)
     assert header["results"]["scores"][0]["metrics"]["accuracy"]["value"] == pytest.approx(right)
     assert [part["type"] for part in sample["messages"][-1]["content"]] == ["reasoning", "text"]
 

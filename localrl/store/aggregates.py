@@ -1,6 +1,6 @@
-"""Add up the samples of a run, without reading their texts.
+"""Aggregates over the samples of a run: counts, sums and means, computed by SQLite without reading texts.
 
-What needs no figure of every sample is read of problems drawn by a hash of their keys: always the same ones.
+What needs no number of every sample is read of problems drawn by a hash of their keys: always the same ones.
 """
 
 from __future__ import annotations
@@ -64,6 +64,14 @@ class Tally:
         return dict(+counts)
 
 
+def count(store: Store, run: Run, eval_index: int | None = None) -> int:
+    """Samples of a run, or of one of its evals."""
+    where, values = "run = ?", [run.key]
+    if eval_index is not None:
+        where, values = "run = ? AND eval = ?", [run.key, eval_index]
+    return int(store.connection.execute(f"SELECT COUNT(*) FROM samples WHERE {where}", values).fetchone()[0])
+
+
 def tally(store: Store, run: Run, eval_index: int) -> Tally:
     """The sums of one eval of a run."""
     judged = ", ".join(f"COUNT(*) FILTER (WHERE outcome = '{outcome}')" for outcome in Outcome)
@@ -108,12 +116,23 @@ def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tup
     return {(n, c): problems for n, c, problems in rows}
 
 
+def shares(store: Store, run: Run, eval_name: str) -> dict[str, float]:
+    """Each problem's share of correct samples among its judged ones, in [0, 1], by the problem's id."""
+    if eval_name not in run.evals:
+        return {}
+    rows = store.connection.execute(
+        "SELECT p.id, AVG(s.outcome = 'correct') FROM samples s JOIN problems p ON p.key = s.problem "
+        "WHERE s.run = ? AND s.eval = ? AND s.outcome NOT NULL GROUP BY s.problem",
+        (run.key, run.position(eval_name)),
+    )
+    return dict(rows)
+
+
 def rates(store: Store, run: Run, most: int = 20_000) -> tuple[list[float], list[float]]:
     """TTFT in seconds and stream rates in tokens/s, of all samples or of drawn problems with about `most`."""
-    count = store.connection.execute("SELECT COUNT(*) FROM samples WHERE run = ?", (run.key,)).fetchone()[0]
     rows = store.connection.execute(
         f"SELECT ttft_s, tokens_per_s FROM samples WHERE run = ? AND problem {_HASHED} < ?",
-        (run.key, _below(most, count)),
+        (run.key, _below(most, count(store, run))),
     ).fetchall()
     return [r[0] for r in rows if r[0] is not None], [r[1] for r in rows if r[1] is not None]
 
@@ -137,7 +156,7 @@ def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[tupl
     return store.connection.execute(
         f"SELECT s.problem, s.outcome, t.extracted {_SAMPLES} {_TEXTS} "
         f"WHERE p.run = ? AND p.eval = ? AND s.outcome NOT NULL AND p.key {_HASHED} < ?",
-        (run.key, eval_index, _below(most, _count(store, run, eval_index))),
+        (run.key, eval_index, _below(most, count(store, run, eval_index))),
     )
 
 
@@ -150,14 +169,9 @@ def verifiers(store: Store, run: Run, eval_index: int, most: int = 2_000) -> lis
         f"SELECT DISTINCT t.verifier {_SAMPLES} {_TEXTS} "
         "WHERE p.run = ? AND p.eval = ? AND s.finish = 'stop' AND t.verifier NOT NULL AND "
         f"(p.key {_HASHED} < ? OR p.key IN ((SELECT MIN(problem) {ours}), (SELECT MAX(problem) {ours})))",
-        (run.key, eval_index, _below(most, _count(store, run, eval_index)), *(run.key, eval_index) * 2),
+        (run.key, eval_index, _below(most, count(store, run, eval_index)), *(run.key, eval_index) * 2),
     )
     return sorted(row[0] for row in rows)
-
-
-def _count(store: Store, run: Run, eval_index: int) -> int:
-    where = "FROM samples WHERE run = ? AND eval = ?"
-    return int(store.connection.execute(f"SELECT COUNT(*) {where}", (run.key, eval_index)).fetchone()[0])
 
 
 def _below(most: int, count: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,8 @@ from localrl.cli.runs import command
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import UsageError
 from localrl.evals import spec
-from localrl.report import report, stored
+from localrl.report import importing, report
+from localrl.report.results import StoredResults
 from localrl.runs.plan import EvalPlan, RunPlan
 from localrl.sampling import Sampling
 from localrl.store.runs import Store
@@ -50,15 +51,7 @@ def storable(run: Any, k: int = 4) -> Any:
         "sessions": [({"backend": "llama.cpp"}, counters)],
         "status": "complete",
     }
-    stored_as = {
-        "shared_tokens": 3,
-        "starts_thinking": False,
-        "error": "",
-        "verifier": "gym/1",
-        "ended": 1.0,
-        "meta": {},
-    }
-    run.made = [replace(s, stored=stored_as) for s in run.made]
+    run.made = [replace(s, shared_tokens=3, verifier="gym/1", ended=1.0) for s in run.made]
     return run
 
 
@@ -76,9 +69,9 @@ def invoke(*arguments: str) -> Any:
 def test_the_store_gives_back_what_was_put_in(home: Path, make_storable: Callable[..., Any]) -> None:
     made = make_storable()
     with Store() as store:
-        run = stored.StoredRun(store, stored.put(store, made))
+        run = StoredResults(store, importing.put(store, made))
         assert list(run.rows()) == made.rows()
-        assert [asdict(s) for s in run.samples()] == [asdict(s) for s in made.made]
+        assert list(run.samples()) == made.made
         assert run.report["status"] == "complete"
         assert run.report["speed"]["wall_s"] == 60.0
         assert run.report["command"] == ["localrl", "bench", "tiny"]
@@ -88,7 +81,7 @@ def test_a_run_travels_to_another_store_unchanged(
     home: Path, make_storable: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Store() as store:
-        kept = stored.put(store, make_storable())
+        kept = importing.put(store, make_storable())
     invoke("export", kept.id, "-o", str(home / "run.jsonl"))
     monkeypatch.setenv("LOCALRL_HOME", str(home / "other"))
     new = invoke("import", str(home / "run.jsonl")).stdout.strip()
@@ -104,15 +97,13 @@ def test_the_report_names_the_verifier_that_judged_and_not_todays(
     home: Path, make_storable: Callable[..., Any]
 ) -> None:
     old, mixed, foreign = make_storable("a"), make_storable("b"), make_storable("c")
-    old.made = [replace(s, stored=s.stored | {"verifier": "gym/0"}) for s in old.made]
-    mixed.made[-1] = replace(
-        mixed.made[-1], stored=mixed.made[-1].stored | {"verifier": "gym/2", "ended": 2.0}
-    )
+    old.made = [replace(s, verifier="gym/0") for s in old.made]
+    mixed.made[-1] = replace(mixed.made[-1], verifier="gym/2", ended=2.0)
     foreign.origin["manifest"]["plan"]["evals"][0]["spec"]["verifier"]["name"] = "oracle"
-    foreign.made = [replace(s, stored=s.stored | {"verifier": None}) for s in foreign.made]
+    foreign.made = [replace(s, verifier=None) for s in foreign.made]
     with Store() as store:
         said = [
-            stored.StoredRun(store, stored.put(store, run)).report["evals"][0]["verifier"]
+            StoredResults(store, importing.put(store, run)).report["evals"][0]["verifier"]
             for run in (old, mixed, foreign)
         ]
     assert said == ["gym/0", "gym/1, gym/2", "oracle"]
@@ -125,12 +116,12 @@ def test_every_vote_of_a_report_is_over_all_problems(home: Path, make_storable: 
     partial.made = partial.made[:-1]  # one problem has three samples of four
     with Store() as store:
         whole, part = (
-            stored.StoredRun(store, stored.put(store, made)).report["evals"][0] for made in (run, partial)
+            StoredResults(store, importing.put(store, made)).report["evals"][0] for made in (run, partial)
         )
     groups = [run.made[i : i + 4] for i in range(0, len(run.made), 4)]
     for j in (2, 4):
         won = [
-            stats.majority_of([s.extracted for s in g], [s.row.outcome == "correct" for s in g], j)
+            stats.majority_of([s.extracted for s in g], [s.outcome == "correct" for s in g], j)
             for g in groups
         ]
         assert whole["majority_at"][str(j)] == pytest.approx(sum(won) / len(won))
@@ -142,7 +133,7 @@ def test_the_votes_of_a_large_run_are_those_of_problems_drawn_by_chance(
 ) -> None:
     run = make_storable("a", problems=400)
     with Store() as store:
-        kept = stored.put(store, run)
+        kept = importing.put(store, run)
         exact, drawn = (report._ballots(store, kept, 0, most) for most in (1600, 400))
     assert 60 < drawn.total() < 140
     for j in (2, 4):
@@ -153,9 +144,9 @@ def test_the_votes_of_a_large_run_are_those_of_problems_drawn_by_chance(
 
 def test_the_same_run_is_not_imported_twice(home: Path, make_storable: Callable[..., Any]) -> None:
     with Store() as store:
-        stored.put(store, make_storable("abc"))
+        importing.put(store, make_storable("abc"))
         with pytest.raises(UsageError, match="here already"):
-            stored.put(store, make_storable("abc"))
+            importing.put(store, make_storable("abc"))
 
 
 def test_a_run_that_cannot_be_kept_whole_leaves_nothing(
@@ -163,11 +154,11 @@ def test_a_run_that_cannot_be_kept_whole_leaves_nothing(
 ) -> None:
     bare, foreign = make_storable("a"), make_storable("b")
     bare.origin = {}
-    foreign.made[7] = replace(foreign.made[7], row=foreign.made[7].row._replace(eval="unknown"))
+    foreign.made[7] = replace(foreign.made[7], problem=replace(foreign.made[7].problem, eval="unknown"))
     with Store() as store:
         for run, words in ((bare, "no whole run"), (foreign, "no eval 'unknown'")):
             with pytest.raises(UsageError, match=words):
-                stored.put(store, run)
+                importing.put(store, run)
         assert store.runs() == []
 
 
@@ -175,7 +166,7 @@ def test_samples_that_no_verifier_has_judged_are_left_out(
     home: Path, make_storable: Callable[..., Any]
 ) -> None:
     with Store() as store:
-        run = stored.StoredRun(store, stored.put(store, make_storable()))
+        run = StoredResults(store, importing.put(store, make_storable()))
         store.connection.execute("UPDATE samples SET outcome = NULL WHERE idx = 0")
         assert len(list(run.rows())) == len(list(run.samples())) == 36
 
@@ -184,8 +175,8 @@ def test_compare_report_and_export_work_from_the_command_line(
     home: Path, make_storable: Callable[..., Any]
 ) -> None:
     with Store() as store:
-        a = stored.put(store, make_storable("a", accuracy=0.9)).id
-        b = stored.put(store, make_storable("b", accuracy=0.2, seed=3)).id
+        a = importing.put(store, make_storable("a", accuracy=0.9)).id
+        b = importing.put(store, make_storable("b", accuracy=0.2, seed=3)).id
     side = json.loads(invoke("compare", a, b, "--json").stdout)
     assert side["pairs"][0]["comparison"]["difference"]["high"] < 0
     assert "| starter |" in invoke("compare", a, b).stdout

@@ -1,0 +1,105 @@
+"""What a run yielded, as comparisons, reports and exports read it: its report, numbers a sample, full texts.
+
+They know nothing of how a run is stored. Texts are streamed, since 100,000 of them need not fit in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from localrl.report import report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from localrl.sample import Sample, SampleRow
+    from localrl.store.runs import Run, Store
+
+
+class Results(Protocol):
+    """What every run offers to its readers. Samples that no verifier has judged yet are left out."""
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The run's JSON report, as `localrl runs show --json` prints it."""
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What only the store needs to hold the run again: JSON values; empty when unknown."""
+
+    def rows(self) -> Iterable[SampleRow]:
+        """Every judged sample without its texts, a problem's samples together."""
+
+    def questions(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """Each problem's prompt and target, as text that is the same for the same ones, by eval and id."""
+
+    def samples(self) -> Iterator[Sample]:
+        """Every judged sample with its text, in the order of `rows`."""
+
+
+@dataclass(frozen=True)
+class StoredResults:
+    """A run in the store; implements `Results`."""
+
+    store: Store
+    run: Run
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        made = report.make(self.store, self.run)
+        command = self.run.manifest["plan"].get("command")
+        return {**made, "command": command} if command else made
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        return {
+            "manifest": self.run.manifest,
+            "sessions": self.store.sessions(self.run),
+            "status": self.run.status,
+        }
+
+    def rows(self) -> Iterator[SampleRow]:
+        return (row for row in self.store.rows(self.run) if row.outcome is not None)
+
+    def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
+        return self.store.questions(self.run)
+
+    def samples(self) -> Iterator[Sample]:
+        return (sample for sample in self.store.samples(self.run) if sample.outcome is not None)
+
+
+@dataclass(frozen=True)
+class OneEval:
+    """A run narrowed to one of its evals; implements `Results`."""
+
+    run: Results
+    eval: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        entries = self.run.report.get("evals") or []
+        return {**self.run.report, "evals": [e for e in entries if e.get("eval") == self.eval]}
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        return {}  # a part of a run is no run to go on with
+
+    def rows(self) -> Iterator[SampleRow]:
+        return (row for row in self.run.rows() if row.eval == self.eval)
+
+    def questions(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        return {key: asked for key, asked in self.run.questions().items() if key[0] == self.eval}
+
+    def samples(self) -> Iterator[Sample]:
+        return (sample for sample in self.run.samples() if sample.problem.eval == self.eval)
+
+
+def find(store: Store, reference: str) -> StoredResults:
+    """A run by its id, the beginning of its id, its name, or `last`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    return StoredResults(store, store.find(reference))
