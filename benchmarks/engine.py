@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from localrl.catalog.resolve import LocalModel, resolve
+from localrl.catalog.locate import LocalModel, locate
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, Metrics, SampleRequest, Started
 from localrl.machine import hardware
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--top-k", type=int, default=40)
     arguments = parser.parse_args()
-    subject = Subject(resolve(arguments.model), arguments.top_k, arguments.repeats)
+    subject = Subject(locate(arguments.model), arguments.top_k, arguments.repeats)
     for what in arguments.what:
         {"decode": decode, "group": first, "pool": pool, "run": run}[what](subject)
 

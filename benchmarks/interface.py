@@ -163,13 +163,13 @@ def bench() -> None:
 
 def one_run(*, watched: bool) -> None:
     """Decode tokens/s of one run of the starter model."""
-    from localrl.engine import selection
+    from localrl.engine import resolve
     from localrl.engine.protocol import EngineSettings
     from localrl.report import report
     from localrl.runs import plan, session
     from localrl.store.runs import Store
 
-    found = selection.choose("smollm2-135m")
+    found = resolve.resolve("smollm2-135m")
     engine = EngineSettings(backend=found.backend, parallel=8, context=4096)
     made = plan.make(found.model, ["starter"], engine, sampling={"max_tokens": 128})
     if watched:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.engine.protocol import EngineSettings
 from localrl.runs import plan, session
 from localrl.store.runs import Store
@@ -66,7 +66,7 @@ def share() -> None:
     """Processor seconds of the verifiers' processes over the wall seconds of a whole run."""
     verifiers: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "runs.db") as store:
-        made = plan.make(resolve("smollm2-135m"), ["starter"], EngineSettings(parallel=16))
+        made = plan.make(locate("smollm2-135m"), ["starter"], EngineSettings(parallel=16))
         with session.start(store, made) as opened:
             begun = time.perf_counter()
             for _ in opened.runner.events():

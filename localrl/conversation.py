@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from localrl.chat import Message, ThinkingTags
-from localrl.engine import selection
+from localrl.engine import resolve
 from localrl.engine.client import EngineClient, Restarted
 from localrl.engine.protocol import (
     EngineSettings,
@@ -69,7 +69,7 @@ def history(system: str, said: Sequence[ChatMessage]) -> tuple[Message, ...]:
 class ChatSession:
     """One loaded model to talk to. Not thread-safe, except `stop`."""
 
-    def __init__(self, engine: EngineClient, choice: selection.Choice, tags: ThinkingTags | None) -> None:
+    def __init__(self, engine: EngineClient, choice: resolve.Resolved, tags: ThinkingTags | None) -> None:
         self.engine, self.choice, self.tags = engine, choice, tags
         self._sample: str | None = None
 
@@ -91,7 +91,7 @@ class ChatSession:
             UsageError, Unavailable: the model is not here, or cannot be loaded.
             Stopped: it is not wanted any longer.
         """
-        choice = selection.choose(model, backend, endpoints)
+        choice = resolve.resolve(model, backend, endpoints)
         card = choice.model.card
         tags = card.thinking if card else ThinkingTags()
         settings = EngineSettings(

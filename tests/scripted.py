@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from localrl.catalog.resolve import LocalModel
+from localrl.catalog.locate import LocalModel
 from localrl.engine.protocol import EngineSettings
 from localrl.runs import plan
 

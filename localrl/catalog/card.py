@@ -7,7 +7,7 @@ made where they are shown, not written down.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,9 @@ from localrl.tomlfile import Strict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+WeightFormat = Literal["gguf", "mlx"]
+"""How the files of a model are laid out."""
 
 BITS_PER_WEIGHT = {
     "Q2_K": 3.16,
@@ -171,8 +174,8 @@ class Card(Strict):
             raise ValueError("sampling needs a sampling_source")
         return self
 
-    def quantisations(self, backend: str = "gguf") -> list[str]:
-        weights = self.gguf if backend == "gguf" else self.mlx
+    def quantisations(self, form: WeightFormat = "gguf") -> list[str]:
+        weights = self.gguf if form == "gguf" else self.mlx
         return list(weights.quantisations) if weights else []
 
     def weight_bytes(self, quantisation: str) -> tuple[int, bool]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localrl.catalog import gguf, hashes, hub, hubcache
-from localrl.catalog.resolve import find
+from localrl.catalog.locate import find
 from localrl.catalog.transfer import RemoteFile, Transfer, Transferred, Tuning
 from localrl.errors import NetworkError, StoreError, UsageError
 from localrl.formats import size

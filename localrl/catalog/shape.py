@@ -5,14 +5,17 @@ Read from a GGUF header, from an MLX folder's `config.json`, or from a card.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from localrl.catalog import gguf
 from localrl.catalog.ggml import BY_NAME
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from localrl.catalog.gguf import Header
 
@@ -57,6 +60,21 @@ class Shape:
         if separate and not self.tied:
             return self.weight_bytes - self.embedding_bytes
         return self.weight_bytes
+
+
+def of(path: Path) -> Shape:
+    """The shape of a `.gguf` file or an MLX folder on this machine.
+
+    Raises:
+        UsageError: it is neither, or is damaged.
+    """
+    if path.is_file():
+        return from_header(gguf.preflight(path))
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} has no readable config.json") from error
+    return from_config(path.name, config, sum(file.stat().st_size for file in path.glob("*.safetensors")))
 
 
 def from_header(header: Header) -> Shape:

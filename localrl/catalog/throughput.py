@@ -1,4 +1,4 @@
-"""How fast a plan will decode, and what an eval then takes in hours and kWh. Estimates, and called so.
+"""How fast a plan will decode: an estimate, and called one.
 
 One stream reads every active weight and its own cache for each token, so its ceiling is bandwidth over bytes
 read; devices reach a part of it. Many streams share the reading of the weights. The parts and the gains were
@@ -74,12 +74,3 @@ def _between(points: dict[int, float], streams: int) -> float:
             share = math.log(streams / low) / math.log(high / low)
             return float(at_low * (at_high / at_low) ** share)
     return float(measured[-1][1])
-
-
-def hours(tokens: float, rate: Throughput) -> float:
-    return tokens / rate.together / 3600
-
-
-def kilowatt_hours(machine: Machine, hours: float) -> float | None:
-    """At the device's full power: an upper bound; None where the power is unknown."""
-    return machine.power_w * hours / 1000 if machine.power_w else None

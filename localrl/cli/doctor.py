@@ -68,11 +68,11 @@ def findings() -> Iterator[Finding]:
 
 
 def _starter() -> Finding:
-    from localrl.catalog.resolve import STARTER, resolve
+    from localrl.catalog.locate import STARTER, locate
     from localrl.errors import LocalrlError
 
     try:
-        return Finding("starter", "ok", f"{STARTER} at {resolve(STARTER).path}")
+        return Finding("starter", "ok", f"{STARTER} at {locate(STARTER).path}")
     except LocalrlError as error:
         return Finding("starter", "note", str(error.args[0]), error.hint)
 

@@ -9,7 +9,7 @@ import click
 from localrl import formats
 from localrl.catalog import card as cards
 from localrl.catalog import hubcache, inventory, reference
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.errors import UsageError
@@ -93,7 +93,7 @@ def _card_line(card: cards.Card) -> dict[str, Any]:
 
 def is_here(model: str) -> bool:
     try:
-        resolve(model)
+        locate(model)
     except UsageError:
         return False
     return True
@@ -122,7 +122,7 @@ def _described(model: str) -> dict[str, Any]:
     if card and ":" in model:
         reference.parse(model)  # refuses a quantisation that the card does not have
     try:
-        local = resolve(model)
+        local = locate(model)
     except UsageError:
         if card is None:
             raise
@@ -236,5 +236,5 @@ def _choice(model: str) -> reference.Reference | None:
     """What MODEL means; of a card without a quantisation, the one that is here."""
     choice = reference.parse(model)
     if choice and choice.card and ":" not in model and is_here(model):
-        return reference.parse(f"{model}:{resolve(model).quantisation}")
+        return reference.parse(f"{model}:{locate(model).quantisation}")
     return choice

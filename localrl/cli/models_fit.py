@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,19 +11,18 @@ import click
 
 from localrl import formats
 from localrl.catalog import card as cards
-from localrl.catalog import gguf, reference
-from localrl.catalog.resolve import resolve
-from localrl.catalog.shape import Shape, from_config, from_header
+from localrl.catalog import fit, reference
+from localrl.catalog import shape as shapes
+from localrl.catalog.assess import SHARE_USED, Assessment, Workload, assess, catalogue, quantisations
+from localrl.catalog.locate import locate
 from localrl.cli.output import document, note, table
-from localrl.engine.ranking import SHARE_USED, Line, Work, catalogue, here, line_of, options
 from localrl.errors import UsageError
 from localrl.machine import hardware
 
 if TYPE_CHECKING:
+    from localrl.catalog.fit import Measure
+    from localrl.catalog.shape import Shape
     from localrl.machine.hardware import Machine
-
-PROMPT_TOKENS = 512
-"""Room for the prompt beside the eval's token limit."""
 
 
 @click.command("fit")
@@ -54,8 +52,10 @@ def command(
     machine = _machine(device, memory, bandwidth)
     work = _work(eval_name, samples, tokens)
     if model:
-        shapes = _from_hub(model) if ask_hub else _shapes(model, apple=machine.kind == "metal")
-        lines = [line_of(name, shape, machine, work, path) for name, shape, path in shapes]
+        found = _from_hub(model) if ask_hub else _shapes(model, apple=machine.kind == "metal")
+        lines = [
+            assess(name, shape, machine, work, _measure(path, shape, machine)) for name, shape, path in found
+        ]
     else:
         for error in cards.every()[1]:
             note(f"localrl: {error}")
@@ -82,22 +82,32 @@ def _machine(device: str, memory: str, bandwidth: str) -> Machine:
     rate = hardware.parse_bandwidth(bandwidth) if bandwidth else None
     if device or memory:
         return hardware.describe(device, hardware.parse_bytes(memory) if memory else None, rate)
-    return replace(hardware.probe(), bandwidth=rate) if rate else here()
+    return replace(hardware.probe(), bandwidth=rate) if rate else hardware.here()
 
 
-def _work(eval_name: str, samples: int | None, tokens: int | None) -> Work:
+def _work(eval_name: str, samples: int | None, tokens: int | None) -> Workload:
     if not eval_name:
         if samples:
             raise UsageError("-k counts samples of an eval's problems", hint="add --eval NAME")
-        return Work(tokens or 32_768)
+        return Workload(tokens) if tokens else Workload()
     from localrl.evals import dataset, spec
+    from localrl.runs.plan import PROMPT_TOKENS
 
     found, path = spec.load(eval_name)
     problems = dataset.size(found, path) or 0
-    return Work(tokens or found.max_tokens + PROMPT_TOKENS, found.name, problems * (samples or found.samples))
+    return Workload(tokens or found.max_tokens + PROMPT_TOKENS, problems * (samples or found.samples))
 
 
-def _from_hub(model: str) -> list[tuple[str, Shape, Any]]:
+def _measure(path: Path | None, shape: Shape, machine: Machine) -> Measure | None:
+    """Lets llama.cpp itself say what it allocates, where there is a file, and the machine is this one."""
+    if path is None or machine.described:
+        return None
+    from localrl.engine.backends.llama_cpp.allocation import Measured
+
+    return Measured(path, machine.kind, fit.sequences(shape))
+
+
+def _from_hub(model: str) -> list[tuple[str, Shape, Path | None]]:
     """What the hub's own file says; llama.cpp then plans with a copy that holds no weights."""
     from localrl.catalog import pull, remote
 
@@ -109,43 +119,27 @@ def _from_hub(model: str) -> list[tuple[str, Shape, Any]]:
     return [(choice.name, shape, path)]
 
 
-def _shapes(model: str, *, apple: bool) -> list[tuple[str, Shape, Any]]:
+def _shapes(model: str, *, apple: bool) -> list[tuple[str, Shape, Path | None]]:
     """(name, shape, local path if any) of what MODEL means: one file, or every quantisation of a card."""
     base, _, quantisation = model.partition(":")
     card = cards.load(base) if base in cards.available() else None
     if not (card and not quantisation and (card.gguf or card.mlx)):
         try:
-            local = resolve(model)
+            local = locate(model)
         except UsageError:
             if card is None and reference.parse(model) is None:
                 raise
         else:
+            shape = shapes.of(local.path)
             if local.path.is_dir():
-                return [(local.name, _mlx_folder(local.path), None)]
-            if local.path.is_file():
-                header = gguf.preflight(local.path)
-                return [
-                    (
-                        f"{local.name}:{local.quantisation or header.quantisation}",
-                        from_header(header),
-                        local.path,
-                    )
-                ]
+                return [(local.name, shape, None)]
+            return [(f"{local.name}:{local.quantisation or shape.quantisation}", shape, local.path)]
     if card:
         every = card.quantisations("gguf") + (card.quantisations("mlx") if apple else [])
-        names = [quantisation] if quantisation else every
-        names = [_known(card, name) for name in names] or ["BF16"]
-        shapes = [(f"{card.name}:{name}", card.at(name), None) for name in names]
-        return [(name, shape, path) for name, shape, path in shapes if shape]
+        names = [_known(card, quantisation)] if quantisation else every or ["BF16"]
+        found = [(f"{card.name}:{name}", card.at(name), None) for name in names]
+        return [(name, shape, path) for name, shape, path in found if shape]
     return _from_hub(model)
-
-
-def _mlx_folder(folder: Path) -> Shape:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder} has no readable config.json") from error
-    return from_config(folder.name, config, sum(path.stat().st_size for path in folder.glob("*.safetensors")))
 
 
 def _known(card: cards.Card, quantisation: str) -> str:
@@ -154,7 +148,7 @@ def _known(card: cards.Card, quantisation: str) -> str:
     return choice.quantisation if choice else quantisation
 
 
-def _as_json(line: Line) -> dict[str, Any]:
+def _as_json(line: Assessment) -> dict[str, Any]:
     plan = line.plan
     return {
         "model": line.name,
@@ -169,13 +163,13 @@ def _as_json(line: Line) -> dict[str, Any]:
         "memory": asdict(plan.memory) | {"total": plan.memory.total},
         "usable_bytes": plan.usable_bytes,
         "measured": plan.measured,
-        "tokens_per_s": {"single": line.pace.single, "together": line.pace.together} if line.pace else None,
+        "tokens_per_s": asdict(line.throughput) if line.throughput else None,
         "hours": line.hours,
         "kwh": line.kwh,
     }
 
 
-def _show(machine: Machine, work: Work, lines: list[Line], *, one: bool) -> None:
+def _show(machine: Machine, work: Workload, lines: list[Assessment], *, one: bool) -> None:
     rate = f", {formats.bandwidth(machine.bandwidth)}" if machine.bandwidth else ""
     note(f"{machine.device}: {formats.size(machine.usable_bytes)} for models{rate}")
     columns = ["model", "verdict", "weights", "f16", "q8_0", "q4_0", "streams", "tokens/s one", "together"]
@@ -197,8 +191,8 @@ def _show(machine: Machine, work: Work, lines: list[Line], *, one: bool) -> None
         )
 
 
-def _row(line: Line, work: Work) -> list[str]:
-    plan, expected = line.plan, line.pace
+def _row(line: Assessment, work: Workload) -> list[str]:
+    plan, expected = line.plan, line.throughput
     no = plan.verdict == "no"
     cells = [f"{plan.cells[kind] / 1000:,.0f}k" for kind in ("f16", "q8_0", "q4_0")]
     row = [
@@ -217,12 +211,12 @@ def _row(line: Line, work: Work) -> list[str]:
     return row
 
 
-def _nearest(model: str, machine: Machine, work: Work, lines: list[Line]) -> str:
+def _nearest(model: str, machine: Machine, work: Workload, lines: list[Assessment]) -> str:
     """Where nothing asked for fits: the same card at a smaller quantisation, else the largest that fits."""
     if any(line.plan.verdict != "no" for line in lines):
         return ""
     base = model.partition(":")[0]
-    same = options(cards.load(base), machine, work) if base in cards.available() else []
+    same = quantisations(cards.load(base), machine, work) if base in cards.available() else []
     if same and same[0].plan.verdict != "no":
         return same[0].name
     smallest = min(line.shape.weight_bytes for line in lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl.catalog import gguf, hashes, hubcache, reference
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.cli.output import document, note
 from localrl.errors import LocalrlError, UsageError
 from localrl.formats import size
@@ -49,7 +49,7 @@ def _files(models: tuple[str, ...]) -> list[tuple[Path, str]]:
         if choice and hubcache.files(choice.repo):
             found += _once(choice.here()[0])
         else:
-            local = resolve(model).path
+            local = locate(model).path
             parts = gguf.shard_paths(local) if local.is_file() else sorted(local.glob("*.safetensors"))
             found += [(part, "") for part in parts]
     return found

@@ -9,7 +9,7 @@ import click
 from localrl import settings
 from localrl.cli.flags import count
 from localrl.cli.output import document, note, table
-from localrl.engine import backends, selection
+from localrl.engine import backends, resolve
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings
 from localrl.formats import duration, number
@@ -34,7 +34,7 @@ LOCAL = [name for name in backends.offered() if not backends.served(name)]
 def command(model: str | None, parallel: tuple[int, ...], as_json: bool, **options: Any) -> None:
     """Measure MODEL: prefill, one stream, and several streams at once (1 and 8 unless said otherwise)."""
     streams = sorted(set(parallel or (1, 8)))
-    choice = selection.choose(model or settings.load().settings.model, options["backend"])
+    choice = resolve.resolve(model or settings.load().settings.model, options["backend"])
     prompt, generate = options["prompt_tokens"], options["generate_tokens"]
     engine = EngineSettings(
         backend=choice.backend,

@@ -12,6 +12,7 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ def probe() -> Machine:
     )
     machine = replace(machine, usable_bytes=_usable_main_memory())
     return _nvidia(machine) or _apple(machine) or machine
+
+
+def here() -> Machine:
+    """This machine; where nobody says its memory's bandwidth, it is measured for a moment, once."""
+    machine = probe()
+    if machine.bandwidth is None and machine.kind == "cpu":
+        return replace(machine, bandwidth=measured_bandwidth())
+    return machine
 
 
 def cpu_only(machine: Machine) -> Machine:
@@ -134,6 +143,7 @@ def parse_bandwidth(text: str) -> float:
     return float(found[1]) * {"M": 1e6, "G": 1e9, "T": 1e12}[found[2].upper()]
 
 
+@cache
 def measured_bandwidth(seconds: float = 0.2) -> float:
     """Bytes a second that this machine's cores read from main memory together, measured briefly."""
     from concurrent.futures import ThreadPoolExecutor

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl import formats, stats
-from localrl.engine import ranking
+from localrl.catalog import assess
+from localrl.catalog import shape as shapes
 from localrl.errors import LocalrlError
 from localrl.evals import dataset
+from localrl.machine import hardware
 from localrl.report import report
 from localrl.store import locks
 
@@ -43,8 +45,8 @@ def estimate(store: Store, plan: RunPlan) -> Estimate:
         length = lengths.get(part.spec.name)
         measured = measured and length is not None
         samples += count
-        tokens += count * (length or ranking.SHARE_USED * part.sampling.max_tokens)
-    basis = f"as long as in run {run}" if measured and run else f"{ranking.SHARE_USED:.0%} of the token limit"
+        tokens += count * (length or assess.SHARE_USED * part.sampling.max_tokens)
+    basis = f"as long as in run {run}" if measured and run else f"{assess.SHARE_USED:.0%} of the token limit"
     if rate:
         return Estimate(
             samples, tokens, tokens / rate, f"{basis}, {formats.rate(rate)} tokens/s as measured before"
@@ -113,16 +115,10 @@ def _answered(evals: list[dict[str, Any]]) -> bool:
 
 def _expected(plan: RunPlan) -> float | None:
     """Tokens a second of all streams together, from the file's shape and the machine's bandwidth."""
-    path = Path(plan.model_path)
-    if path.suffix != ".gguf":
-        return None
-    from localrl.catalog import gguf
-    from localrl.catalog.shape import from_header
-
     try:
-        shape = from_header(gguf.preflight(path))
+        shape = shapes.of(Path(plan.model_path))
     except LocalrlError:
         return None
-    work = ranking.Work(plan.engine.tokens_per_stream)
-    pace = ranking.line_of(plan.model_name, shape, ranking.here(), work).pace
-    return pace.together if pace else None
+    workload = assess.Workload(plan.engine.tokens_per_stream)
+    found = assess.assess(plan.model_name, shape, hardware.here(), workload).throughput
+    return found.together if found else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from localrl.chat import ThinkingTags
-from localrl.engine import selection
+from localrl.engine import resolve
 from localrl.engine.protocol import EngineSettings
 from localrl.evals import protocol, spec
 from localrl.evals.check import check
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from localrl.catalog.card import Card
-    from localrl.catalog.resolve import LocalModel
+    from localrl.catalog.locate import LocalModel
     from localrl.runs.request import RunRequest
     from localrl.settings import Settings
 
@@ -129,7 +129,7 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
     """
     model = request.model or settings.model
     parallel = request.parallel or settings.parallel
-    choice = selection.choose(model, request.backend, request.endpoints)
+    choice = resolve.resolve(model, request.backend, request.endpoints)
     engine = EngineSettings(
         backend=choice.backend,
         parallel=None if parallel == "auto" else int(parallel),

@@ -8,7 +8,7 @@ import pytest
 
 from localrl.catalog import card as cards
 from localrl.catalog import fit, gguf, hubcache, reference, shape
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.evals import spec
 from localrl.machine import hardware
 from localrl.verify import registry
@@ -140,5 +140,5 @@ def test_a_quantisation_never_matches_a_longer_one() -> None:
 
 def test_the_starters_card_tells_the_size_of_its_file() -> None:
     said, _ = cards.load("smollm2-135m").weight_bytes("Q4_1")
-    held = shape.from_header(gguf.preflight(resolve("smollm2-135m").path)).weight_bytes
+    held = shape.from_header(gguf.preflight(locate("smollm2-135m").path)).weight_bytes
     assert abs(said - held) < held / 500

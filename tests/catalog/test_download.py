@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localrl.catalog import hashes, hub, hubcache, inventory, journal, pull, reference
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.catalog.transfer import Tuning
 from localrl.catalog.web import Web, retry_after
 from localrl.errors import LocalrlError, NetworkError, StoreError, UsageError
@@ -274,7 +274,7 @@ def test_an_older_commit_stays_usable_and_is_removed_with_the_rest(sharded: Hub)
     small = pull.pull(job(f"{REPO}:Q4_0"), tuning=QUICK)
     assert hubcache.snapshots(REPO)[0].name == sharded.commit
     assert [model.name for model in inventory.hub_cache()] == [f"{REPO}:Q4_0", f"{REPO}:Q8_0"]
-    assert resolve(f"{REPO}:Q8_0").path.parent.parent.name == COMMIT
+    assert locate(f"{REPO}:Q8_0").path.parent.parent.name == COMMIT
     pull.pull(job(), tuning=QUICK)
     choice = reference.parse(f"{REPO}:Q8_0")
     assert choice is not None

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localrl.catalog import assess, fit, gguf, shape, throughput
 from localrl.catalog import card as cards
-from localrl.catalog import fit, gguf, shape, throughput
 from localrl.catalog.shape import Shape
-from localrl.engine import ranking
 from localrl.engine.backends.llama_cpp import allocation
 from localrl.errors import UsageError
 from localrl.machine import devices, hardware
@@ -249,7 +248,7 @@ def test_memory_without_its_unit_is_refused() -> None:
 
 
 def test_a_whole_stream_goes_before_a_larger_quantisation() -> None:
-    lines = ranking.options(cards.load("qwq-32b"), hardware.describe("rtx-4090"), ranking.Work(32_768))
+    lines = assess.quantisations(cards.load("qwq-32b"), hardware.describe("rtx-4090"), assess.Workload())
     assert [line.shape.quantisation for line in lines[:2]] == ["Q4_K_M", "Q5_K_M"]
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from localrl.catalog import card as cards
 from localrl.catalog import gguf, hubcache, inventory, shape
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.cli.models import command
 from localrl.errors import ConfigError, LocalrlError, UsageError
 from tests.catalog.hub_server import Hub, serve
@@ -160,10 +160,10 @@ def test_pull_verify_and_rm(server: Hub) -> None:
     planned = run_json("pull", REPO, "--dry-run")
     assert planned["missing_bytes"] == planned["bytes"] == len(server.repos[REPO]["tiny-Q8_0.gguf"])
     with pytest.raises(UsageError, match=f"`localrl models pull {REPO}`"):
-        resolve(REPO)
+        locate(REPO)
     pulled = run_json("pull", REPO)["files"]
     assert [set(file) for file in pulled] == [{"path", "bytes", "sha256", "resumed_bytes"}]
-    local = resolve(f"{REPO}:Q8_0")
+    local = locate(f"{REPO}:Q8_0")
     assert (str(local.path), local.quantisation) == (pulled[0]["path"], "Q8_0")
     assert run_json("verify", REPO)["files"][0]["ok"]
     with local.path.open("r+b") as file:
@@ -181,9 +181,9 @@ def test_pull_verify_and_rm(server: Hub) -> None:
 def test_a_quantisation_of_a_card_is_found_in_the_cache(server: Hub, tiny_gguf: Callable[..., Path]) -> None:
     server.repos["Qwen/QwQ-32B-GGUF"] = {"qwq-32b-q4_k_m.gguf": tiny_gguf("whole").read_bytes()}
     with pytest.raises(UsageError, match="localrl models pull qwq-32b:Q4_K_M"):
-        resolve("qwq-32b")
+        locate("qwq-32b")
     run("pull", "qwq-32b:q4_k_m")
-    local = resolve("qwq-32b")
+    local = locate("qwq-32b")
     assert (local.name, local.quantisation) == ("qwq-32b", "Q4_K_M")
     assert local.card is not None
     assert local.card.thinking is not None
@@ -198,7 +198,7 @@ def test_an_mlx_folder_is_pulled_whole(server: Hub) -> None:
     }
     assert len(run_json("pull", "mlx-community/Tiny-4bit")["files"]) == 3
     assert run_json("fit", "mlx-community/Tiny-4bit")["models"][0]["quantisation"] == "4bit"
-    folder = resolve("mlx-community/Tiny-4bit").path
+    folder = locate("mlx-community/Tiny-4bit").path
     assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "model.safetensors"}
 
 
@@ -209,10 +209,10 @@ def test_an_mlx_model_is_here_only_with_all_its_parts(server: Hub) -> None:
         **{part.format(number): b"weights %d" % number for number in (1, 2)},
     }
     run("pull", "mlx-community/Parts-4bit")
-    folder = resolve("mlx-community/Parts-4bit").path
+    folder = locate("mlx-community/Parts-4bit").path
     (folder / part.format(2)).unlink()
     with pytest.raises(UsageError, match="is not on this machine"):
-        resolve("mlx-community/Parts-4bit")
+        locate("mlx-community/Parts-4bit")
 
 
 def test_a_card_is_removed_at_the_quantisation_that_is_here(
@@ -257,6 +257,6 @@ def test_models_of_other_programs_are_listed(
     listed = {model.program: model for model in inventory.everything()}
     assert set(listed) == {"LM Studio", "Ollama", "llama.cpp"}
     assert listed["Ollama"].name == "tiny:latest"
-    assert resolve("tiny:latest").path == resolve("tiny").path == listed["Ollama"].path
+    assert locate("tiny:latest").path == locate("tiny").path == listed["Ollama"].path
     assert gguf.preflight(listed["Ollama"].path).architecture == "llama"
     assert len(run_json("ls", "--here")["files"]) == len(listed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.engine import backends, selection
+from localrl.engine import backends, resolve
 from localrl.engine.backends import BACKENDS, BackendModule, llama_cpp, mlx, scripted, server
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
@@ -98,7 +98,7 @@ def test_a_backend_of_another_package_is_offered_chosen_and_run_in_the_worker(tm
     model = tmp_path / "model"
     model.touch()
     assert "parrot" in backends.offered()
-    choice = selection.choose(str(model), "parrot")
+    choice = resolve.resolve(str(model), "parrot")
     assert (choice.backend, choice.model.path) == ("parrot", model)
     settings = EngineSettings(choice.backend, str(choice.model.path))
     with EngineClient(settings, tmp_path / "log") as engine:
@@ -112,11 +112,11 @@ def test_a_backend_of_another_package_is_offered_chosen_and_run_in_the_worker(tm
 def test_a_backend_that_breaks_the_contract_is_not_offered_and_says_what_is_wrong(tmp_path: Path) -> None:
     assert "lame" not in backends.offered()
     with pytest.raises(UsageError, match=r"'lame' \(lame_backend, of parrot-backend\) has the FORM 'tape'"):
-        selection.choose(str(tmp_path), "lame")
+        resolve.resolve(str(tmp_path), "lame")
 
 
 def test_an_unknown_backend_is_refused_by_the_choice_and_by_the_worker(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no backend named 'llama\.cp'; did you mean 'llama\.cpp'"):
-        selection.choose(str(tmp_path), "llama.cp")
+        resolve.resolve(str(tmp_path), "llama.cp")
     with pytest.raises(UsageError, match=r"no backend named 'llama\.cp'"):
         EngineClient(EngineSettings("llama.cp", "x"), tmp_path / "log")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl import paths
-from localrl.catalog.resolve import LocalModel
+from localrl.catalog.locate import LocalModel
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import Unavailable, UsageError
 from localrl.runs import plan, session

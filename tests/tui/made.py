@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.chat import Message
 from localrl.engine.protocol import EngineSettings
 from localrl.runs import plan, session
@@ -34,7 +34,7 @@ def stored_run(
     script = folder / "script.json"
     script.write_text(json.dumps({"texts": ["7"]}))
     with Store() as store:
-        made = plan.make(resolve(str(script)), ["sums"], EngineSettings(backend="scripted"), samples=k)
+        made = plan.make(locate(str(script)), ["sums"], EngineSettings(backend="scripted"), samples=k)
         run = session.create(store, made, name)
         opened = store.begin_session(run, {"backend": "scripted", "version": "1"})
         asked = [

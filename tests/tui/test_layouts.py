@@ -17,11 +17,11 @@ from textual.widgets import ContentSwitcher, Footer, OptionList
 
 from localrl import paths
 from localrl.catalog import fit
-from localrl.catalog.resolve import resolve
+from localrl.catalog.assess import Assessment
+from localrl.catalog.locate import locate
 from localrl.catalog.shape import Shape
 from localrl.catalog.throughput import Throughput
 from localrl.engine.protocol import EngineSettings, Metrics
-from localrl.engine.ranking import Line
 from localrl.evals import spec
 from localrl.machine import hardware
 from localrl.runs import plan
@@ -107,7 +107,7 @@ def row(name: str, gigabytes: float, verdict: fit.Verdict, *, here: bool = False
     reason = "fits with 6 streams" if verdict == "fits" else "needs 41.2 GiB of 22.0 GiB"
     made = fit.Plan(verdict, reason, 196608, "q8_0", -1, 6, memory, 22 << 30, {}, measured=False)
     speed = Throughput(41.5, 214.0) if verdict == "fits" else None
-    line = Line(f"{name}:Q4_K_M", shape, made, speed, None, None)
+    line = Assessment(f"{name}:Q4_K_M", shape, made, speed, None, None)
     return Row(name.title(), None, [line], {line.name} if here else set())
 
 
@@ -130,7 +130,7 @@ class Standing(BenchWork):
 def standing(folder: Path) -> Standing:
     script = folder / "script.json"
     script.write_text(json.dumps({"texts": ["7"]}))
-    made = plan.make(resolve(str(script)), ["sums"], EngineSettings(backend="scripted"), samples=4, limit=12)
+    made = plan.make(locate(str(script)), ["sums"], EngineSettings(backend="scripted"), samples=4, limit=12)
     work = Standing(made.model_copy(update={"model_name": "demo-14b", "quantisation": "Q4_K_M"}))
     counts = {"correct": 20, "wrong": 6, "truncated": 4, "looped": 2}
     outcomes = [name for name, count in counts.items() for _ in range(count)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import EngineSettings
 from localrl.runs import plan
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def test_a_sample_that_begins_anew_after_the_engine_died_waits_until_it_does(tmp_path: Path) -> None:
     (tmp_path / "script.json").write_text('{"texts": ["7"]}')
-    model = resolve(str(tmp_path / "script.json"))
+    model = locate(str(tmp_path / "script.json"))
     run_state = RunState(plan.make(model, ["sums"], EngineSettings(backend="scripted"), samples=2))
     progress = Progress([])
     problem = Problem("sum-1", "", "7", eval="sums")

@@ -146,7 +146,7 @@ class ModelsScreen(BaseScreen):
     def _cells(self, row: Row) -> list[Cell]:
         line = row.line
         verdict = line.plan.verdict if line else ""
-        rate = formats.rate(line.pace.together if line and line.pace else None)
+        rate = formats.rate(line.throughput.together if line and line.throughput else None)
         downloads = self.program.downloads
         download = downloads.find(row.name) if downloads else None
         state = "broken" if row.error else "on disk" if row.is_here else ""

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from localrl.catalog import assess, inventory
 from localrl.catalog import card as cards
-from localrl.catalog import inventory
-from localrl.catalog.resolve import resolve
-from localrl.engine import backends, ranking, selection
+from localrl.catalog.locate import is_here
+from localrl.engine import backends
+from localrl.engine.resolve import resolve
 from localrl.errors import LocalrlError
+from localrl.machine import hardware
 
 if TYPE_CHECKING:
+    from localrl.catalog.assess import Assessment
     from localrl.catalog.card import Card
-    from localrl.engine.ranking import Line
     from localrl.machine.hardware import Machine
     from localrl.tui.app import ModelSelection
-
-TOKENS_PER_STREAM = 32_768
-"""As `localrl models fit` takes it by default."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +26,7 @@ class Row:
 
     title: str
     card: Card | None
-    options: list[Line]
+    options: list[Assessment]
     """Of a card, one a quantisation; the first is the one to take."""
     here: set[str]
     """Names, of those in `options`, that are on this machine."""
@@ -50,7 +49,7 @@ class Row:
         return self.card.name if self.card else self.title
 
     @property
-    def line(self) -> Line | None:
+    def line(self) -> Assessment | None:
         return self.options[self.chosen] if self.options else None
 
     @property
@@ -63,12 +62,12 @@ class Row:
 
 
 def machine() -> Machine:
-    return ranking.here()
+    return hardware.here()
 
 
 def rows(on: Machine) -> list[Row]:
     """Every card, the largest that fit first, then models on this machine that have no card."""
-    work = ranking.Work(TOKENS_PER_STREAM)
+    work = assess.Workload()
     listed = []
     for name in cards.available():
         try:
@@ -76,9 +75,9 @@ def rows(on: Machine) -> list[Row]:
         except LocalrlError as error:
             listed.append(Row(name, None, [], set(), error=str(error)))
             continue
-        options = ranking.options(card, on, work)
+        options = assess.quantisations(card, on, work)
         names = [card.name] if card.package else [line.name for line in options]
-        here = {name for name in names if _is_here(name)}
+        here = {name for name in names if is_here(name)}
         chosen = next((i for i, line in enumerate(options) if line.name in here), 0)
         listed.append(Row(card.title, card, options, here, chosen=chosen))
     listed.sort(key=_order)
@@ -96,21 +95,13 @@ def working_backends() -> dict[str, bool]:
 def would_take(choice: ModelSelection) -> str:
     """What the chosen backend means for a model, or why it cannot run."""
     try:
-        found_choice = selection.choose(choice.model, choice.backend, choice.endpoints)
+        found = resolve(choice.model, choice.backend, choice.endpoints)
     except LocalrlError as error:
         return str(error)
-    return f"{found_choice.backend}: {found_choice.why}"
-
-
-def _is_here(name: str) -> bool:
-    try:
-        resolve(name)
-    except LocalrlError:
-        return False
-    return True
+    return f"{found.backend}: {found.why}"
 
 
 def _order(row: Row) -> tuple[int, int]:
     if row.line is None:  # no build is known that could be run here
-        return len(ranking.RANK), 0
-    return ranking.RANK[row.line.plan.verdict], -(row.card.parameters if row.card else 0)
+        return len(assess.RANK), 0
+    return assess.RANK[row.line.plan.verdict], -(row.card.parameters if row.card else 0)

@@ -47,9 +47,9 @@ class Details(Static):
                     "$secondary",
                 )
             )
-            if line.pace:
-                parts.append(f"about {formats.rate(line.pace.single)} tok/s alone, ")
-                parts.append(f"{formats.rate(line.pace.together)} all streams together\n")
+            if line.throughput:
+                parts.append(f"about {formats.rate(line.throughput.single)} tok/s alone, ")
+                parts.append(f"{formats.rate(line.throughput.together)} all streams together\n")
         if take:
             parts += [("runs on   ", "$secondary"), take + "\n"]
         for option in row.options if len(row.options) > 1 else []:

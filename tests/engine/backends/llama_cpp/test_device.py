@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.chat import Message, ThinkingTags
 from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.allocation import may_repack
@@ -42,7 +42,7 @@ def answers(
 ) -> tuple[dict[str, Finished], int]:
     """What the starter says, and the most streams that were preempted at once."""
     device = LlamaDevice(
-        EngineSettings(model=str(resolve("smollm2-135m").path), context=context, cache_type="f16")
+        EngineSettings(model=str(locate("smollm2-135m").path), context=context, cache_type="f16")
     )
     scheduler = Scheduler(device, parallel)
     for group in groups:
@@ -85,7 +85,7 @@ def test_streams_preempted_in_a_small_pool_all_end_by_themselves() -> None:
 @on_processor  # others compute a short talk again in less time than it takes to copy
 def test_a_talk_that_rested_in_host_memory_goes_on_from_there() -> None:
     device = LlamaDevice(
-        EngineSettings(model=str(resolve("smollm2-135m").path), context=2048, cache_type="f16")
+        EngineSettings(model=str(locate("smollm2-135m").path), context=2048, cache_type="f16")
     )
     scheduler = Scheduler(device, 1)
 
@@ -112,7 +112,7 @@ def test_a_talk_that_rested_in_host_memory_goes_on_from_there() -> None:
 
 @on_processor  # others sum cells in another order where they lie in other places
 def test_saved_cells_come_back_as_they_were() -> None:
-    device = LlamaDevice(EngineSettings(model=str(resolve("smollm2-135m").path), context=512))
+    device = LlamaDevice(EngineSettings(model=str(locate("smollm2-135m").path), context=512))
 
     def logits(tokens: list[int], position: int, sequence: int) -> np.ndarray:
         batch = Batch()
@@ -133,7 +133,7 @@ def test_saved_cells_come_back_as_they_were() -> None:
 
 
 def test_special_tokens_are_not_text_unless_they_are_the_thinking_tags() -> None:
-    model = str(resolve("smollm2-135m").path)
+    model = str(locate("smollm2-135m").path)
     plain = LlamaDevice(EngineSettings(model=model, context=256))
     tags = ThinkingTags(open="<|im_start|>", close="<|im_end|>")
     tagged = LlamaDevice(EngineSettings(model=model, context=256, tags=tags))
@@ -153,7 +153,7 @@ def test_a_file_that_is_no_model_is_refused_before_llama_cpp_sees_it(tmp_path: P
 
 @on_processor
 def test_the_log_says_what_is_loaded_in_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    LlamaDevice(EngineSettings(model=str(resolve("smollm2-135m").path), context=256)).close()
+    LlamaDevice(EngineSettings(model=str(locate("smollm2-135m").path), context=256)).close()
     said = capsys.readouterr().err
     assert "general.architecture" in said
     assert "CPU compute buffer size" in said
@@ -175,6 +175,6 @@ def test_weights_are_not_repacked_for_kernels_that_crash(feature: bytes, allowed
 
 @on_processor
 def test_a_context_larger_than_the_memory_is_refused_before_the_kernel_kills() -> None:
-    settings = EngineSettings(model=str(resolve("smollm2-135m").path), context=1_000_000_000)
+    settings = EngineSettings(model=str(locate("smollm2-135m").path), context=1_000_000_000)
     with pytest.raises(Unavailable, match=r"1,000,000,000 tokens of context need .* GiB.*--ctx"):
         LlamaDevice(settings)

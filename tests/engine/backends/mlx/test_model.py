@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.catalog.resolve import resolve
+from localrl.catalog.locate import locate
 from localrl.chat import Message
 from localrl.engine.backends.llama_cpp.device import LlamaDevice
 from localrl.engine.backends.mlx import model
@@ -196,7 +196,7 @@ def test_the_wired_limit_is_advised_only_where_it_helps() -> None:
 @pytest.mark.slow
 def test_the_starter_reads_a_prompt_and_answers_a_sum_the_same_on_both_libraries(tmp_path: Path) -> None:
     """Quantised weights on one side, the same dequantised on the other: other texts part at near ties."""
-    starter = resolve("smollm2-135m").path
+    starter = locate("smollm2-135m").path
     folder = convert(starter, tmp_path / "starter-mlx")
     prompt = (Message(role="user", content="What is 2 + 2?"),)
     work = GroupRequest("a", prompt, (SampleRequest("a.0", 1),), Sampling(max_tokens=8))

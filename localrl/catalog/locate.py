@@ -1,7 +1,8 @@
-"""From what a person typed to a model on disk.
+"""Where on this machine the model is that a name means.
 
 MODEL is a card's name, a card's name with a quantisation, a hub repo (`owner/name[:file]` or
-`owner/name:QUANTISATION`), or a path to a `.gguf` file or an MLX folder.
+`owner/name:QUANTISATION`), Ollama's name, or a path to a `.gguf` file or an MLX folder. Which backend runs it
+is decided in `engine.resolve`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localrl.catalog import card as cards
 from localrl.catalog import hubcache, inventory, reference
-from localrl.errors import UsageError, nearest
+from localrl.errors import LocalrlError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from localrl.catalog.reference import Reference
 
 STARTER = "smollm2-135m"
 PART = re.compile(r"(?P<stem>.*)-\d{5}-of-(?P<count>\d{5})\.(?:gguf|safetensors)")
@@ -30,64 +35,74 @@ class LocalModel:
     quantisation: str = ""
 
 
-def resolve(model: str) -> LocalModel:
+def locate(model: str, weights: cards.WeightFormat | None = None) -> LocalModel:
     """Find a model on this machine.
+
+    Args:
+        weights: of a card without a quantisation, take only these, if it has any.
 
     Raises:
         UsageError: nothing of this name is here; says how to get it.
     """
     known = cards.available()
+    base, _, quantisation = model.partition(":")
     path = Path(model).expanduser()
-    base = model.partition(":")[0]
     if model and base not in known and (path.is_file() or path.is_dir()):
         return _from_path(path)
+    if base in known and not quantisation:
+        return _from_card(cards.load(base), weights)
     try:
         wanted = reference.parse(model)
+        found = find(wanted) if wanted else None
     except UsageError:
         if held := _from_ollama(model):
             return held
         raise
-    if wanted is None:
-        if held := _from_ollama(model):
-            return held
-        if base in known:
-            return _from_package(cards.load(base))
-        if "/" in model or model.endswith(".gguf"):
-            raise UsageError(f"no model file {model}")
-        raise UsageError(f"no model named {model!r}", hint=nearest(model, known))
-    if wanted.card and not model.partition(":")[2]:
-        return _any_of(wanted.card)
-    return _cached(wanted)
+    if found or (base not in known and (found := _from_ollama(model))):
+        return found
+    if wanted:
+        raise _absent(wanted)
+    if "/" in model or model.endswith(".gguf"):
+        raise UsageError(f"no model file {model}")
+    raise UsageError(f"no model named {model!r}", hint=nearest(model, known))
 
 
-def _any_of(card: cards.Card) -> LocalModel:
+def is_here(model: str) -> bool:
+    """Whether `locate` finds it."""
+    try:
+        locate(model)
+    except LocalrlError:
+        return False
+    return True
+
+
+def _from_card(card: cards.Card, form: cards.WeightFormat | None) -> LocalModel:
     """The default quantisation of a card, or another that is here already."""
-    weights = [weights for weights in (card.gguf, card.mlx) if weights]
-    names = [given.default for given in weights] + [name for given in weights for name in given.quantisations]
+    preferred = {"gguf": card.gguf, "mlx": card.mlx}[form] if form else None
+    given = [preferred] if preferred else [weights for weights in (card.gguf, card.mlx) if weights]
+    names = [weights.default for weights in given]
+    names += [name for weights in given for name in weights.quantisations]
     for name in dict.fromkeys(names):
         wanted = reference.parse(f"{card.name}:{name}")
         if wanted and (here := find(wanted)):
             return here
-    wanted = reference.parse(card.name)
-    assert wanted is not None
-    return _cached(wanted)
+    wanted = reference.parse(f"{card.name}:{names[0]}" if names else card.name)
+    if wanted:
+        raise _absent(wanted)
+    return _from_package(card)
 
 
-def _cached(wanted: reference.Reference) -> LocalModel:
-    here = find(wanted)
-    if here is None:
-        hint = f"`localrl models pull {wanted.name}`"
-        raise UsageError(f"{wanted.name} is not on this machine", hint=hint)
-    return here
+def _absent(wanted: Reference) -> UsageError:
+    return UsageError(f"{wanted.name} is not on this machine", hint=f"`localrl models pull {wanted.name}`")
 
 
-def find(wanted: reference.Reference) -> LocalModel | None:
-    """What a wanted means on this machine, with all its files from one commit; None where it is not here."""
+def find(wanted: Reference) -> LocalModel | None:
+    """What a reference means on this machine, all its files from one commit; None where it is not here."""
     every = (hubcache.files_of(wanted.repo, folder) for folder in hubcache.snapshots(wanted.repo))
     return next((model for cached in every if (model := _find_in(cached, wanted))), None)
 
 
-def _find_in(cached: dict[str, hubcache.CachedFile], wanted: reference.Reference) -> LocalModel | None:
+def _find_in(cached: dict[str, hubcache.CachedFile], wanted: Reference) -> LocalModel | None:
     try:
         chosen = wanted.select(cached)
     except UsageError:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.catalog import resolve
-from localrl.engine import backends, selection
+from localrl.catalog import locate
+from localrl.engine import backends, resolve
 from localrl.errors import Unavailable, UsageError
 from tests.engine.tiny import write_gguf
 
@@ -30,24 +30,24 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def apple(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "apple_silicon", lambda: True)
+    monkeypatch.setattr(resolve, "apple_silicon", lambda: True)
 
 
 def test_a_gguf_file_runs_on_llama_cpp_and_a_folder_on_mlx(gguf: Path, folder: Path) -> None:
-    assert selection.choose(str(gguf)).backend == "llama.cpp"
-    choice = selection.choose(str(folder))
+    assert resolve.resolve(str(gguf)).backend == "llama.cpp"
+    choice = resolve.resolve(str(folder))
     assert (choice.backend, choice.why) == ("mlx", "the model is an MLX folder")
 
 
 def test_endpoints_mean_servers_whatever_the_model_is_called() -> None:
-    choice = selection.choose("whatever/they-serve", endpoints=["http://host:8000", "https://other/v1/"])
+    choice = resolve.resolve("whatever/they-serve", endpoints=["http://host:8000", "https://other/v1/"])
     assert (choice.backend, str(choice.model.path)) == ("server", "whatever/they-serve")
     assert choice.endpoints == ("http://host:8000/v1", "https://other/v1")
 
 
 def test_a_card_is_found_by_its_name_and_by_its_name_on_the_server() -> None:
     for name in ("qwq-32b", "Qwen/QwQ-32B", "qwen/qwq-32b"):
-        model = selection.choose(name, endpoints=["http://host:8000/v1"]).model
+        model = resolve.resolve(name, endpoints=["http://host:8000/v1"]).model
         assert model.name == "qwq-32b"
         assert model.card is not None
         assert str(model.path).casefold() == "qwen/qwq-32b"
@@ -57,30 +57,30 @@ def test_a_card_is_found_by_its_name_and_by_its_name_on_the_server() -> None:
 def test_an_apple_machine_takes_the_mlx_build_if_it_is_here(
     monkeypatch: pytest.MonkeyPatch, gguf: Path, folder: Path
 ) -> None:
-    here = {"qwq-32b:4bit": folder, "qwq-32b": gguf}
+    here = {"mlx": folder, None: gguf}
 
-    def find(name: str) -> resolve.LocalModel:
-        if name not in here:
+    def find(name: str, weights: str | None = None) -> locate.LocalModel:
+        if weights not in here:
             raise UsageError("not here")
-        return resolve.LocalModel("qwq-32b", here[name])
+        return locate.LocalModel(name, here[weights])
 
-    monkeypatch.setattr(selection, "resolve", find)
-    choice = selection.choose("qwq-32b")
+    monkeypatch.setattr(resolve, "locate", find)
+    choice = resolve.resolve("qwq-32b")
     assert choice.backend == "mlx"
     assert "Apple" in choice.why
-    del here["qwq-32b:4bit"]
-    assert selection.choose("qwq-32b").backend == "llama.cpp"
+    del here["mlx"]
+    assert resolve.resolve("qwq-32b").backend == "llama.cpp"
 
 
 def test_a_backend_that_cannot_run_the_model_says_so(gguf: Path, folder: Path) -> None:
     with pytest.raises(UsageError, match="MLX"):
-        selection.choose(str(gguf), "mlx")
+        resolve.resolve(str(gguf), "mlx")
     with pytest.raises(UsageError, match="gguf"):
-        selection.choose(str(folder), "llama.cpp")
+        resolve.resolve(str(folder), "llama.cpp")
     with pytest.raises(UsageError, match="--endpoint"):
-        selection.choose("x", "server")
+        resolve.resolve("x", "server")
     with pytest.raises(UsageError, match="--endpoint"):
-        selection.choose(str(gguf), "llama.cpp", ["http://host:8000/v1"])
+        resolve.resolve(str(gguf), "llama.cpp", ["http://host:8000/v1"])
 
 
 def test_a_backend_that_is_not_installed_says_how_to_get_it(
@@ -88,4 +88,4 @@ def test_a_backend_that_is_not_installed_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(backends.BACKENDS.get("mlx"), "REQUIRES", ("no_such_module",))
     with pytest.raises(Unavailable, match=r"localrl\[mlx\]"):
-        selection.choose(str(folder))
+        resolve.resolve(str(folder))
