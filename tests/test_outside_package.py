@@ -1,0 +1,154 @@
+"""The package that `docs/extending.md` describes, installed beside localrl: each member works by its name."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from localrl.store.runs import Store
+
+PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
+_FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Outside:
+    """An environment of its own with localrl, what localrl needs, and the package."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "work"
+        self.folder.mkdir()
+        source = folder / "source"
+        for name, text in _FILE.findall(PAGE.read_text(encoding="utf-8")):
+            path = source / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        builder = venv.EnvBuilder(symlinks=True)
+        builder.create(folder / "env")
+        self.python = folder / "env" / "bin" / "python"
+        self.packages = next((folder / "env" / "lib").glob("python*/site-packages"))
+        ours = sysconfig.get_path("purelib")
+        (self.packages / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+        install = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--quiet"]
+        options = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+        subprocess.run([*install, *options, str(source)], check=True)
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        words = [str(self.python), "-m", "localrl", *arguments]
+        done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done
+
+    def document(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
+    return Outside(tmp_path_factory.mktemp("outside"))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+
+
+def members(outside: Outside) -> dict[str, dict[str, str]]:
+    """By group and name, as `doctor` lists what localrl-puzzles adds."""
+    (found,) = [row for row in outside.document("doctor") if row["part"] == "plugins"]
+    return {f"{each['group'].removeprefix('localrl.')}/{each['name']}": each for each in found["members"]}
+
+
+def test_doctor_lists_every_member_of_the_page_and_finds_nothing_wrong(outside: Outside) -> None:
+    found = members(outside)
+    assert {name: each["fault"] for name, each in found.items()} == {
+        "backends/reciter": "",
+        "environments/letters": "",
+        "evals/puzzles": "",
+        "extractors/quoted": "",
+        "layouts/riddles": "",
+        "verifiers/palindrome": "",
+    }
+    assert {(each["package"], each["version"]) for each in found.values()} == {("localrl-puzzles", "0.1")}
+
+
+def test_its_evals_are_listed_with_where_they_are_from_and_pass_their_check(
+    outside: Outside,
+) -> None:
+    listed = {row["eval"]: row["from"] for row in outside.document("evals", "ls")}
+    assert (listed["riddles"], listed["palindromes"], listed["starter"]) == (
+        "localrl-puzzles",
+        "localrl-puzzles",
+        "localrl",
+    )
+    for name, golds in (("palindromes", 5), ("riddles", 2)):
+        checked = outside.document("evals", "check", name)
+        assert (checked["tried"]["gold"], checked["failed"]) == (golds, [])
+
+
+def test_its_verifier_and_extractor_judge_a_response(outside: Outside) -> None:
+    words = ["verify", "palindrome", "--extractor", "quoted", "--target", "n", "--response"]
+    assert "correct" in outside.run(*words, 'My word is "Anna".').stdout
+    assert "wrong" in outside.run(*words, 'My word is "none".').stdout
+
+
+def test_its_backend_answers_its_eval(outside: Outside) -> None:
+    (outside.folder / "poem.txt").write_text('"ada"')
+    report = outside.document("bench", "poem.txt", "palindromes", "--backend", "reciter")
+    assert report["evals"][0]["outcomes"]["correct"] == 2  # around a and d
+    assert report["evals"][0]["outcomes"]["wrong"] == 3
+
+
+OMISSIONS = [
+    ("palindrome.py", "VERSION =", "VERSIO =", "has no VERSION"),
+    ("quoted.py", "def extract", "def extrac", "no extract"),
+    ("riddles.py", "def gold", "def gld", "has no gold(row, problem); where none are published, NO_GOLD"),
+    ("riddles.py", "row, number, data", "row", "problem that does not take 3 arguments"),
+    ("letters.py", "def count", "def cnt", "has no count"),
+    ("letters.py", "LOCAL =", "LOCL =", "has no LOCAL"),
+    ("reciter.py", "SUMMARY =", "SUMARY =", "has no SUMMARY"),
+    ("palindrome.py", "import Outcome", "import Outcom", "cannot be imported"),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "words"), OMISSIONS)
+def test_each_omission_is_one_line_before_there_is_a_run(
+    outside: Outside, store: Store, file: str, old: str, new: str, words: str
+) -> None:
+    path = outside.packages / "localrl_puzzles" / file
+    sound = path.read_text()
+    path.write_text(sound.replace(old, new))
+    try:
+        name = "riddles" if file == "riddles.py" else "palindromes"
+        (outside.folder / "script.json").write_text("{}")
+        backend = "reciter" if file == "reciter.py" else "scripted"
+        refused = outside.run("bench", "script.json", name, "--backend", backend, code=2).stderr
+    finally:
+        path.write_text(sound)
+    (line,) = refused.splitlines()
+    assert words in line
+    assert "localrl-puzzles" in line
+    assert not list(store.runs())
+
+
+def test_doctor_names_every_broken_member(outside: Outside) -> None:
+    texts = {path: path.read_text() for path in (outside.packages / "localrl_puzzles").glob("*.py")}
+    first = {file: (old, new, words) for file, old, new, words in reversed(OMISSIONS)}
+    try:
+        for path, text in texts.items():
+            path.write_text(text.replace(*first[path.name][:2]))
+        faults = {name: each["fault"] for name, each in members(outside).items()}
+    finally:
+        for path, text in texts.items():
+            path.write_text(text)
+    assert faults.pop("evals/puzzles") == ""
+    missing = ("SUMMARY", "count", "extract", "gold", "VERSION")
+    assert [word in faults[name] for name, word in zip(sorted(faults), missing, strict=True)] == [True] * 5
