@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import TypeAdapter
 
+from localrl import formats, paths, plugins
+from localrl.catalog import card
+from localrl.engine.backends import BACKENDS
+from localrl.evals import dataset, environments, spec
+from localrl.evals.environments import ENVIRONMENTS
+from localrl.evals.layouts import LAYOUTS
 from localrl.verify.registry import EXTRACTORS, VERIFIERS
 
 if TYPE_CHECKING:
@@ -31,14 +38,76 @@ def _verifiers() -> list[list[str]]:
     return [["name", "correct when", "target"], *rows]
 
 
+def _layouts() -> list[list[str]]:
+    rows = [
+        [f"`{name}`", LAYOUTS.about(name), getattr(LAYOUTS.get(name), "NO_GOLD", "")]
+        for name in _ours(LAYOUTS.members)
+    ]
+    return [["layout", "rows", "why there are no golds"], *rows]
+
+
+def _environments() -> list[list[str]]:
+    rows = []
+    for name in _ours(ENVIRONMENTS.members):
+        schema = TypeAdapter(ENVIRONMENTS.get(name).Settings).json_schema()
+        keys = schema.get("properties") or next(iter(schema["$defs"].values()))["properties"]
+        header = f"`[[data.{name}]]`" if schema["type"] == "array" else f"`[data.{name}]`"
+        rows.append([header, ENVIRONMENTS.about(name), ", ".join(f"`{key}`" for key in keys)])
+    return [["under `[data]`", "problems", "keys"], *rows]
+
+
+def _backends() -> list[list[str]]:
+    found = [(name, BACKENDS.get(name)) for name in _ours(BACKENDS.members)]
+    return [
+        ["`--backend`", "computes", "takes", "cannot"],
+        *(
+            [f"`{name}`", backend.SUMMARY, backend.FORM.value, "; ".join(backend.CANNOT)]
+            for name, backend in found
+            if not getattr(backend, "HIDDEN", False)
+        ),
+    ]
+
+
+def _evals() -> list[list[str]]:
+    rows = [["eval", "problems", "data", "verifier, extractor", "samples, tokens"]]
+    for name in sorted(path.stem for path in paths.shipped("evals").glob("*.toml")):
+        made, path = spec.load(name)
+        data = ", or ".join(source.describe(settings) for source, settings in made.data.sources)
+        judge = f"`{made.verifier.name}`, `{made.verifier.extractor}`"
+        numbers = str(dataset.size(made, path)), f"{made.samples}, {made.max_tokens}"
+        rows.append([f"`{name}`", numbers[0], data, judge, numbers[1]])
+    return rows + [[f"`{form}`", "", what, "", ""] for form, what in environments.forms().items()]
+
+
+def _cards() -> list[list[str]]:
+    rows = [["card", "parameters", "licence", "weights"]]
+    for name in sorted(path.stem for path in paths.shipped("models").glob("*.toml")):
+        made = card.load(name)
+        forms = [form for form in ("package", "gguf", "mlx") if getattr(made, form)]
+        rows.append([f"`{name}`", formats.parameters(made.parameters), made.licence, ", ".join(forms)])
+    return rows
+
+
 def _ours(members: Mapping[str, Member]) -> list[str]:
     return [name for name, member in members.items() if not member.package]
 
 
-@pytest.mark.parametrize(
-    ("page", "mark", "rows"),
-    [("evals.md", "extractors", _extractors), ("evals.md", "verifiers", _verifiers)],
-)
+TABLES = [
+    ("evals.md", "evals", _evals),
+    ("evals.md", "layouts", _layouts),
+    ("evals.md", "environments", _environments),
+    ("evals.md", "extractors", _extractors),
+    ("evals.md", "verifiers", _verifiers),
+    ("engine.md", "backends", _backends),
+    ("models.md", "cards", _cards),
+]
+
+
+def test_every_kind_of_member_has_a_table() -> None:
+    assert {f"{registry.kind}s" for registry in plugins.registries()} <= {mark for _, mark, _ in TABLES}
+
+
+@pytest.mark.parametrize(("page", "mark", "rows"), TABLES)
 def test_a_table_in_the_docs_is_what_the_registry_says(
     page: str, mark: str, rows: Callable[[], list[list[str]]]
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from localrl import plugins
 from localrl.definitions import folder
 from localrl.errors import UsageError
 from localrl.registry import Member, Registry, plugged
@@ -103,3 +104,15 @@ def test_the_folder_of_a_package_of_data_is_found_without_importing_it(
     assert "kinds" not in sys.modules
     with pytest.raises(UsageError, match=r"'no_such', named by outside, is not there"):
         folder(Member("x", "no_such", "outside"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in plugins.registries() for name in kind.members],
+    ids=lambda given: getattr(given, "kind", given),
+)
+def test_every_member_keeps_its_kinds_contract_and_says_what_it_is(
+    kind: Registry[ModuleType], name: str
+) -> None:
+    assert kind.fault(kind.members[name]) == ""
+    assert kind.about(name)
