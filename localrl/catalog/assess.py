@@ -84,7 +84,7 @@ def catalogue(machine: Machine, workload: Workload) -> list[Assessment]:
     """Each card that can be read at the quantisation to take; the largest models that fit first."""
     best = [
         (card.parameters, found[0])
-        for card in cards.every()[0]
+        for card in cards.every()[0].values()
         if (found := quantisations(card, machine, workload))
     ]
     best.sort(key=lambda pair: (RANK[pair[1].plan.verdict], -pair[0]))

@@ -244,13 +244,13 @@ def load(name: str) -> Card:
     return tomlfile.load(known[name], Card)
 
 
-def every() -> tuple[list[Card], list[LocalrlError]]:
+def every() -> tuple[dict[str, Card], list[LocalrlError]]:
     """All cards that can be read, by name, and for each other one what is wrong with it."""
-    readable: list[Card] = []
+    readable: dict[str, Card] = {}
     broken: list[LocalrlError] = []
     for name in sorted(available()):
         try:
-            readable.append(load(name))
+            readable[name] = load(name)
         except LocalrlError as error:
             broken.append(error)
     return readable, broken

@@ -82,13 +82,11 @@ def _from_card(card: cards.Card, form: cards.WeightFormat | None) -> LocalModel:
     given = [preferred] if preferred else [weights for weights in (card.gguf, card.mlx) if weights]
     names = [weights.default for weights in given]
     names += [name for weights in given for name in weights.quantisations]
-    for name in dict.fromkeys(names):
-        wanted = reference.parse(f"{card.name}:{name}")
-        if wanted and (here := find(wanted)):
-            return here
-    wanted = reference.parse(f"{card.name}:{names[0]}" if names else card.name)
-    if wanted:
-        raise _absent(wanted)
+    every = [reference.of_card(card, name) for name in dict.fromkeys(names)]
+    if here := next((here for wanted in every if wanted and (here := find(wanted))), None):
+        return here
+    if first := every[0] if every else reference.of_card(card):
+        raise _absent(first)
     return _from_package(card)
 
 
@@ -136,7 +134,7 @@ def _from_path(path: Path) -> LocalModel:
         raise UsageError(
             f"the folder {path} is no MLX model: it has no config.json", hint="name a .gguf file in it"
         )
-    for card in cards.every()[0]:
+    for card in cards.every()[0].values():
         if card.package and card.package.file == path.name:
             return LocalModel(name=path.stem, path=path, card=card)
         for quantisation, entry in (card.gguf.quantisations if card.gguf else {}).items():

@@ -94,7 +94,7 @@ def parse(model: str) -> Reference | None:
     base, _, rest = model.partition(":")
     known = cards.available()
     if base in known:
-        return _from_card(cards.load(base), rest)
+        return of_card(cards.load(base), rest)
     if not hubcache.is_repo(base):
         return None
     if rest.endswith((".gguf", ".safetensors")):
@@ -102,7 +102,12 @@ def parse(model: str) -> Reference | None:
     return Reference(model, base, quantisation=rest)
 
 
-def _from_card(card: cards.Card, quantisation: str) -> Reference | None:
+def of_card(card: cards.Card, quantisation: str = "") -> Reference | None:
+    """The files of a card at one quantisation, by default its own; None where it only comes with a package.
+
+    Raises:
+        UsageError: the card has no such quantisation, or nobody converted the model.
+    """
     weights = card.gguf
     if quantisation and card.mlx and quantisation in card.mlx.quantisations:
         weights = card.mlx

@@ -9,9 +9,10 @@ import click
 from localrl import formats
 from localrl.catalog import card as cards
 from localrl.catalog import hubcache, inventory, reference
-from localrl.catalog.locate import locate
+from localrl.catalog.locate import is_here, locate
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
+from localrl.definitions import definitions
 from localrl.errors import UsageError
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -29,7 +30,8 @@ def list_models(here: bool, as_json: bool) -> None:
     """List the cards, and every model on this machine, whoever downloaded it."""
     on_disk = inventory.everything()
     readable, broken = cards.every()
-    listed = [_card_line(card) for card in readable]
+    origins = definitions("models")
+    listed = [_card_line(card, origins[name].origin) for name, card in readable.items()]
     files = [
         {
             "program": model.program,
@@ -52,13 +54,14 @@ def list_models(here: bool, as_json: bool) -> None:
         return
     if not here:
         table(
-            ["card", "parameters", "licence", "here", "can be pulled"],
+            ["card", "parameters", "licence", "here", "from", "can be pulled"],
             [
                 [
                     line["name"],
                     _parameters(line["parameters"], line["active_parameters"]),
                     line["licence"],
                     "yes" if line["here"] else "",
+                    line["from"],
                     ", ".join(line["quantisations"]),
                 ]
                 for line in listed
@@ -79,7 +82,7 @@ def list_models(here: bool, as_json: bool) -> None:
         )
 
 
-def _card_line(card: cards.Card) -> dict[str, Any]:
+def _card_line(card: cards.Card, origin: str) -> dict[str, Any]:
     return {
         "name": card.name,
         "title": card.title,
@@ -88,15 +91,8 @@ def _card_line(card: cards.Card) -> dict[str, Any]:
         "licence": card.licence,
         "quantisations": card.quantisations("gguf") + card.quantisations("mlx"),
         "here": is_here(card.name),
+        "from": origin,
     }
-
-
-def is_here(model: str) -> bool:
-    try:
-        locate(model)
-    except UsageError:
-        return False
-    return True
 
 
 def _parameters(total: int, active: int | None) -> str:

@@ -99,7 +99,7 @@ def _served(model: str) -> LocalModel:
     """A model that servers hold: by a card's name, or by its name there, for which there may be a card."""
     known = cards.available()
     name = model.partition(":")[0] if model.partition(":")[0] in known else model
-    for card in [cards.load(name)] if name in known else cards.every()[0]:
+    for card in [cards.load(name)] if name in known else cards.every()[0].values():
         if name == card.name or name.casefold() == card.base.casefold():
             wanted = card.base if name == card.name and card.base else name
             return LocalModel(card.name, Path(wanted), card, model.partition(":")[2] if name != model else "")

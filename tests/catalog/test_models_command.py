@@ -15,6 +15,7 @@ from localrl.catalog import gguf, hubcache, inventory, shape
 from localrl.catalog.locate import locate
 from localrl.cli.models import command
 from localrl.errors import ConfigError, LocalrlError, UsageError
+from localrl.registry import plugged
 from tests.catalog.hub_server import Hub, serve
 
 if TYPE_CHECKING:
@@ -260,3 +261,26 @@ def test_models_of_other_programs_are_listed(
     assert locate("tiny:latest").path == locate("tiny").path == listed["Ollama"].path
     assert gguf.preflight(listed["Ollama"].path).architecture == "llama"
     assert len(run_json("ls", "--here")["files"]) == len(listed)
+
+
+def test_cards_of_another_package_are_listed_with_where_they_are_from_and_ours_hide_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, info = home / "more_models", home / "more_models-1.0.dist-info"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise RuntimeError('only its folder is looked at')")
+    text = 'name = "{}"\ntitle = "Another"\nparameters = 1000\n'
+    (folder / "another-1b.toml").write_text(text.format("another-1b"))
+    (folder / "qwq-32b.toml").write_text(text.format("qwq-32b"))
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: more-models\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[localrl.models]\nmore = more_models\n")
+    monkeypatch.syspath_prepend(str(home))
+    plugged.cache_clear()
+    try:
+        listed = {card["name"]: card for card in run_json("ls")["cards"]}
+        assert run_json("show", "another-1b")["card"]["title"] == "Another"
+    finally:
+        plugged.cache_clear()
+    assert listed["another-1b"]["from"] == "more-models"
+    assert (listed["qwq-32b"]["from"], listed["qwq-32b"]["title"]) != ("more-models", "Another")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.catalog import locate
+from localrl.catalog import hubcache, locate, reference
 from localrl.engine import backends, resolve
 from localrl.errors import Unavailable, UsageError
 from tests.engine.tiny import write_gguf
@@ -70,6 +70,26 @@ def test_an_apple_machine_takes_the_mlx_build_if_it_is_here(
     assert "Apple" in choice.why
     del here["mlx"]
     assert resolve.resolve("qwq-32b").backend == "llama.cpp"
+
+
+def test_a_backend_asked_for_takes_whichever_of_its_builds_of_a_card_is_here(
+    monkeypatch: pytest.MonkeyPatch, gguf: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(UsageError, match=r"qwq-32b:Q4_K_M is not on this machine; `localrl models pull"):
+        resolve.resolve("qwq-32b", "llama.cpp")
+    with pytest.raises(UsageError, match="qwq-32b:4bit is not on this machine"):
+        resolve.resolve("qwq-32b", "mlx")
+    wanted = reference.parse("qwq-32b:Q8_0")
+    assert wanted
+    here = hubcache.folder(wanted.repo) / "snapshots" / ("0" * 40) / wanted.pattern
+    here.parent.mkdir(parents=True)
+    gguf.rename(here)
+    for backend in ("llama.cpp", "auto"):
+        found = resolve.resolve("qwq-32b", backend).model
+        assert (found.path, found.quantisation) == (here, "Q8_0")
+    with pytest.raises(UsageError, match="qwq-32b:4bit is not on this machine"):
+        resolve.resolve("qwq-32b", "mlx")
 
 
 def test_a_backend_that_cannot_run_the_model_says_so(gguf: Path, folder: Path) -> None:
