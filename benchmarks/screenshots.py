@@ -1,4 +1,4 @@
-"""Pictures of every screen by one command: `python -m localrl.tui.screenshots [FOLDER] [MODEL]`.
+"""Pictures of every screen in both themes and two sizes: `python benchmarks/screenshots.py [FOLDER] [MODEL]`.
 
 It uses the runs, chats and models of LOCALRL_HOME as they are, and begins a run and a chat: scripted ones, or
 with MODEL.
