@@ -55,7 +55,7 @@ async def picture(folder: Path, theme: str, size: str, talk: ModelSelection, run
         await _until(pilot, lambda: app.chat_work and app.chat_work.reply and app.chat_work.reply.over)
         await pilot.pause(0.5)
         save("chat")
-        app.choice = run
+        app.selection = run
         await pilot.press("f4")
         await _until(pilot, lambda: app.current_mode == "bench")
         await pilot.pause(1.0)
@@ -63,7 +63,7 @@ async def picture(folder: Path, theme: str, size: str, talk: ModelSelection, run
         app.screen.query_one("#samples").value = "8"  # type: ignore[attr-defined]
         app.screen.set_focus(None)
         await pilot.press("n")
-        await _until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done > 60)
+        await _until(pilot, lambda: app.bench_work and app.bench_work.run_state.snapshot.done > 60)
         await pilot.pause(1.0)
         save("bench")
         await pilot.press("s")

@@ -1,4 +1,4 @@
-"""Talk to a model: history without thinking, the card's sampling, every reply kept, a partial one too.
+"""A conversation with a model: history without thinking, the card's sampling, every reply on disk.
 
 `localrl chat` and the chat screen are both this. A reply comes as the engine's events; what was said is on
 disk before the model is asked, and what it answers at least every few seconds.
@@ -49,25 +49,24 @@ def sampling_of(card: Card | None) -> Sampling:
     return card.sampling if card and card.sampling_source else SAMPLING
 
 
-def history(system: str, said: Sequence[ChatMessage]) -> tuple[Message, ...]:
+def history(system: str, messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
     """What is sent to the model: never thinking, and roles that alternate.
 
     A reply that was stopped before its answer began is left out; the questions around it become one.
     """
-    messages = [Message(role="system", content=system)] if system.strip() else []
-    for one in said:
-        if one.role == "assistant" and not one.text.strip():
+    sent = [Message(role="system", content=system)] if system.strip() else []
+    for message in messages:
+        if message.role == "assistant" and not message.text.strip():
             continue
-        if messages and messages[-1].role == one.role:
-            content = f"{messages[-1].content}\n\n{one.text}"
-            messages[-1] = Message(role=one.role, content=content)
-        else:
-            messages.append(Message(role=one.role, content=one.text))
-    return tuple(messages)
+        content = message.text
+        if sent and sent[-1].role == message.role:
+            content = f"{sent.pop().content}\n\n{content}"
+        sent.append(Message(role=message.role, content=content))
+    return tuple(sent)
 
 
 class ChatSession:
-    """One loaded model to talk to. Not thread-safe, except `stop`."""
+    """A loaded model that answers conversations. Not thread-safe, except `stop`."""
 
     def __init__(self, engine: EngineClient, choice: resolve.Resolved, tags: ThinkingTags | None) -> None:
         self.engine, self.choice, self.tags = engine, choice, tags
@@ -135,9 +134,9 @@ class ChatSession:
         """
         self.engine.stopping = stopping = stopping or threading.Event()
         prompt = history(chat.system, chats.messages(chat))
-        said = ChatMessage(chats.say(chat, "assistant"), "assistant", "")
-        request = SampleRequest(f"chat-{said.key}", secrets.randbits(32) if seed is None else seed)
-        group = GroupRequest(f"g-{said.key}", prompt, (request,), chat.sampling, thinking=self.tags)
+        reply = ChatMessage(chats.say(chat, "assistant"), "assistant", "")
+        request = SampleRequest(f"chat-{reply.key}", secrets.randbits(32) if seed is None else seed)
+        group = GroupRequest(f"g-{reply.key}", prompt, (request,), chat.sampling, thinking=self.tags)
         began = saved = time.monotonic()
         self._sample = request.id
         thinking_s: float | None = None
@@ -148,42 +147,42 @@ class ChatSession:
             while True:
                 for event in self.engine.events(timeout=0.5):
                     if isinstance(event, Restarted):
-                        said = replace(said, text="", thinking="")
+                        reply = replace(reply, text="", thinking="")
                         yield event
                     elif isinstance(event, Text) and event.sample == request.id:
                         if event.thinking:
-                            said = replace(said, thinking=said.thinking + event.text)
+                            reply = replace(reply, thinking=reply.thinking + event.text)
                         else:
-                            if said.thinking and thinking_s is None:
+                            if reply.thinking and thinking_s is None:
                                 thinking_s = time.monotonic() - began
-                            said = replace(said, text=said.text + event.text)
+                            reply = replace(reply, text=reply.text + event.text)
                         yield event
                     elif isinstance(event, Started) and event.sample == request.id:
                         began = time.monotonic()
                         yield event
                     elif isinstance(event, Finished) and event.sample == request.id:
-                        if said.thinking and thinking_s is None:
+                        if reply.thinking and thinking_s is None:
                             thinking_s = time.monotonic() - began
-                        said = _ended(said, event, thinking_s)
+                        reply = _ended(reply, event, thinking_s)
                         _check(event)
-                        yield said
+                        yield reply
                         return
                 if time.monotonic() - saved >= SAVE_EVERY_S:
                     saved = time.monotonic()
-                    chats.write(said)
+                    chats.write(reply)
         except Stopped:  # while a worker that had died was being started again
-            said = replace(said, finish=str(FinishReason.CANCELLED))
-            yield said
+            reply = replace(reply, finish=str(FinishReason.CANCELLED))
+            yield reply
         finally:
             self._sample = None
-            chats.write(said)
+            chats.write(reply)
 
 
-def _ended(said: ChatMessage, event: Finished, thinking_s: float | None) -> ChatMessage:
-    figures = ReplyMetrics(
+def _ended(reply: ChatMessage, event: Finished, thinking_s: float | None) -> ChatMessage:
+    metrics = ReplyMetrics(
         event.thinking_tokens, event.answer_tokens, thinking_s, event.ttft_s, event.tokens_per_s
     )
-    return replace(said, text=said.text.strip("\n"), finish=str(event.reason), figures=figures)
+    return replace(reply, text=reply.text.strip("\n"), finish=str(event.reason), metrics=metrics)
 
 
 def _check(event: Finished) -> None:
@@ -204,24 +203,24 @@ ENDINGS = {
 """What to say of a reply that did not end by itself."""
 
 
-def markdown(chat: Chat, said: Sequence[ChatMessage]) -> str:
+def markdown(chat: Chat, messages: Sequence[ChatMessage]) -> str:
     """A conversation as a Markdown document; thinking is folded away."""
     parts = [f"# {chat.title or 'Conversation'}", f"{chat.model}, {chat.created[:16].replace('T', ' ')} UTC"]
     if chat.system:
         parts.append(f"> {chat.system}".replace("\n", "\n> "))
-    for one in said:
-        parts.append(f"## {'You' if one.role == 'user' else chat.model}")
-        if one.thinking:
-            parts.append(f"<details><summary>Thinking</summary>\n\n{one.thinking.strip()}\n\n</details>")
-        parts.append(one.text.strip())
+    for message in messages:
+        parts.append(f"## {'You' if message.role == 'user' else chat.model}")
+        if message.thinking:
+            parts.append(f"<details><summary>Thinking</summary>\n\n{message.thinking.strip()}\n\n</details>")
+        parts.append(message.text.strip())
     return "\n\n".join(parts) + "\n"
 
 
-def export(chat: Chat, said: Sequence[ChatMessage], path: Path) -> None:
+def export(chat: Chat, messages: Sequence[ChatMessage], path: Path) -> None:
     """Write a conversation to a file as Markdown.
 
     Raises:
         StoreError: the file cannot be written.
     """
     with whole_file(path) as out:
-        out.write(markdown(chat, said).encode("utf-8", "replace"))
+        out.write(markdown(chat, messages).encode("utf-8", "replace"))

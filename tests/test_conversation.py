@@ -24,7 +24,7 @@ def chats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chats]:
 
 
 @pytest.fixture
-def talk(chats: Chats, tmp_path: Path) -> Iterator[ChatSession]:
+def session(chats: Chats, tmp_path: Path) -> Iterator[ChatSession]:
     path = tmp_path / "script.json"
     path.write_text(json.dumps({"texts": ["<think>let me see</think>It is " + "very " * 50 + "far."]}))
     opened = ChatSession.open(str(path), "scripted")
@@ -32,10 +32,10 @@ def talk(chats: Chats, tmp_path: Path) -> Iterator[ChatSession]:
     opened.close()
 
 
-def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, talk: ChatSession) -> None:
+def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, session: ChatSession) -> None:
     chat = chats.create("m", "Be brief.", Sampling(max_tokens=500))
     chats.say(chat, "user", "How far?")
-    last = list(talk.reply(chats, chat))[-1]
+    last = list(session.reply(chats, chat))[-1]
     assert isinstance(last, ChatMessage)
     kept = chats.messages(chat)
     assert kept[1].thinking == "let me see"
@@ -45,12 +45,12 @@ def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, talk: ChatSe
     assert "let me see" not in "".join(m.content for m in sent)
 
 
-def test_a_stopped_reply_keeps_what_it_has(chats: Chats, talk: ChatSession) -> None:
+def test_a_stopped_reply_keeps_what_it_has(chats: Chats, session: ChatSession) -> None:
     chat = chats.create("m", "", Sampling(max_tokens=500))
     chats.say(chat, "user", "How far?")
-    for event in talk.reply(chats, chat):
+    for event in session.reply(chats, chat):
         if isinstance(event, Text) and "very" in event.text:
-            talk.stop()
+            session.stop()
     kept = chats.messages(chat)[-1]
     assert kept.finish in ("cancelled", "stop")
     assert kept.text.startswith("It is very")

@@ -1,6 +1,6 @@
 """`localrl chat`: chat with a model in the plain terminal, or ask once in a script.
 
-The answer goes to stdout, everything else to stderr: reasoning faint, notes, figures.
+The answer goes to stdout, everything else to stderr: reasoning faint, notes, metrics.
 """
 
 from __future__ import annotations
@@ -77,9 +77,11 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
         chosen = settings.load().settings
         chat = chats.find(options["go_on"]) if options["go_on"] is not None else None
         named = model or (chat.model if chat else chosen.model)
-        talk = ChatSession.open(named, options["backend"], options["endpoint"], options["ctx"] or chosen.ctx)
+        session = ChatSession.open(
+            named, options["backend"], options["endpoint"], options["ctx"] or chosen.ctx
+        )
         try:
-            sampling = (chat.sampling if chat else talk.sampling).model_copy(update=sampling_of(options))
+            sampling = (chat.sampling if chat else session.sampling).model_copy(update=sampling_of(options))
             if chat:
                 system = chat.system if options["system"] is None else options["system"]
                 chat = chats.change(chat, model=named, system=system, sampling=sampling)
@@ -87,9 +89,9 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
             def begin(question: str) -> Chat:
                 return chats.create(named, options["system"] or "", sampling, title_of(question))
 
-            return _Terminal(talk, chats, chat, begin, options).run(prompt)
+            return _Terminal(session, chats, chat, begin, options).run(prompt)
         finally:
-            talk.close()
+            session.close()
 
 
 def _kept(model: str | None, prompt: str | None, options: dict[str, Any]) -> Callable[[Chats], None] | None:
@@ -116,13 +118,13 @@ class _Terminal:
 
     def __init__(
         self,
-        talk: ChatSession,
+        session: ChatSession,
         chats: Chats,
         chat: Chat | None,
         begin: Callable[[str], Chat],
         options: dict[str, Any],
     ) -> None:
-        self._talk, self._chats, self._chat, self._begin = talk, chats, chat, begin
+        self._session, self._chats, self._chat, self._begin = session, chats, chat, begin
         self._json: bool = options["as_json"]
         self._shows_thinking = not options["hide_thinking"] and not self._json
         self._seed: int | None = options["seed"]
@@ -180,7 +182,7 @@ class _Terminal:
         faint = False
         reply = ChatMessage(0, "assistant", "")
         try:
-            for event in self._talk.reply(self._chats, chat, self._seed):
+            for event in self._session.reply(self._chats, chat, self._seed):
                 if isinstance(event, ChatMessage):
                     reply = event
                 elif isinstance(event, Restarted):
@@ -197,7 +199,7 @@ class _Terminal:
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True
-        self._talk.stop()
+        self._session.stop()
 
     def _show(self, event: Text, faint: bool) -> bool:
         """Show what came; returns whether the last of it was thinking."""
@@ -211,7 +213,7 @@ class _Terminal:
         return event.thinking
 
     def _end(self, chat: Chat, reply: ChatMessage, *, many: bool) -> None:
-        figures = reply.figures
+        metrics = reply.metrics
         if self._json:
             made = {
                 "chat": chat.key,
@@ -219,10 +221,10 @@ class _Terminal:
                 "answer": reply.text,
                 "thinking": reply.thinking,
                 "finish": reply.finish,
-                "tokens": {"thinking": figures.thinking_tokens, "answer": figures.answer_tokens},
-                "thinking_s": figures.thinking_s,
-                "ttft_s": figures.ttft_s,
-                "tokens_per_s": figures.tokens_per_s,
+                "tokens": {"thinking": metrics.thinking_tokens, "answer": metrics.answer_tokens},
+                "thinking_s": metrics.thinking_s,
+                "ttft_s": metrics.ttft_s,
+                "tokens_per_s": metrics.tokens_per_s,
             }
             if many:
                 click.echo(as_json(made))
@@ -230,9 +232,9 @@ class _Terminal:
                 document(made)
             return
         click.echo("")
-        tokens = figures.thinking_tokens + figures.answer_tokens
+        tokens = metrics.thinking_tokens + metrics.answer_tokens
         ending = "" if reply.finish == "stop" else f", {ENDINGS.get(reply.finish, reply.finish)}"
         note(
-            f"[{tokens} tokens, {formats.number(figures.tokens_per_s)} tokens/s, "
-            f"first after {formats.duration(figures.ttft_s)}{ending}]"
+            f"[{tokens} tokens, {formats.number(metrics.tokens_per_s)} tokens/s, "
+            f"first after {formats.duration(metrics.ttft_s)}{ending}]"
         )

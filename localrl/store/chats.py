@@ -39,7 +39,7 @@ class ChatMessage:
     thinking: str = ""
     finish: str = ""
     """Why a reply ended, as the engine says it; empty while it is written, or when the program died."""
-    figures: ReplyMetrics = field(default_factory=ReplyMetrics)
+    metrics: ReplyMetrics = field(default_factory=ReplyMetrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Chats:
         with db.transaction(self._connection):
             self._connection.execute(
                 "UPDATE messages SET text = ?, thinking = ?, finish = ?, figures = ? WHERE key = ?",
-                (said.text, said.thinking, said.finish, json.dumps(asdict(said.figures)), said.key),
+                (said.text, said.thinking, said.finish, json.dumps(asdict(said.metrics)), said.key),
             )
 
     def replace_from(self, chat: Chat, key: int) -> None:

@@ -16,7 +16,7 @@ from textual.worker import Worker, WorkerState
 from localrl import settings
 from localrl.errors import LocalrlError, UsageError
 from localrl.tui import keys, theme
-from localrl.tui.commands import Everything
+from localrl.tui.commands import ActionCommands
 from localrl.tui.sanitise import SanitiseFilter
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class LocalrlApp(App[None]):
 
     TITLE = "localrl"
     BINDINGS = keys.bindings("app")  # type: ignore[assignment]
-    COMMANDS: ClassVar = App.COMMANDS | {lambda: Everything}
+    COMMANDS: ClassVar = App.COMMANDS | {lambda: ActionCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
     MODES: ClassVar = {"models": _models, "chat": _chat, "bench": _bench, "results": _results, "log": _log}
@@ -99,11 +99,11 @@ class LocalrlApp(App[None]):
     Toast { background: $panel; }
     """
 
-    def __init__(self, choice: ModelSelection | None = None) -> None:
+    def __init__(self, selection: ModelSelection | None = None) -> None:
         self.settings = settings.load().settings
         keymap = keys.remapped(self.settings.keys)
         super().__init__()
-        self.choice = choice or ModelSelection(self.settings.model)
+        self.selection = selection or ModelSelection(self.settings.model)
         self.bench_work: BenchWork | None = None
         self.chat_work: ChatWork | None = None
         self.downloads: Downloads | None = None
@@ -209,9 +209,9 @@ class LocalrlApp(App[None]):
 
     # -- work behind the screens
 
-    def choose_model(self, model: str) -> None:
+    def select_model(self, model: str) -> None:
         """Chats and new runs take this model from now on."""
-        self.choice = replace(self.choice, model=model)
+        self.selection = replace(self.selection, model=model)
         talk, measure = self.key("app.chat"), self.key("app.bench")
         self.notify(f"{model}: {talk} talks to it, {measure} measures it.", timeout=4, markup=False)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from localrl.tui.app import LocalrlApp
 
 
-class Everything(Provider):
+class ActionCommands(Provider):
     """All rows of the table of keys."""
 
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
@@ -37,7 +37,7 @@ class Everything(Provider):
         return [
             (
                 group,
-                key.words if group == "app" else f"{keys.GROUPS[group]}: {key.words}",
+                key.label if group == "app" else f"{keys.GROUPS[group]}: {key.label}",
                 f"{app.key(f'{group}.{key.name}')}   {group}.{key.name}",
                 partial(app.perform, group, key.action),
             )

@@ -22,7 +22,7 @@ class Key(NamedTuple):
     keys: str
     """Key names, separated by commas."""
     action: str
-    words: str
+    label: str
     """What it does, in the footer, the help and the palette."""
     footer: bool = True
     priority: bool = False
@@ -120,7 +120,7 @@ def bindings(group: str) -> list[Binding]:
 
     return [
         Binding(
-            key.keys, key.action, key.words, show=key.footer, priority=key.priority, id=f"{group}.{key.name}"
+            key.keys, key.action, key.label, show=key.footer, priority=key.priority, id=f"{group}.{key.name}"
         )
         for key in TABLE[group]
     ]

@@ -11,7 +11,7 @@ class Symbol(NamedTuple):
     sign: str
     colour: str
     """A variable of the theme."""
-    words: str
+    label: str
 
 
 SYMBOLS: dict[str, Symbol] = {

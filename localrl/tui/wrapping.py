@@ -11,32 +11,32 @@ Fragment = tuple[bool, str]
 class WrappedText:
     def __init__(self) -> None:
         self.width = 0
-        self.pieces: list[Fragment] = []
+        self.fragments: list[Fragment] = []
         self.lines: list[list[Fragment]] = [[]]
 
     @property
     def text(self) -> str:
-        return "".join(text for _, text in self.pieces)
+        return "".join(text for _, text in self.fragments)
 
     def clear(self) -> None:
-        self.pieces, self.lines = [], [[]]
+        self.fragments, self.lines = [], [[]]
 
     def rewrap(self, width: int) -> None:
         """Break all of it again, for another width."""
         if width != self.width and width > 0:
             self.width, self.lines = width, [[]]
-            self._wrap(self.pieces)
+            self._wrap(self.fragments)
 
-    def append(self, pieces: list[Fragment]) -> None:
-        self.pieces += pieces
-        self._wrap(pieces)
+    def append(self, fragments: list[Fragment]) -> None:
+        self.fragments += fragments
+        self._wrap(fragments)
 
-    def _wrap(self, pieces: list[Fragment]) -> None:
-        """Put pieces after the last line, breaking at spaces where one is near."""
+    def _wrap(self, fragments: list[Fragment]) -> None:
+        """Put fragments after the last line, breaking at spaces where one is near."""
         width = max(8, self.width)
         line = self.lines[-1]
         used = sum(cell_len(text) for _, text in line)
-        for faint, text in pieces:
+        for faint, text in fragments:
             for i, part in enumerate(text.expandtabs(4).split("\n")):
                 if i:
                     line, used = [], 0

@@ -45,7 +45,7 @@ async def at_work(app: LocalrlApp, pilot: Pilot[None]) -> AsyncIterator[BenchWor
     try:
         await wait_until(pilot, lambda: len(work.run_state.running()) == 4)
         view = app.screen.query_one(StreamView)
-        await wait_until(pilot, lambda: view.stream and view.stream.pieces, "a stream is shown")
+        await wait_until(pilot, lambda: view.stream and view.stream.fragments, "a stream is shown")
         # From here on nothing moves under the mouse.
         await wait_until(pilot, lambda: app.screen.query_one(Summary).size.height > 1, "figures are drawn")
         yield work
@@ -98,16 +98,16 @@ def test_the_sample_under_the_cursor_or_under_a_click_is_watched(scripted: Calla
             view, grid = app.screen.query_one(StreamView), app.screen.query_one(SampleGrid)
             await wait_until(pilot, lambda: app.focused is grid)
             await pilot.press("end")
-            last = grid.place()
+            last = grid.key_at_cursor()
             await press(pilot, "bench.watch")
-            await wait_until(pilot, lambda: view.stream and view.stream.place == last)
+            await wait_until(pilot, lambda: view.stream and view.stream.key == last)
             for _ in range(20):  # on a slow machine the layout may move once more under the mouse
                 await pilot.click(grid, offset=(LABEL, 0))  # the first cell, right of its label
-                if grid.place() != last:
+                if grid.key_at_cursor() != last:
                     break
-            first = grid.place()
+            first = grid.key_at_cursor()
             assert first != last
-            await wait_until(pilot, lambda: view.stream and view.stream.place == first)
+            await wait_until(pilot, lambda: view.stream and view.stream.key == first)
 
     asyncio.run(scenario())
 

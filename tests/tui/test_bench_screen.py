@@ -48,7 +48,7 @@ def test_a_run_begun_from_the_form_is_worked_on_to_its_end_and_stored(
             await wait_until(pilot, lambda: app.bench_work and app.bench_work.ended, "the run ends")
             assert app.bench_work
             assert app.bench_work.state == "complete"
-            assert app.bench_work.run_state.view.done == 12
+            assert app.bench_work.run_state.snapshot.done == 12
             assert len(screen.query_one(SampleGrid)._rows) == 6
 
     asyncio.run(scenario())
@@ -64,7 +64,7 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
         async with app.run_test(size=(120, 40)) as pilot:
             await opened(app, pilot)
             await press(pilot, "bench.start")
-            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done >= 8)
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.snapshot.done >= 8)
             work = app.bench_work
             assert work
             await press(pilot, "bench.pause")
@@ -84,17 +84,17 @@ def test_a_paused_run_stands_still_and_a_stopped_one_keeps_everything_and_goes_o
             assert _state(work) == "partial"
             assert not any(RUNNING_CODE in row.cells for row in work.run_state.rows)
             await wait_until(pilot, lambda: "to be done again" in str(_stream_state(app).render()))
-            done = work.run_state.view.done
+            done = work.run_state.snapshot.done
             assert 8 <= done < 300
             assert work.stored
             await app.resume_run(work.stored.id)
             again = app.bench_work
             assert again is not None
             assert again is not work
-            await wait_until(pilot, lambda: again.run_state.view.done > done, "it goes on")
+            await wait_until(pilot, lambda: again.run_state.snapshot.done > done, "it goes on")
             again.stop()
             await wait_until(pilot, lambda: again.ended)
-            assert done < again.run_state.view.done < 300
+            assert done < again.run_state.snapshot.done < 300
 
     asyncio.run(scenario())
 
@@ -191,12 +191,12 @@ def test_a_run_of_another_process_is_watched_and_gone_on_with_when_that_has_died
             assert "at work" in str(listed.get_option_at_index(0).prompt)
             listed.focus()
             await pilot.press("home", "enter")
-            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done)
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.snapshot.done)
             work = app.bench_work
             assert work
             assert _state(work) == "watching"
-            seen = work.run_state.view.done
-            await wait_until(pilot, lambda: work.run_state.view.done > seen, "it is looked at again")
+            seen = work.run_state.snapshot.done
+            await wait_until(pilot, lambda: work.run_state.snapshot.done > seen, "it is looked at again")
             await wait_until(pilot, lambda: "another process" in str(_stream_state(app).render()))
             assert app.screen.query_one(SampleGrid)._rows
             await pilot.press("s", "p", "ctrl+c", "g")  # those are for the process that works on it
@@ -205,12 +205,12 @@ def test_a_run_of_another_process_is_watched_and_gone_on_with_when_that_has_died
             process.kill()
             await wait_until(pilot, lambda: work.ended, "its end is seen")
             assert _state(work) == "died"
-            done = work.run_state.view.done
+            done = work.run_state.snapshot.done
             await pilot.press("g")
             await wait_until(pilot, lambda: app.bench_work is not work)
             again = app.bench_work
             assert again
-            await wait_until(pilot, lambda: again.run_state.view.done > done, "it goes on")
+            await wait_until(pilot, lambda: again.run_state.snapshot.done > done, "it goes on")
             assert not again.watching
             await pilot.press("s")
             await wait_until(pilot, lambda: again.ended)

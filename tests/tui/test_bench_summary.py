@@ -63,7 +63,7 @@ def test_speed_first_token_and_time_left_fit(width: int, tmp_path: Path) -> None
     work = BenchWork(make_plan(tmp_path))
     work.run_state.rates = [1.0, 2.0] * 200
     work.run_state.publish(progress)
-    lines = Summary()._speed(work, work.run_state.view, width)
+    lines = Summary()._speed(work, work.run_state.snapshot, width)
     assert all(line.cell_length <= width for line in lines)
     words = "\n".join(line.plain for line in lines)
     for essential in ("tok/s", "TTFT 1 min 23 s", "right/h", "ETA", "restarted 3×"):
@@ -88,7 +88,7 @@ def test_a_run_at_work_shows_what_was_published_and_the_first_token(
             await wait_until(pilot, lambda: app.current_mode == "bench")
             app.screen.set_focus(None)
             await press(pilot, "bench.start")
-            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.view.done)
+            await wait_until(pilot, lambda: app.bench_work and app.bench_work.run_state.snapshot.done)
             summary = app.screen.query_one(Summary)
             for words in ("paper 50.0", "TTFT", "ETA"):
                 await wait_until(pilot, partial(_says, summary, words), words)

@@ -42,7 +42,7 @@ def test_a_reply_streams_as_markdown_with_its_thinking_folded(scripted: Callable
             await wait_until(pilot, lambda: thinking.open)
             await pilot.click(thinking.query_one(Static))
             await wait_until(pilot, lambda: not thinking.open)
-            assert "tok/s" in str(view.query_one(".figures").render())
+            assert "tok/s" in str(view.query_one(".metrics").render())
             await press(pilot, "chat.copy")
             assert app.clipboard.startswith("It is **7**")
             await press(pilot, "chat.copy_code")
@@ -194,7 +194,7 @@ def test_a_message_that_got_no_reply_can_be_answered_again_or_edited(
             await press(pilot, "app.leave")
             await wait_until(pilot, lambda: screen._reply is None and screen._said)
             await press(pilot, "app.leave")
-            Path(app.choice.model).write_text('{"texts": ["one"]}')
+            Path(app.selection.model).write_text('{"texts": ["one"]}')
             await press(pilot, "chat.again")
             await wait_until(pilot, lambda: screen._reply is None and len(screen._said) == 2)
             assert [view.text for view in screen.query(UserMessage)] == ["First"]
@@ -333,7 +333,7 @@ def test_sampling_of_the_panel_reaches_the_conversation(scripted: Callable[..., 
             await wait_until(pilot, lambda: isinstance(app.focused, PromptInput))
             view = await answered(pilot, screen, "Go")
             assert view.said
-            assert (view.said.finish, view.said.figures.answer_tokens) == ("length", 3)
+            assert (view.said.finish, view.said.metrics.answer_tokens) == ("length", 3)
 
     asyncio.run(scenario())
 

@@ -144,13 +144,13 @@ def standing(folder: Path) -> Standing:
     run_state.rows[8].cells[:] = bytes([RUNNING_CODE] * 4)
     text = "The sum is found by adding the tens first.\n\n" + "Then the ones are added to it. " * 12
     for at, place in enumerate(places[32:]):
-        pieces = [(True, "Let me see what is asked.\n"), (False, text)]
+        fragments = [(True, "Let me see what is asked.\n"), (False, text)]
         run_state.streams[place] = LiveSample(
-            place, time.monotonic(), pieces, tokens=8412 + at, thinking_s=221.0
+            place, time.monotonic(), fragments, tokens=8412 + at, thinking_s=221.0
         )
     run_state.rates = [float(abs(i % 30 - 15) * 20) for i in range(240)]
     run_state.published = ((0.795,),)
-    run_state.view = RunSnapshot(
+    run_state.snapshot = RunSnapshot(
         evals=(EvalSnapshot("sums", 32, 48, counts, {(4, 4): 5, (4, 0): 3}),),
         metrics=Metrics(running=4, parallel=4, steps=1),
         tokens_per_s=214.4,

@@ -110,21 +110,21 @@ def test_a_chosen_model_and_backend_are_what_chats_and_runs_take(
             screen = await opened(app, pilot)
             await at_tiny(screen, pilot)
             await press(pilot, "models.use")
-            await wait_until(pilot, lambda: app.choice.model.startswith("tiny:"))
+            await wait_until(pilot, lambda: app.selection.model.startswith("tiny:"))
             chosen = []
             for _ in range(4):
                 await press(pilot, "models.backend")
-                chosen.append(app.choice.backend)
+                chosen.append(app.selection.backend)
             assert sorted(chosen) == ["auto", "llama.cpp", "mlx", "server"]
-            while app.choice.backend != "server":
+            while app.selection.backend != "server":
                 await press(pilot, "models.backend")
             screen.query_one("#endpoint").focus()
             await pilot.press(*"http://127.0.0.1:9/v1", "enter")
-            assert app.choice.endpoints == ("http://127.0.0.1:9/v1",)
-            app.choice = replace(app.choice, model="another")
+            assert app.selection.endpoints == ("http://127.0.0.1:9/v1",)
+            app.selection = replace(app.selection, model="another")
             await press(pilot, "models.chat")
             await wait_until(pilot, lambda: app.current_mode == "chat")
-            assert app.choice.model.startswith("tiny:")
+            assert app.selection.model.startswith("tiny:")
 
     asyncio.run(scenario())
 
@@ -278,7 +278,7 @@ def test_a_card_that_cannot_be_read_is_named_with_its_error_and_hides_no_other(
 
     async def scenario() -> None:
         app = scripted()
-        app.choice = replace(app.choice, model="broken")
+        app.selection = replace(app.selection, model="broken")
         async with app.run_test(size=(80, 24)) as pilot:
             screen = await opened(app, pilot)
             await press(pilot, "models.filter")
@@ -304,8 +304,8 @@ def test_a_click_moves_to_a_model_and_a_second_one_uses_it(
             await pilot.click(table, offset=(5, 3))
             await wait_until(pilot, lambda: table.cursor == 2)
             wanted = table.rows[2].name
-            assert app.choice.model != wanted
+            assert app.selection.model != wanted
             await pilot.click(table, offset=(5, 3))
-            await wait_until(pilot, lambda: app.choice.model == wanted)
+            await wait_until(pilot, lambda: app.selection.model == wanted)
 
     asyncio.run(scenario())

@@ -19,7 +19,7 @@ from localrl import paths
 from localrl.errors import UsageError
 from localrl.tui import keys, theme
 from localrl.tui.app import LocalrlApp, main
-from localrl.tui.commands import Everything
+from localrl.tui.commands import ActionCommands
 from localrl.tui.screens.help import HelpScreen
 from localrl.tui.screens.log import LogScreen
 from localrl.tui.widgets.livetext import LiveText
@@ -135,7 +135,7 @@ def test_the_palette_reaches_every_action(scripted: Callable[..., LocalrlApp]) -
     async def scenario() -> None:
         app = scripted()
         async with app.run_test(size=(80, 24)) as pilot:
-            reached = [hit.text async for hit in Everything(app.screen).discover()]
+            reached = [hit.text async for hit in ActionCommands(app.screen).discover()]
             assert len(reached) == sum(len(table) for table in keys.TABLE.values()) - 1
             await app.perform("log", "follow")
             assert app.current_mode == "log"
@@ -205,7 +205,7 @@ def test_an_action_of_the_palette_comes_first_on_its_screen_and_leaves_the_focus
             await wait_until(pilot, lambda: app.screen.query("#run-table"))
             screen: Any = app.screen
             await wait_until(pilot, lambda: screen.query_one("#run-table").rows)
-            found = [hit async for hit in Everything(app.screen).search("mark")]
+            found = [hit async for hit in ActionCommands(app.screen).search("mark")]
             assert str(max(found, key=lambda hit: hit.score).text) == "Results: Mark"
             await app.perform("results", "mark")
             assert len(screen._marked) == 1

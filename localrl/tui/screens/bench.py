@@ -1,4 +1,4 @@
-"""Start runs and watch them: figures, a cell a sample, and the live text of any stream."""
+"""Start runs and watch them: metrics, a cell a sample, and the live text of any stream."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from localrl.tui.work.run_state import LiveSample, RunSnapshot
 
 TICK_S = 0.1
-FIGURES_EVERY = 5
-"""Drawings of the text for one of the figures."""
+METRICS_EVERY = 5
+"""Drawings of the text for one of the metrics."""
 CALM = 3
 """So many times more seldom where the model computes on the processor that draws: measured on 2 cores, ten
 drawings a second cost a tenth of the tokens."""
@@ -39,7 +39,7 @@ class BenchScreen(BaseScreen):
     BINDINGS = keys.bindings("bench")  # type: ignore[assignment]
     CSS = """
     BenchScreen ContentSwitcher { height: 1fr; }
-    BenchScreen #figures { height: auto; }
+    BenchScreen #metrics { height: auto; }
     BenchScreen #left { height: 3fr; }
     BenchScreen #cells { height: 1fr; }
     BenchScreen StreamView { height: 2fr; }
@@ -57,7 +57,7 @@ class BenchScreen(BaseScreen):
         self._ticks = 0
         self._intervals: Intervals = {}
         self._computing = False
-        self._view: RunSnapshot | None = None
+        self._drawn: RunSnapshot | None = None
         """What is drawn."""
         self._watched: LiveSample | None = None
         self._pinned = False
@@ -70,11 +70,11 @@ class BenchScreen(BaseScreen):
 
         with ContentSwitcher(initial="setup"):
             yield Setup(
-                self.program.choice.model, list(card.available()), _evals(), self.program.settings.evals
+                self.program.selection.model, list(card.available()), _evals(), self.program.settings.evals
             )
             with Vertical(id="at-work"):
                 with Vertical(id="left"):
-                    with Vertical(id="figures", classes="pane"):
+                    with Vertical(id="metrics", classes="pane"):
                         yield Summary()
                     with Vertical(id="cells", classes="pane") as cells:
                         cells.border_title = "problems × samples"
@@ -88,7 +88,7 @@ class BenchScreen(BaseScreen):
     def on_screen_resume(self) -> None:
         if self._setting_up:
             self._refresh_unfinished()
-            self.query_one("#model", Input).value = self.program.choice.model
+            self.query_one("#model", Input).value = self.program.selection.model
 
     # -- what goes on
 
@@ -110,49 +110,49 @@ class BenchScreen(BaseScreen):
         if self._ticks % calm == 0 or just_ended:
             self._pick_stream(work)
             self.query_one(StreamView).update_text()
-        if self._ticks % (calm * FIGURES_EVERY) == 0 or just_ended:
-            self._show_figures(work)
+        if self._ticks % (calm * METRICS_EVERY) == 0 or just_ended:
+            self._show_metrics(work)
 
     def _adopt(self, work: BenchWork) -> None:
         """A run has begun: show it."""
-        self._work, self._view, self._told = work, None, 0
+        self._work, self._drawn, self._told = work, None, 0
         self._watched, self._pinned = None, False
         self.query_one(StreamView).show(None)
         self.query_one(SampleGrid).show(work.run_state)
         self._set_up(False)
         self.query_one(SampleGrid).focus()
 
-    def _show_figures(self, work: BenchWork) -> None:
+    def _show_metrics(self, work: BenchWork) -> None:
         self.query_one(SampleGrid).update_cells()
         self.query_one(StreamView).update_state()
-        view = work.run_state.view
-        if view is self._view or not view.done:
-            self._draw_figures(work, view, self._intervals if view.done else {})
+        snapshot = work.run_state.snapshot
+        if snapshot is self._drawn or not snapshot.done:
+            self._draw_metrics(work, snapshot, self._intervals if snapshot.done else {})
         elif not self._computing:
             self._computing = True
-            self.program.in_thread(lambda: self._compute_intervals(work, view), "intervals")
+            self.program.in_thread(lambda: self._compute_intervals(work, snapshot), "intervals")
         if work.state != self._state:
             self._state = work.state
             self.refresh_bindings()  # lays out the footer anew
 
-    def _draw_figures(self, work: BenchWork, view: RunSnapshot, intervals: Intervals) -> None:
-        """Figures and intervals of one moment."""
+    def _draw_metrics(self, work: BenchWork, snapshot: RunSnapshot, intervals: Intervals) -> None:
+        """Metrics and intervals of one moment."""
         self._computing = False
         if work is self._work:
-            self._view, self._intervals = view, intervals
-            self.query_one(Summary).show(work, view, intervals)
+            self._drawn, self._intervals = snapshot, intervals
+            self.query_one(Summary).show(work, snapshot, intervals)
 
-    def _compute_intervals(self, work: BenchWork, view: RunSnapshot) -> None:
+    def _compute_intervals(self, work: BenchWork, snapshot: RunSnapshot) -> None:
         """In a thread: the intervals of every eval from its counts, which are then drawn with them."""
         from localrl.report import metrics
 
         found: Intervals = {}
         try:
-            for i, part in enumerate(view.evals):
+            for i, part in enumerate(snapshot.evals):
                 if accuracy := metrics.accuracy(part.counts):
                     found[i] = accuracy
         finally:
-            self.app.call_from_thread(self._draw_figures, work, view, found)
+            self.app.call_from_thread(self._draw_metrics, work, snapshot, found)
 
     def _pick_stream(self, work: BenchWork) -> None:
         """Keep what the person chose; else the oldest running stream, once the one shown has ended."""
@@ -192,7 +192,7 @@ class BenchScreen(BaseScreen):
     def _estimate(self) -> None:
         setup, program = self.query_one(Setup), self.program
         try:
-            request = setup.request(program.choice)
+            request = setup.request(program.selection)
         except UsageError as error:
             setup.estimate(str(error))
             return
@@ -250,7 +250,7 @@ class BenchScreen(BaseScreen):
             return
         program = self.program
         try:
-            request = self.query_one(Setup).request(program.choice)
+            request = self.query_one(Setup).request(program.selection)
         except UsageError as error:
             program.tell_error(error, "new run")
             return
@@ -269,7 +269,7 @@ class BenchScreen(BaseScreen):
     def action_pause(self) -> None:
         if self._work:
             self._work.pause()
-            self._show_figures(self._work)
+            self._show_metrics(self._work)
 
     def action_stop(self) -> None:
         self.program.stop_bench()
@@ -279,12 +279,12 @@ class BenchScreen(BaseScreen):
 
     def action_watch(self) -> None:
         """Watch the sample under the cursor."""
-        if (place := self.query_one(SampleGrid).place()) and self._work:
-            self._watch(self._work.run_state.streams.get(place))
+        if (key := self.query_one(SampleGrid).key_at_cursor()) and self._work:
+            self._watch(self._work.run_state.streams.get(key))
 
     def on_sample_grid_chosen(self, event: SampleGrid.Chosen) -> None:
         if self._work:
-            self._watch(self._work.run_state.streams.get(event.place))
+            self._watch(self._work.run_state.streams.get(event.key))
 
     def _watch(self, stream: LiveSample | None) -> None:
         if stream is None:

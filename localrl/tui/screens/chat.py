@@ -86,7 +86,7 @@ class ChatScreen(BaseScreen):
         from localrl.conversation import sampling_of
         from localrl.errors import LocalrlError
 
-        name, card, source = self.program.choice.model.partition(":")[0], None, ""
+        name, card, source = self.program.selection.model.partition(":")[0], None, ""
         try:
             card = cards.load(name) if name in cards.available() else None
         except LocalrlError as error:
@@ -97,7 +97,7 @@ class ChatScreen(BaseScreen):
 
     def _welcome(self) -> None:
         if welcome := self.query("#welcome"):
-            words = f"Talk to {self.program.choice.model}. It is loaded with the first message."
+            words = f"Talk to {self.program.selection.model}. It is loaded with the first message."
             welcome.first(Static).update(words)
 
     # -- what goes on
@@ -185,7 +185,7 @@ class ChatScreen(BaseScreen):
             said.mount(UserMessage(text))
         said.mount(self._view)
         said.to_end()
-        reply, choice, context = self._reply, self.program.choice, self.program.settings.ctx
+        reply, choice, context = self._reply, self.program.selection, self.program.settings.ctx
         self.program.in_thread(lambda: work.ask(reply, choice, context), "chat")
         self.refresh_bindings()
 

@@ -45,7 +45,7 @@ class HelpScreen(ModalScreen[None]):
                 shown = "  ".join(keys.shown(f"{group}.{key.name}", chosen))
                 parts += [
                     (f"  {shown:<14}", "$accent"),
-                    f"{key.words + key.more:<30}",
+                    f"{key.label + key.more:<30}",
                     (f"{group}.{key.name}\n", "$secondary"),
                 ]
         path = settings.files()[0]

@@ -111,7 +111,7 @@ class ModelsScreen(BaseScreen):
             self.query_one("#models", VirtualTable).cursor = at
 
     def _in_use(self, row: Row) -> bool:
-        return self.program.choice.model in (row.name, row.name.partition(":")[0])
+        return self.program.selection.model in (row.name, row.name.partition(":")[0])
 
     def _show_machine(self) -> None:
         machine = self._machine
@@ -127,7 +127,7 @@ class ModelsScreen(BaseScreen):
         for name, works in self._backends.items():
             sign, colour = ("✓", "$success") if works else ("–", "$secondary")
             parts += [(f"{sign} ", colour), (f"{name}   ", "" if works else "$secondary")]
-        choice = self.program.choice
+        choice = self.program.selection
         parts += [
             ("in use: ", "$secondary"),
             (f"{choice.model}", "bold"),
@@ -177,7 +177,7 @@ class ModelsScreen(BaseScreen):
     def _ask(self) -> None:
         """What the chosen backend means for the model that the cursor rests on."""
         if row := self._row:
-            choice = replace(self.program.choice, model=row.name)
+            choice = replace(self.program.selection, model=row.name)
 
             def look() -> None:
                 from localrl.tui.work import models
@@ -197,7 +197,7 @@ class ModelsScreen(BaseScreen):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "endpoint":
             endpoints = tuple(event.value.split())
-            self.program.choice = replace(self.program.choice, endpoints=endpoints)
+            self.program.selection = replace(self.program.selection, endpoints=endpoints)
         self.query_one("#models").focus()
 
     def on_virtual_table_selected(self) -> None:
@@ -234,10 +234,10 @@ class ModelsScreen(BaseScreen):
     def action_use(self) -> None:
         """Chats and new runs take this model from now on."""
         if row := self._row:
-            self.program.choose_model(row.name)
+            self.program.select_model(row.name)
             self._show_machine()
             self.query_one("#models").refresh()
-            if not row.is_here and self.program.choice.backend != "server":
+            if not row.is_here and self.program.selection.backend != "server":
                 key = self.program.key("models.pull")
                 self.notify(f"{row.name} is not on disk yet: {key} downloads it.", markup=False)
 
@@ -289,12 +289,12 @@ class ModelsScreen(BaseScreen):
 
     def action_backend(self) -> None:
         """The next backend; a server also needs its address."""
-        choice = self.program.choice
+        choice = self.program.selection
         names = ["auto", *self._backends]
         at = names.index(choice.backend) if choice.backend in names else -1
         chosen = names[(at + 1) % len(names)]
         endpoints = choice.endpoints if chosen in ("auto", "server") else ()
-        self.program.choice = replace(choice, backend=chosen, endpoints=endpoints)
+        self.program.selection = replace(choice, backend=chosen, endpoints=endpoints)
         self.query_one("#endpoint").set_class(chosen == "server", "-open")
         self._show_machine()
         self.on_virtual_table_highlighted()

@@ -192,7 +192,7 @@ class ResultsScreen(BaseScreen):
             return  # the person has asked for something else since
         self.query_one("#sample-table", VirtualTable).show(rows)
         self.query_one(SampleView).visible = len(rows) > 0
-        chosen = SYMBOLS[self._outcome].words if self._outcome else "all"
+        chosen = SYMBOLS[self._outcome].label if self._outcome else "all"
         self.query_one("#sums", Static).update(
             Content.assemble(
                 (f"{len(rows):,} ", "bold"), (f"of {self._run.samples:,} · {chosen}", "$secondary")

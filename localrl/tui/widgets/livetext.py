@@ -36,11 +36,11 @@ class LiveText(ScrollView, can_focus=True):
         self.follow = True
         self._resized()
 
-    def append(self, pieces: list[Fragment]) -> None:
+    def append(self, fragments: list[Fragment]) -> None:
         """Add text at the end."""
-        if pieces:
+        if fragments:
             first = len(self._wrapped.lines) - 1
-            self._wrapped.append(pieces)
+            self._wrapped.append(fragments)
             self._resized(first)
 
     @property

@@ -50,7 +50,7 @@ class TopBar(Horizontal):
         if downloads and (download := downloads.under_way):
             parts.append(f"↓ {percent(download.share, 0)}")
         if work and not work.ended:
-            view = work.run_state.view
+            view = work.run_state.snapshot
             state = "watching" if work.watching else work.state
             speed = f" · {rate(view.tokens_per_s)} tok/s" if state in ("running", "watching") else ""
             parts.append(f"{state} {view.done}/{view.total or '?'}{speed}")

@@ -37,12 +37,12 @@ class ChatRequest:
 
 @dataclass(slots=True, eq=False)
 class LiveReply:
-    """The reply under way; pieces are only ever appended."""
+    """The reply under way; fragments are only ever appended."""
 
     question: ChatRequest
     state: State = "loading"
     chat: Chat | None = None
-    pieces: list[tuple[bool, str]] = field(default_factory=list)
+    fragments: list[tuple[bool, str]] = field(default_factory=list)
     """(whether it is thinking, text)"""
     tokens: int = 0
     thinking_tokens: int = 0
@@ -79,7 +79,7 @@ class ChatWork:
 
     def __init__(self) -> None:
         self.reply: LiveReply | None = None
-        self._talk: ChatSession | None = None
+        self._session: ChatSession | None = None
         self._loaded: ModelSelection | None = None
         self._lock = threading.Lock()
 
@@ -103,10 +103,10 @@ class ChatWork:
                 chats = store.chats
                 chat = reply.chat = self._enter(chats, reply, choice.model)
                 with contextlib.suppress(Stopped):
-                    talk = self._load(choice, context, reply.stopping)
+                    session = self._load(choice, context, reply.stopping)
                     reply.asked = time.monotonic()
                     reply.state = "reading"
-                    for event in talk.reply(chats, chat, stopping=reply.stopping):
+                    for event in session.reply(chats, chat, stopping=reply.stopping):
                         self._take(reply, event)
             reply.state = "ended"
         except BaseException:
@@ -118,17 +118,17 @@ class ChatWork:
         if self.reply is None or self.reply.over:
             return False
         self.reply.stopping.set()  # while the model is loaded, this is enough
-        if self._talk:
-            self._talk.stop()
+        if self._session:
+            self._session.stop()
         return True
 
     def close(self) -> None:
         """Free the model; the next question loads it again."""
         self.stop()
         with self._lock:
-            talk, self._talk = self._talk, None
-        if talk:
-            talk.close()
+            session, self._session = self._session, None
+        if session:
+            session.close()
 
     def _enter(self, chats: Chats, reply: LiveReply, model: str) -> Chat:
         question = reply.question
@@ -145,13 +145,15 @@ class ChatWork:
         return chat
 
     def _load(self, choice: ModelSelection, context: int | None, stopping: threading.Event) -> ChatSession:
-        if self._talk is None or self._loaded != choice:
-            if self._talk:
-                self._talk.close()
-                self._talk = None
-            self._talk = ChatSession.open(choice.model, choice.backend, choice.endpoints, context, stopping)
+        if self._session is None or self._loaded != choice:
+            if self._session:
+                self._session.close()
+                self._session = None
+            self._session = ChatSession.open(
+                choice.model, choice.backend, choice.endpoints, context, stopping
+            )
             self._loaded = choice
-        return self._talk
+        return self._session
 
     def _take(self, reply: LiveReply, event: Started | Text | Restarted | ChatMessage) -> None:
         if isinstance(event, Text):
@@ -160,11 +162,11 @@ class ChatWork:
             if not event.thinking and reply.answer is None:
                 reply.answer = now
             reply.state = "thinking" if event.thinking else "answering"
-            reply.pieces.append((event.thinking, event.text))
+            reply.fragments.append((event.thinking, event.text))
             reply.tokens += event.tokens
             reply.thinking_tokens += event.tokens if event.thinking else 0
         elif isinstance(event, Restarted):
-            reply.pieces, reply.first, reply.answer = [], None, None
+            reply.fragments, reply.first, reply.answer = [], None, None
             reply.tokens = reply.thinking_tokens = 0
             reply.died += 1
         elif isinstance(event, ChatMessage):

@@ -49,7 +49,7 @@ class EvalSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """The run's figures at one moment."""
+    """The run's metrics at one moment."""
 
     evals: tuple[EvalSnapshot, ...] = ()
     metrics: Metrics = field(default_factory=Metrics)
@@ -77,11 +77,11 @@ class RunSnapshot:
 
 @dataclass(slots=True, eq=False)
 class LiveSample:
-    """The text of one sample while it is generated; pieces are only ever appended."""
+    """The text of one sample while it is generated; fragments are only ever appended."""
 
-    place: SampleKey
+    key: SampleKey
     began: float
-    pieces: list[tuple[bool, str]] = field(default_factory=list)
+    fragments: list[tuple[bool, str]] = field(default_factory=list)
     """(whether it is thinking, text)"""
     tokens: int = 0
     thinking_s: float | None = None
@@ -119,7 +119,7 @@ class RunState:
         self.plan = plan
         self.published: tuple[tuple[float, ...], ...] = ()
         """For each eval, the accuracies that were published for this model."""
-        self.view = RunSnapshot()
+        self.snapshot = RunSnapshot()
         self.rows: list[ProblemRow] = []
         self.streams: dict[SampleKey, LiveSample] = {}
         self.rates: list[float] = []
@@ -158,17 +158,17 @@ class RunState:
             )
             for stream in self.streams.values():
                 if stream.running:  # it begins anew, at its turn
-                    stream.pieces, stream.tokens = [], 0
-                    self._set(stream.place, PENDING_CODE)
+                    stream.fragments, stream.tokens = [], 0
+                    self._set(stream.key, PENDING_CODE)
         now = time.monotonic()
         if now - self._published >= PUBLISH_S:
             self.publish(progress, now)
 
     def publish(self, progress: Progress, now: float | None = None) -> None:
-        """Make the figures visible as they are now."""
+        """Make the metrics visible as they are now."""
         now = now or time.monotonic()
         self._published = now
-        self.view = RunSnapshot(
+        self.snapshot = RunSnapshot(
             evals=tuple(
                 EvalSnapshot(part.name, part.done, part.total, dict(part.outcomes), dict(part.counts()))
                 for part in progress.evals
@@ -192,40 +192,40 @@ class RunState:
         """The run has ended: what had not is still to do."""
         for stream in self.running():
             stream.cut = True
-            self._set(stream.place, PENDING_CODE)
+            self._set(stream.key, PENDING_CODE)
 
     def running(self) -> list[LiveSample]:
         """The streams that run, the oldest first."""
         return [stream for stream in list(self.streams.values()) if stream.running]
 
     def _live(self, event: Live) -> None:
-        place = self._place(event.problem, event.index)
-        stream = self.streams.get(place)
+        key = self._key(event.problem, event.index)
+        stream = self.streams.get(key)
         if stream is None:
-            stream = self.streams[place] = LiveSample(place, time.monotonic())
-        if not stream.pieces:
-            self._set(place, RUNNING_CODE)
+            stream = self.streams[key] = LiveSample(key, time.monotonic())
+        if not stream.fragments:
+            self._set(key, RUNNING_CODE)
         if not event.thinking and stream.thinking_s is None:
             stream.thinking_s = time.monotonic() - stream.began
-        stream.pieces.append((event.thinking, event.text))
+        stream.fragments.append((event.thinking, event.text))
         stream.tokens += event.tokens
 
     def _judged(self, event: Sample) -> None:
-        place = self._place(event.problem, event.index)
-        self._set(place, CODE_OF[str(event.outcome)])
-        if stream := self.streams.get(place):
+        key = self._key(event.problem, event.index)
+        self._set(key, CODE_OF[str(event.outcome)])
+        if stream := self.streams.get(key):
             stream.outcome, stream.extracted = str(event.outcome), event.extracted
-            ended = [place for place, stream in self.streams.items() if not stream.running]
+            ended = [key for key, stream in self.streams.items() if not stream.running]
             for old in ended[:-STREAMS_KEPT]:
                 del self.streams[old]
 
-    def _place(self, problem: Problem, index: int) -> SampleKey:
+    def _key(self, problem: Problem, index: int) -> SampleKey:
         return self._position[problem.eval], problem.id, index
 
-    def _set(self, place: SampleKey, code: int) -> None:
-        cells = self._row(place[0], place[1]).cells
-        if place[2] < len(cells):
-            cells[place[2]] = code
+    def _set(self, key: SampleKey, code: int) -> None:
+        cells = self._row(key[0], key[1]).cells
+        if key[2] < len(cells):
+            cells[key[2]] = code
             self.version += 1
 
     def _row(self, eval_index: int, problem: str) -> ProblemRow:

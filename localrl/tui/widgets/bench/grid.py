@@ -42,9 +42,9 @@ class SampleGrid(ScrollView, can_focus=True):
     """The cell under the cursor, counted over all rows."""
 
     class Chosen(Message):
-        def __init__(self, place: SampleKey) -> None:
+        def __init__(self, key: SampleKey) -> None:
             super().__init__()
-            self.place = place
+            self.key = key
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class SampleGrid(ScrollView, can_focus=True):
         return LABEL + k + 1 + len(f"{k}/{k}")
 
     def _lay_out(self) -> None:
-        self._styles = [self._style_of(mark.colour) for mark in CODES]
+        self._styles = [self._style_of(symbol.colour) for symbol in CODES]
         lines = -(-len(self._rows) // self._columns())
         self.virtual_size = Size(self.size.width, lines)
 
@@ -112,7 +112,7 @@ class SampleGrid(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         columns = self._columns()
         rows = self._rows[line * columns : (line + 1) * columns]
-        at_row, at_cell = self._cursor_place()
+        at_row, at_cell = self._cursor_cell()
         segments: list[Segment] = []
         for i, row in enumerate(rows):
             number = line * columns + i
@@ -138,7 +138,7 @@ class SampleGrid(ScrollView, can_focus=True):
 
     # -- the cursor
 
-    def _cursor_place(self) -> tuple[int, int]:
+    def _cursor_cell(self) -> tuple[int, int]:
         """(row, cell) of the cursor; rows of another eval may have fewer cells."""
         row, cell = divmod(self.cursor, self._k)
         return row, cell
@@ -155,13 +155,13 @@ class SampleGrid(ScrollView, can_focus=True):
         self.cursor = 0 if to == 0 else self._last()
 
     def watch_cursor(self) -> None:
-        line = self._cursor_place()[0] // self._columns()
+        line = self._cursor_cell()[0] // self._columns()
         self.scroll_to_region(Region(0, line, 1, 1), animate=False)
         self.refresh()
 
-    def place(self) -> SampleKey | None:
+    def key_at_cursor(self) -> SampleKey | None:
         """The sample under the cursor."""
-        row, cell = self._cursor_place()
+        row, cell = self._cursor_cell()
         if row >= len(self._rows):
             return None
         found = self._rows[row]
@@ -176,5 +176,5 @@ class SampleGrid(ScrollView, can_focus=True):
         row = line * columns + column
         if column < columns and 0 <= cell < self._k and row < len(self._rows):
             self.cursor = row * self._k + cell
-            if place := self.place():
-                self.post_message(self.Chosen(place))
+            if key := self.key_at_cursor():
+                self.post_message(self.Chosen(key))

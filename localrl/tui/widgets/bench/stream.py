@@ -29,7 +29,7 @@ class StreamView(Vertical):
     def __init__(self) -> None:
         super().__init__(classes="pane")
         self.stream: LiveSample | None = None
-        self._pieces: list[tuple[bool, str]] | None = None
+        self._fragments: list[tuple[bool, str]] | None = None
         self._seen = 0
         self._title = self._words = ""
 
@@ -39,7 +39,7 @@ class StreamView(Vertical):
 
     def show(self, stream: LiveSample | None) -> None:
         if stream is not self.stream:
-            self.stream, self._pieces = stream, None
+            self.stream, self._fragments = stream, None
             if stream is None:
                 self.query_one(LiveText).clear()
         self.update_text()
@@ -57,14 +57,14 @@ class StreamView(Vertical):
         if stream is None:
             self.border_title = self._title = "no stream"
             return
-        if stream.pieces is not self._pieces:  # another stream, or this one began anew
-            self._pieces, self._seen = stream.pieces, 0
+        if stream.fragments is not self._fragments:  # another stream, or this one began anew
+            self._fragments, self._seen = stream.fragments, 0
             text.clear()
-        new = stream.pieces[self._seen :]
-        before = stream.pieces[self._seen - 1] if self._seen else (False, "")
+        new = stream.fragments[self._seen :]
+        before = stream.fragments[self._seen - 1] if self._seen else (False, "")
         self._seen += len(new)
         text.append(_joined(new, before[0]))
-        if (title := f"{stream.place[1]} · sample {stream.place[2] + 1}") != self._title:
+        if (title := f"{stream.key[1]} · sample {stream.key[2] + 1}") != self._title:
             self._title, self.border_title = title, Content(title)  # draws the whole frame
 
     def update_state(self) -> None:
@@ -76,28 +76,28 @@ class StreamView(Vertical):
     def _state(self, stream: LiveSample) -> str:
         tokens = f"{stream.tokens:,} tokens"
         if stream.outcome:
-            mark = SYMBOLS[stream.outcome]
+            symbol = SYMBOLS[stream.outcome]
             answer = f": {stream.extracted}" if stream.extracted is not None else ""
-            return f"{mark.sign} {mark.words}{answer} · {tokens}"
+            return f"{symbol.sign} {symbol.label}{answer} · {tokens}"
         if stream.cut:
             return f"stopped, to be done again · {tokens}"
-        if not stream.pieces:
+        if not stream.fragments:
             return "waiting"
-        if stream.pieces[-1][0]:
+        if stream.fragments[-1][0]:
             return f"▾ thinking {duration(time.monotonic() - stream.began)} · {tokens}"
         thought = stream.thinking_s or 0.0
         after = f", after {duration(thought)} of thinking" if thought > 0.5 else ""
         return f"answering{after} · {tokens}"
 
 
-def _joined(pieces: list[tuple[bool, str]], thought: bool) -> list[tuple[bool, str]]:
+def _joined(fragments: list[tuple[bool, str]], thought: bool) -> list[tuple[bool, str]]:
     """Neighbours of one kind as one piece, and the answer apart from the thinking.
 
     Args:
         thought: what came before was thinking.
     """
     joined: list[tuple[bool, str]] = []
-    for thinking, text in pieces:
+    for thinking, text in fragments:
         if joined and joined[-1][0] == thinking:
             joined[-1] = (thinking, joined[-1][1] + text)
         else:

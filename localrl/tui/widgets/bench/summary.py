@@ -124,7 +124,7 @@ class Summary(Static):
         used = 0
         for name, mark in SYMBOLS.items():
             if count := outcomes.get(name, 0):
-                words = f"{count:,} {mark.words}"
+                words = f"{count:,} {mark.label}"
                 if used + 2 + len(words) > width and lines[-1]:
                     lines.append([])
                     used = 0

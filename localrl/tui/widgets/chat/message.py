@@ -66,7 +66,7 @@ class ReplyView(Vertical):
     ReplyView { height: auto; margin: 0 0 1 0; padding: 0 1; }
     ReplyView Markdown { margin: 0; padding: 0; background: transparent; }
     ReplyView MarkdownBlock { background: transparent; }
-    ReplyView .figures { color: $secondary; height: 1; }
+    ReplyView .metrics { color: $secondary; height: 1; }
     """
 
     def __init__(self, said: ChatMessage | None = None) -> None:
@@ -75,7 +75,7 @@ class ReplyView(Vertical):
         self._seen = 0
         self._settled = ""
         self._tail = said.text if said else ""
-        self._pieces: list[tuple[bool, str]] | None = None
+        self._fragments: list[tuple[bool, str]] | None = None
         self._thought: Thinking | None = None
         self._settles = 0.0
         self._folded = False
@@ -83,12 +83,12 @@ class ReplyView(Vertical):
     def compose(self) -> ComposeResult:
         said = self.said
         if said and said.thinking:
-            figures = said.figures
-            self._thought = Thinking(said.thinking, figures.thinking_s, figures.thinking_tokens)
+            metrics = said.metrics
+            self._thought = Thinking(said.thinking, metrics.thinking_s, metrics.thinking_tokens)
             yield self._thought
         yield ReplyPart(said.text if said else "")
         yield Tail()
-        yield Static(figures_of(said) if said else "", classes="figures", markup=False)
+        yield Static(metrics_line(said) if said else "", classes="metrics", markup=False)
 
     @property
     def text(self) -> str:
@@ -105,13 +105,13 @@ class ReplyView(Vertical):
 
     async def update_reply(self, reply: LiveReply) -> None:
         """Take over what has arrived."""
-        if reply.pieces is not self._pieces:  # it begins, or begins anew
-            self._pieces, self._seen, self._settled, self._tail = reply.pieces, 0, "", ""
+        if reply.fragments is not self._fragments:  # it begins, or begins anew
+            self._fragments, self._seen, self._settled, self._tail = reply.fragments, 0, "", ""
             first, *others = self.query(Markdown)
             await first.update("")
             for other in others:
                 await other.remove()
-        new = reply.pieces[self._seen :]
+        new = reply.fragments[self._seen :]
         self._seen += len(new)
         await self._think("".join(text for thinking, text in new if thinking), reply)
         answer = "".join(text for thinking, text in new if not thinking)
@@ -119,14 +119,14 @@ class ReplyView(Vertical):
             await self._answer(answer, all_of_it=reply.over)
         if reply.over:
             self.said = reply.said
-            self._figures(figures_of(reply.said) if reply.said else "not answered")
+            self._show_metrics(metrics_line(reply.said) if reply.said else "not answered")
         elif reply.state in STATES:
             waited = duration(time.monotonic() - (reply.asked or reply.began))
             ending = ", then stops" if reply.stopped else ""
-            self._figures(f"{STATES[reply.state]} {waited}{ending}")
+            self._show_metrics(f"{STATES[reply.state]} {waited}{ending}")
         else:
             ttft = duration(reply.first - reply.asked) if reply.first and reply.asked else "–"
-            self._figures(
+            self._show_metrics(
                 f"{reply.tokens:,} tokens · {number(reply.tokens_per_s)} tok/s · first after {ttft}"
             )
 
@@ -142,7 +142,7 @@ class ReplyView(Vertical):
         if reply.first is not None:
             until = reply.answer or time.monotonic()
             if not self._folded:
-                self._thought.figures(until - reply.first, reply.thinking_tokens)
+                self._thought.show_metrics(until - reply.first, reply.thinking_tokens)
         if (reply.answer is not None or reply.over) and not self._folded:
             self._folded = True
             self._thought.fold(open_it=False)
@@ -171,8 +171,8 @@ class ReplyView(Vertical):
             await self.mount(page, before=self.query_one(Tail))
         await page.append(ready)
 
-    def _figures(self, words: str) -> None:
-        self.query_one(".figures", Static).update(words, layout=False)
+    def _show_metrics(self, words: str) -> None:
+        self.query_one(".metrics", Static).update(words, layout=False)
 
 
 def settled(text: str) -> int:
@@ -188,15 +188,15 @@ def settled(text: str) -> int:
     return cut
 
 
-def figures_of(said: ChatMessage) -> str:
+def metrics_line(said: ChatMessage) -> str:
     """Tokens, speed, and how a reply ended if not by itself."""
-    figures = said.figures
-    tokens = figures.thinking_tokens + figures.answer_tokens
+    metrics = said.metrics
+    tokens = metrics.thinking_tokens + metrics.answer_tokens
     parts = [f"{tokens:,} tokens"] if tokens else []
-    if figures.tokens_per_s:
-        parts.append(f"{number(figures.tokens_per_s)} tok/s")
-    if figures.ttft_s is not None:
-        parts.append(f"first after {duration(figures.ttft_s)}")
+    if metrics.tokens_per_s:
+        parts.append(f"{number(metrics.tokens_per_s)} tok/s")
+    if metrics.ttft_s is not None:
+        parts.append(f"first after {duration(metrics.ttft_s)}")
     if said.finish != "stop":
         parts.append(ENDINGS.get(said.finish, said.finish))
     return " · ".join(parts)

@@ -42,7 +42,7 @@ class Thinking(Vertical):
         if self.open:
             self._fill(text)
 
-    def figures(self, seconds: float | None, tokens: int) -> None:
+    def show_metrics(self, seconds: float | None, tokens: int) -> None:
         self._seconds, self._tokens = seconds, tokens
         self.query_one(Static).update(self._title(), layout=False)
 

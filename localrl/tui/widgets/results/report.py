@@ -60,7 +60,7 @@ class ReportView(Static):
         parts.append(("outcomes  ", "$secondary"))
         for name, mark in SYMBOLS.items():
             if count := part["outcomes"].get(name):
-                parts += [(f"{mark.sign} ", f"${mark.colour}"), f"{count:,} {mark.words}  "]
+                parts += [(f"{mark.sign} ", f"${mark.colour}"), f"{count:,} {mark.label}  "]
         tokens = part["tokens"]
         parts += [
             "\n",

@@ -49,7 +49,7 @@ class SampleView(Vertical):
         self.query_one("#verdict", Static).update(
             Content.assemble(
                 (
-                    f"{mark.sign} {mark.words}" if mark else "not judged",
+                    f"{mark.sign} {mark.label}" if mark else "not judged",
                     f"bold ${mark.colour}" if mark else "",
                 ),
                 ("   extracted ", "$secondary"),
