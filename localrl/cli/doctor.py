@@ -80,10 +80,12 @@ def _starter() -> Finding:
 def _sandbox() -> Finding:
     """The mechanism that code from models would run in, after its canaries."""
     from localrl import sandbox
+    from localrl.verify.code_prelude import visible_packages
 
     found = sandbox.probe()
     if found.name:
-        return Finding("sandbox", "ok", f"{found.name}: {found.covers}")
+        packages = ", ".join(visible_packages()) or "no packages"
+        return Finding("sandbox", "ok", f"{found.name}: {found.covers}; programs may import {packages}")
     why = "; ".join(f"{name}: {reason}" for name, reason in found.refused.items())
     return Finding("sandbox", "missing", f"none, so code is not run ({why})", "see docs/sandbox.md")
 

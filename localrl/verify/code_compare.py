@@ -18,24 +18,32 @@ _BRACKETS = {"l": ("[", "]"), "t": ("(", ")")}
 _PARTS, _DEPTH, _LETTERS = 12, 5, 100
 
 
-def same_text(output: str, expected: str) -> bool:
-    """As many lines, each the same but for blanks around it, or the same as a list of decimal numbers."""
+def same_text(output: str, expected: str, tolerance: float | None = None) -> bool:
+    """As many lines, each the same but for blanks around it, or the same as a list of decimal numbers.
+
+    Args:
+        tolerance: how far a number may be off, absolutely or relatively; words must be the same.
+    """
     if output == expected:
         return True
     lines, wanted = _lines(output), _lines(expected)
-    return len(lines) == len(wanted) and all(map(_same_line, lines, wanted))
+    return len(lines) == len(wanted) and all(
+        _same_line(line, other, tolerance) for line, other in zip(lines, wanted, strict=True)
+    )
 
 
-def same_value(tree: Tree, expected: Any) -> bool:
+def same_value(tree: Tree, expected: Any, tolerance: float | None = None) -> bool:
     """Whether an encoded value is `==` to a JSON value, a tuple at the top counting as a list.
+
+    With a tolerance, numbers of which one is a float may be so far apart, absolutely or relatively.
 
     The value itself is never built: one that would be slow to build or to compare costs nothing here.
     """
     if isinstance(tree, list) and tree[:1] == ["t"]:
         tree = ["l", *tree[1:]]
     try:
-        return _same(tree, expected)
-    except (Unsupported, RecursionError):
+        return _same(tree, expected, tolerance)
+    except (Unsupported, RecursionError, OverflowError):
         return False
 
 
@@ -58,16 +66,26 @@ def plain(tree: Tree, depth: int = 0) -> str:
         return "malformed"
 
 
-def _same(tree: Tree, expected: Any) -> bool:
+def _same(tree: Tree, expected: Any, tolerance: float | None) -> bool:
     if not isinstance(tree, list):
-        return bool((scalar(tree) if isinstance(tree, str) else tree) == expected)
+        value = scalar(tree) if isinstance(tree, str) else tree
+        kinds = {type(value), type(expected)}
+        if tolerance and float in kinds and kinds <= {int, float}:
+            return bool(abs(value - expected) <= tolerance * max(1, abs(expected)) or value == expected)
+        return bool(value == expected)
     parts = tree[1:]
     if isinstance(expected, list):
-        return tree[0] == "l" and len(parts) == len(expected) and all(map(_same, parts, expected))
+        return (
+            tree[0] == "l"
+            and len(parts) == len(expected)
+            and all(_same(part, other, tolerance) for part, other in zip(parts, expected, strict=True))
+        )
     if isinstance(expected, dict) and tree[0] == "d" and len(parts) == 2 * len(expected):
         keys = [key[1:] if isinstance(key, str) and key[:1] == "s" else None for key in parts[::2]]
         found = dict(zip(keys, parts[1::2], strict=True))
-        return found.keys() == expected.keys() and all(_same(found[key], expected[key]) for key in expected)
+        return found.keys() == expected.keys() and all(
+            _same(found[key], expected[key], tolerance) for key in expected
+        )
     return False
 
 
@@ -75,13 +93,20 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.strip().split("\n")]
 
 
-def _same_line(line: str, wanted: str) -> bool:
+def _same_line(line: str, wanted: str, tolerance: float | None) -> bool:
     if line == wanted:
         return True
     words, wanted_words = line.split(), wanted.split()
     if len(words) != len(wanted_words):
         return False
+    pairs = zip(words, wanted_words, strict=True)
     try:
-        return all(Decimal(word) == Decimal(other) for word, other in zip(words, wanted_words, strict=True))
+        if tolerance is None:
+            return all(Decimal(word) == Decimal(other) for word, other in pairs)
+        return all(word == other or _near(Decimal(word), Decimal(other), tolerance) for word, other in pairs)
     except InvalidOperation:
         return False
+
+
+def _near(value: Decimal, expected: Decimal, tolerance: float) -> bool:
+    return value == expected or abs(value - expected) <= Decimal(tolerance) * max(Decimal(1), abs(expected))

@@ -65,7 +65,9 @@ class Tally:
         return {**counts, "not_run": not_run, "total": self.total, "first_failing": self.first_failing}
 
 
-def run_stdin(box: Sandbox, source: str, before: str, target: StdinTarget, limits: Limits) -> Tally:
+def run_stdin(
+    box: Sandbox, source: str, before: str, target: StdinTarget, limits: Limits, tolerance: float | None
+) -> Tally:
     """A fresh process for each test: bytes in, bytes out."""
     tally = Tally(len(target.tests))
     with Blob(_bytes(source)) as program:
@@ -78,13 +80,15 @@ def run_stdin(box: Sandbox, source: str, before: str, target: StdinTarget, limit
                 finished = box.run(program, given, room, before)
             output = finished.stdout.decode(errors="surrogateescape")
             end, message = _ended(finished)
-            if end is Ending.PASSED and not same_text(output, test.output):
+            if end is Ending.PASSED and not same_text(output, test.output, tolerance):
                 end, message = Ending.FAILED, ""
             tally.add(end, message=message, input=test.input, expected=test.output, output=output)
     return tally
 
 
-def run_calls(box: Sandbox, source: str, before: str, target: CallTarget, limits: Limits) -> Tally:
+def run_calls(
+    box: Sandbox, source: str, before: str, target: CallTarget, limits: Limits, tolerance: float | None
+) -> Tally:
     """One process for all tests, which keeps its state between them; a dead one is started again."""
     tally = Tally(len(target.tests))
     process: Process | None = None
@@ -106,7 +110,7 @@ def run_calls(box: Sandbox, source: str, before: str, target: CallTarget, limits
                     process.close()
                     process = None
             else:
-                same = same_value(value, test.output)
+                same = same_value(value, test.output, tolerance)
                 tally.add(Ending.PASSED if same else Ending.FAILED, output=plain(value), **shown)
     return tally
 

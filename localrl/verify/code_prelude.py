@@ -1,4 +1,4 @@
-"""The imports that LiveCodeBench's grader puts before every program, as many of them as the program uses.
+"""What programs find: the imports that LiveCodeBench's grader puts before them, and installed packages.
 
 The list and its order are LiveCodeBench's (`lcb_runner/evaluation/testing_util.py`); modules of which a
 program names nothing are left out, since importing all of them takes longer than most programs.
@@ -7,8 +7,12 @@ program names nothing are left out, since importing all of them takes longer tha
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
+import sys
 from functools import cache
+
+from localrl.sandbox.interpreter import PACKAGES
 
 _STARRED = (
     *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
@@ -23,6 +27,20 @@ def livecodebench(source: str) -> str:
     starred = [f"from {name} import *" for name in _STARRED if words & _exported(name)]
     plain = [f"import {name}" for name in _STARRED[:-2] if name in words]
     return "; ".join([*starred, *plain, _RECURSION_LIMIT])
+
+
+def missing(source: str, message: str) -> str:
+    """The package for want of which a program ended with this message; empty for none."""
+    found = re.match(r"ModuleNotFoundError: No module named '(\w+)", message)
+    if not found or (name := found[1]) in sys.stdlib_module_names or name in visible_packages():
+        return ""
+    return name if re.search(rf"^\s*(?:from|import)\s[^#\n]*\b{name}\b", source, re.MULTILINE) else ""
+
+
+@cache
+def visible_packages() -> tuple[str, ...]:
+    """The packages beside the standard library that programs in the sandbox can import on this machine."""
+    return tuple(name for name in PACKAGES if importlib.util.find_spec(name))
 
 
 @cache

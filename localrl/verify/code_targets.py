@@ -6,9 +6,9 @@ A target is a JSON value of one of three kinds:
     {"kind": "call", "function": str, "tests": [{"args": [...], "output": ...}]}
     {"kind": "check", "prompt": str, "test": str, "entry_point": str}
 
-with optional `time_limit_s` (for one test; for a whole check) and `memory_bytes`, and `prelude: true` for
-LiveCodeBench's imports. `check` is HumanEval's: `test` defines `check(candidate)`, which embeds the answers
-and so runs in a process of its own, away from the program.
+with optional `time_limit_s` (for one test; for a whole check), `memory_bytes`, `float_tolerance`, and
+`prelude`: whether LiveCodeBench's imports come before the program (all but a check's). `check` is HumanEval's:
+`test` defines `check(candidate)`, which embeds the answers and so runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ PRIVATE_TESTS_BYTES = 512 * 1024**2
 class _Target(Strict):
     time_limit_s: float | None = Field(default=None, gt=0)
     memory_bytes: int | None = Field(default=None, ge=64 * 1024**2)
-    prelude: bool = False
+    prelude: bool | None = None
+    float_tolerance: float | None = Field(default=None, gt=0, lt=1)
 
 
 class StdinTest(Strict):
@@ -111,11 +112,11 @@ def livecodebench_target(row: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if kinds == {"stdin"}:
             pairs = [{"input": str(test["input"]), "output": str(test["output"])} for test in tests]
-            return {"kind": "stdin", "tests": pairs, "prelude": True}
+            return {"kind": "stdin", "tests": pairs}
         if kinds == {"functional"}:
             function = json.loads(_text(row, "metadata"))["func_name"]
             calls = [_call(test) for test in tests]
-            return {"kind": "call", "function": function, "tests": calls, "prelude": True}
+            return {"kind": "call", "function": function, "tests": calls}
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"malformed LiveCodeBench test: {error!r}") from error
     raise ValueError(f"tests of kinds {sorted(map(str, kinds))}; expected all stdin or all functional")

@@ -51,10 +51,97 @@ def test_the_last_fenced_block_is_the_program(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "print(2 * int(input()))", "I do not know.", "```python\nprint(1)", "```\n```"]
+    "answer", ["", "print(2 * int(input()))", "I do not know.", "```\nprint(1)", "```\n```"]
 )
 def test_without_a_complete_block_there_is_no_answer(answer: str) -> None:
     assert verify(answer, DOUBLE).outcome is Outcome.NO_ANSWER
+
+
+SUM = "a, b = map(int, input().split())\nprint(a + b)"
+ADD = {"kind": "stdin", "tests": [{"input": "2 3\n", "output": "5\n"}, {"input": "10 5\n", "output": "15\n"}]}
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "Example run:\n```\n2 3\n5\n```",
+        "Run it:\n```bash\necho 2 3 | python3 solution.py\n```",
+        '```json\n{"a": 1}\n```',
+        "```text\n5\n```",
+        "Complexity:\n```\nO(1)\n```",
+        "Usage:\n```python\nprint(2 + 3)\n```",
+        "In C++:\n```cpp\nint main() { int a, b; cin >> a >> b; cout << a + b; } // reads stdin\n```",
+    ],
+)
+def test_a_block_after_the_program_that_is_no_program_does_not_replace_it(after: str) -> None:
+    assert verify(f"{fenced(SUM)}\n\n{after}\n", ADD).outcome is Outcome.CORRECT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"```python\n{SUM}\n````",
+        f"```python\n{SUM}\n```<|endoftext|>",
+        f"```python\n{SUM}\n```</answer>",
+        f"```python\n{SUM}\n``` This is linear.",
+        f"**```python\n{SUM}\n```**",
+        f"```python\n{SUM}\n",
+        f"- ```python\n{textwrap.indent(SUM, '  ')}\n  ```\n- It is linear.",
+        f"1. The program:\n\n   ```python\n{textwrap.indent(SUM, '   ')}\n   ```\n\n2. It is linear.",
+        f"1. ```python\n{textwrap.indent(SUM, '   ')}\n   ```",
+        f"First:\n```python\nprint(5)\n\nBetter:\n```python\n{SUM}\n```",
+        f"````markdown\n```python\nprint(0)\n```\n````\n{fenced(SUM)}",
+    ],
+)
+def test_a_program_is_found_however_its_fences_are_written(answer: str) -> None:
+    verdict = verify(answer, ADD)
+    assert verdict.outcome is Outcome.CORRECT, verdict.extracted
+
+
+def test_a_call_needs_the_block_that_defines_its_function() -> None:
+    program, usage = fenced("def f(n):\n    return n"), fenced("print(f(3))")
+    assert verify(f"{program}\n{usage}", CALL).outcome is Outcome.CORRECT
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "class Solution:\n    def f(self, n: Optional[int]) -> List[int]:\n        return [*accumulate([n])][0]",
+        "def f(n):\n    d = defaultdict(int)\n    d[0] += math.floor(n)\n    heappush([], n)\n    return d[0]",
+        "@lru_cache(None)\ndef f(n):\n    return Counter([n]).most_common()[0][0] if n < inf else bisect_left([], n)",
+    ],
+)
+def test_programs_may_use_the_imports_that_leetcode_assumes(program: str) -> None:
+    assert verify(fenced(program), CALL).outcome is Outcome.CORRECT
+    assert verify(fenced(program), CALL, prelude=False).outcome is Outcome.WRONG
+    assert verify(fenced(program), {**CALL, "prelude": False}).outcome is Outcome.WRONG
+    wrong = {"kind": "call", "function": "f", "tests": [{"args": [6], "output": 7}]}
+    assert verify(fenced(program), wrong).outcome is Outcome.WRONG
+
+
+def test_a_float_may_be_off_by_the_tolerance_that_an_eval_gives() -> None:
+    third = {"kind": "stdin", "tests": [{"input": "", "output": "0.333333333333 ok\n"}]}
+    printed = fenced("print(1 / 3, 'ok')")
+    assert verify(printed, third).outcome is Outcome.WRONG
+    assert verify(printed, third, float_tolerance=1e-9).outcome is Outcome.CORRECT
+    assert verify(printed, {**third, "float_tolerance": 1e-15}, float_tolerance=1e-9).outcome is Outcome.WRONG
+    assert verify(fenced("print(1 / 3, 'no')"), third, float_tolerance=1e-9).outcome is Outcome.WRONG
+    tenths = {"kind": "call", "function": "f", "tests": [{"args": [3], "output": {"x": [0.3, True, 3]}}]}
+    tenfold = fenced("def f(n):\n    return {'x': [n * 0.1, True, 3]}")
+    assert verify(tenfold, tenths).outcome is Outcome.WRONG
+    assert verify(tenfold, tenths, float_tolerance=1e-9).outcome is Outcome.CORRECT
+    other = fenced("def f(n):\n    return {'x': [n * 0.1, True, 4]}")
+    assert verify(other, tenths, float_tolerance=1e-9).outcome is Outcome.WRONG, "integers are exact"
+
+
+def test_a_package_that_this_machine_lacks_is_no_fault_of_the_program() -> None:
+    verdict = verify(fenced("from no_such_package.sub import x\nprint(2 * int(input()))"), DOUBLE)
+    assert verdict.outcome is Outcome.VERIFIER_ERROR
+    assert "no_such_package" in verdict.detail["error"]
+    for its_own_fault in ("import math.nothing", "raise ModuleNotFoundError(\"No module named 'numpi'\")"):
+        assert verify(fenced(f"{its_own_fault}\nprint(input())"), DOUBLE).outcome is Outcome.WRONG
+    guarded = "try:\n    import no_such_package\nexcept ImportError:\n    pass\nprint(2 * int(input()))"
+    assert verify(fenced(guarded), DOUBLE).outcome is Outcome.CORRECT
 
 
 def test_only_the_answer_is_read_never_the_thinking() -> None:
@@ -144,6 +231,9 @@ def test_processor_time_is_allowed_for_every_call_of_a_process() -> None:
         fenced("    return [x]"),
         "    return [x]\n",
         "def f(x):\n    return [x]\n",
+        "def f(x):\n    return [x]\n```",
+        "    return [x]\n```\nThis wraps x.",
+        "    return [x]\n```\n\n```python\nprint(f(3))\n```",
         fenced("class Solution:\n    def f(self, x):\n        return [x]"),
     ],
 )
