@@ -7,8 +7,8 @@ A target is a JSON value of one of three kinds:
     {"kind": "check", "prompt": str, "test": str, "entry_point": str}
 
 with optional `time_limit_s` (for one test; for a whole check), `memory_bytes`, `float_tolerance`, and
-`prelude`: whether LiveCodeBench's imports come before the program (all but a check's). `check` is HumanEval's:
-`test` defines `check(candidate)`, which embeds the answers and so runs in a process of its own.
+`prelude`: whether LiveCodeBench's imports come before the program (before all but a check's). `check` is
+HumanEval's: `test` defines `check(candidate)`, which embeds the answers and so runs in a process of its own.
 """
 
 from __future__ import annotations

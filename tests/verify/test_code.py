@@ -106,9 +106,12 @@ def test_a_call_needs_the_block_that_defines_its_function() -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        "class Solution:\n    def f(self, n: Optional[int]) -> List[int]:\n        return [*accumulate([n])][0]",
-        "def f(n):\n    d = defaultdict(int)\n    d[0] += math.floor(n)\n    heappush([], n)\n    return d[0]",
-        "@lru_cache(None)\ndef f(n):\n    return Counter([n]).most_common()[0][0] if n < inf else bisect_left([], n)",
+        "class Solution:\n    def f(self, n: Optional[int]) -> List[int]:\n"
+        "        return [*accumulate([n])][0]",
+        "def f(n):\n    d = defaultdict(int)\n    d[0] += math.floor(n)\n"
+        "    heappush([], n)\n    return d[0]",
+        "@lru_cache(None)\ndef f(n):\n"
+        "    return Counter([n]).most_common()[0][0] if n < inf else bisect_left([], n)",
     ],
 )
 def test_programs_may_use_the_imports_that_leetcode_assumes(program: str) -> None:
