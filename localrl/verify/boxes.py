@@ -1,4 +1,9 @@
-r"""Boxes in a text, `\boxed{...}`: where they are, what they hold, and which of them are one answer."""
+r"""Answers that a text marks, by `\boxed{}` or by tags: where they are, what they hold, and which count.
+
+One rule for all: the last that states a value counts, and those that only `and`, `or` and commas join to it
+are one answer with it, so that who names two answers has named neither. A mark without a value (`\boxed{}`,
+`\boxed{answer}`, a bare `\boxed`) or behind a denial (`not \boxed{5}`) states none.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,20 @@ import re
 from dataclasses import dataclass
 
 _BRACES = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])(?:\s{0,4}\{)?|\\.|[{}]", re.DOTALL)
+_BARE_VALUE = re.compile(r"\s{0,4}(-?(?:\d[\d.,/]*\d|\d)(?![\w])|(?!a\s)[a-zA-Z](?![\w'’]))")
 BARE_BOX = re.compile(r"(?:\\\\|(?<![\\\w]))boxed\s?\{")  # models lose the backslash, or double it
+_JOINT = r"(?:and|or|und|oder|et|ou|y|o|и|или|和|或|また|または)"
 _GAP = re.compile(
-    r"(?:[\s$,;&]|\\[()\[\]]|\\q?quad\b|\\text\s?\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b|(?P<name>[a-zA-Z])\s?=)*"
+    rf"(?:[\s$,;&(]|\\[()\[\]]|\\q?quad\b|\\text\s?\{{\s*,?\s*(?:and|or)\s*\}}|\b{_JOINT}\b"
+    r"|\b(?:or (?:possibly|maybe|perhaps|else|even)|either)\b|(?P<name>[a-zA-Z])\s?=)*"
+)
+_DENIED = re.compile(
+    r"(?i:(?:\b(?:not|never|cannot be|rather than|instead of|nicht|keine?|pas|не|no es|não é|non è)|n['’]t"
+    r"|不是|不为)(?:\s(?:be|equal to|equal|the))?)[\s:$(\\]*$"
+)
+_MARKUP = re.compile(r"\\(?:text\w*|math\w+|[lc]?dots|cdot)(?![a-z])|[{}$*.…?_:\s]")
+_PLACEHOLDER = re.compile(
+    r"(?i:[<\[(]?(?:(?:the|your|my|final|correct|numeric(?:al)?|answer|result|value|solution|here)\s?)*[>\])]?)"
 )
 
 
@@ -22,8 +38,8 @@ class Box:
         return re.sub(r"\\(?:boxed|fbox)(?=\s*\{)", "", answer[slice(*self.inside)]).strip() or None
 
 
-def find(answer: str) -> list[Box]:
-    """All boxes that are in no other, or none when the last is never closed."""
+def find(answer: str) -> list[Box] | None:
+    """All boxes that are in no other; None when the last is never closed."""
     boxes: list[Box] = []
     open_box = False  # whether the last box to open is still open
     opened: list[tuple[int, int] | None] = []  # where a box and its content begin, None for a brace of no box
@@ -38,17 +54,25 @@ def find(answer: str) -> list[Box]:
             box = token[0] != "{"
             opened.append(token.span() if box else None)
             open_box = open_box or box
-        elif "box" in token[0]:  # `\boxed 5`
-            bare = re.compile(r"\s*([-\w.]+)").match(answer, token.end())
-            open_box = bare is None
-            if bare:
-                boxes.append(Box(token.start(), bare.span(1), bare.end()))
-    return [] if open_box else boxes
+        elif "box" in token[0] and (bare := _BARE_VALUE.match(answer, token.end())):  # `\boxed 5`
+            boxes.append(Box(token.start(), bare.span(1), bare.end()))
+    return None if open_box else boxes
 
 
-def joined(answer: str) -> list[str]:
-    r"""What the last box holds, after what those joined to it hold, as in `$\boxed{1}$ and $\boxed{-2}$`."""
+def holds_value(content: str | None) -> bool:
+    """Whether it is more than nothing, dots or a name of what should stand there."""
+    return not _PLACEHOLDER.fullmatch(" ".join(_MARKUP.sub(" ", content or "").split()))
+
+
+def valued(answer: str) -> list[Box] | None:
+    """The boxes that hold a value, denied or not; None when the last box is never closed."""
     boxes = find(answer)
+    return boxes and [box for box in boxes if holds_value(box.content(answer))]
+
+
+def joined(answer: str, boxes: list[Box] | None) -> list[str]:
+    r"""What the last box holds, after what those joined to it hold, as in `$\boxed{1}$ and $\boxed{-2}$`."""
+    boxes = [box for box in boxes or [] if not _DENIED.search(answer, max(box.start - 40, 0), box.start)]
     if not boxes:
         return []
     first = len(boxes) - 1
@@ -62,7 +86,7 @@ def _join(answer: str, one: Box, other: Box) -> bool:
     gap = answer[one.end : other.start]
     if len(gap) > 60 or not (found := _GAP.fullmatch(gap)):
         return False
-    words = re.search(r"\b(?:and|or)\b", gap)
+    words = re.search(rf"\b{_JOINT}\b", gap)
     if words and words[0] == "and" and not re.search(r"[$\\]", gap):
         return False  # `... is \boxed{17} and \boxed{204}`: the last counts
     if not words and "\n" in gap and not re.search(r"[,;]", gap):

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from localrl.verify.plaintext import ANSWER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Repeats are bounded, so that no text takes more than linear time.
 _FONT = re.compile(r"\\(?:(?:text|math)(?:bf|rm|it|sf|tt)?|boldsymbol|bm)\s?\{([^{}]{0,80})\}")
-_WIDE = str.maketrans("（）", "()")
 _OPENS, _CLOSES = r"(?:[*`_<\"'“‘\[({]|\$\s?)", r"(?:[*`_>\"'”’\])}]|\s?\$)"
 _MARKED = re.compile(rf"(?<![\w\\]){_OPENS}{{1,6}}([A-Ja-j])[).:]?{_CLOSES}{{1,6}}(?!\w)")
 _NOUN = r"(?i:answer|option|choice|alternative|selection|letter|solution|statement|response)"
@@ -101,15 +102,13 @@ _CONCLUDES = re.compile(
     rf"{_LETTER}(?:\sit is)?(?:\W{{0,8}}$|(?<=^but .):\s|[,.]\s)"
 )
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
-_FOREIGN = re.compile(
-    rf"(?:(?:答案|选项?|選項?)[^\S\n]{{0,4}}(?:应该|應該)?[是为為选選]?"
-    r"|\b(?i:la (?:bonne )?réponse(?: correcte)?(?: finale)?(?: est)?"
-    r"|la respuesta(?: correcta)?(?: final)?(?: es)?"
-    r"|(?:die )?(?:richtige |korrekte )?antwort(?: ist| lautet)?"
-    r"|a (?:resposta|alternativa|opção)(?: correta)?(?: é)?|la risposta(?: corretta)?(?: è)?|ответ))"
-    rf"(?:\s(?!nicht|kein|weder|pas\b|jamais|nunca|non\b)[a-zà-ü]{{3,8}}){{0,2}}[\s:：]{{0,4}}(?i:(?:la |l')?"
-    rf"(?:(?:option|opción|opção|opzione|lettre|letra|буква)\s)?){_LETTER}"
+_NOT_ABROAD = r"(?i:\b(?:nicht|kein|weder|pas|jamais|nunca|non|no|não|не|bukan|değil)\b|不)"
+_ABROAD = re.compile(
+    rf"(?:{ANSWER}|选项?|選項?|\ba\s(?i:alternativa|opção)\b)"
+    rf"(?:(?!{_NOT_ABROAD})(?:[^\n.!?。A-J(]|[A-J](?=[a-zà-ü]))){{0,30}}?"
+    r"(?:\((?P<marked>[A-Ja-j])\)|(?P<bare>[A-J])(?![a-zA-Z\d’'=^]))(?!\s?(?:选项|選項)?\s?(?:错|不|誤))"
 )
+_ANY_LABEL = re.compile(rf"\W{{0,8}}(?P<label>[^\W\d_]{{2,}}[^\n:]{{0,40}}):\W{{0,6}}{_LETTER}\W{{0,8}}$")
 _TITLED = re.compile(r"\b(?i:option|choice)\s\(?[A-J]\)?\s?$")  # what follows is the option's own text
 _QUOTED = re.compile(r"\"[^\"]{0,200}\"|“[^”]{0,200}”")
 _ALONE = re.compile(r"[\s(]{0,8}([A-J])[\s).]{0,8}$")
@@ -248,6 +247,8 @@ def chosen(text: str) -> str | None:
         return judged.pop()
     if (last := _LAST.search(sentence)) and len(_mentioned(sentence)) == 1 and not _DENIED.search(sentence):
         return last[1] or last[2]
+    if (label := _ANY_LABEL.match(lines[-1]) if lines else None) and not _DENIED.search(label["label"]):
+        return _letter(label)  # in whatever language
     return alone[-1][1] if alone else labels[0][1] if one_label else None
 
 
@@ -270,7 +271,7 @@ def _plain(text: str) -> str:
     """Without the marks of fonts and headings; a letter that stood in marks stands in brackets."""
     text = re.sub(r"(?<=[a-z])_(?=[a-z]{3})", " ", text)  # `final_answer`
     text = re.sub(r"\(\s([A-J])\s\)", r"(\1)", text)
-    text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text.translate(_WIDE)))
+    text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text))
     text = re.sub(r"[*`$_#>~]|\\[,;! ]", "", _MARKED.sub(r"(\1)", text))
     return _HEADING.sub(r"\1: ", text)
 
@@ -291,10 +292,10 @@ def _declarations(sentence: str, titled: bool) -> Iterator[_Declared]:
 
 def _named(clause: _Clause) -> Iterator[_Declared]:
     """`the answer is C`, `I choose C`, `matches option C`, `so C`: the letter after words that choose it."""
-    for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _FOREIGN):
+    for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _ABROAD):
         for found in rule.finditer(clause.text):
             subject = clause.subject(found.start())
-            outright = _calls_it_the_answer(subject, found) if rule is _IS_LETTER else rule is _FOREIGN
+            outright = _calls_it_the_answer(subject, found) if rule is _IS_LETTER else rule is _ABROAD
             if outright is None or clause.supposes(subject, found[0]):
                 continue
             if clause.asked and (not outright or clause.conditional or _PERHAPS.search(subject)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from localrl.verdict import Outcome, Response
@@ -274,3 +276,79 @@ def test_an_option_in_words_in_a_box_counts_as_its_letter() -> None:
     assert choice.verify(Response(r"\boxed{3.0\times 10^8 m/s}"), TARGET, SPEC).extracted == "C"
     assert choice.verify(Response(r"\boxed{\text{A dog}}"), TARGET, SPEC).outcome is Outcome.WRONG
     assert choice.verify(Response(r"\boxed{a bird}"), TARGET, SPEC).outcome is Outcome.NO_ANSWER
+
+
+OPTIONS = {
+    "A": "10",
+    "B": "11",
+    "C": "It is spontaneous only at high temperature",
+    "D": "Protein degradation",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("\\boxed{11}", "B"),
+        ("\\boxed{11.0}", "B"),
+        ("After computing we get 11.\n\nAnswer: 11", "B"),
+        ("**Answer:** It is spontaneous only at high temperature.", "C"),
+        ("The correct answer is: protein degradation", "D"),
+        ("\\boxed{\\text{Protein degradation}}", "D"),
+        ("Protein degradation", "D"),
+        ("The answer is 12.", None),
+        ("It is not protein degradation.", None),
+    ],
+)
+@pytest.mark.parametrize("options", [OPTIONS, list(OPTIONS.values())], ids=["by letter", "in order"])
+def test_an_options_own_text_chooses_it(options: Any, text: str, letter: str | None) -> None:
+    for right in "ABCD":
+        target = {"answer": right, "options": options}
+        assert choice.verify(Response(text), target, VerifierSpec(name="choice")).correct == (right == letter)
+
+
+def test_a_text_that_two_options_have_chooses_neither() -> None:
+    target = {"answer": "A", "options": ["11", "11.0", "12"]}
+    assert not choice.verify(Response("\\boxed{11}"), target, VerifierSpec(name="choice")).correct
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "Antwort: C",
+            "Jawaban: C",
+            "正解：C",
+            "答案：C",
+            "정답: C",
+            "उत्तर: C",
+            "الإجابة: C",
+            "Jibu: C",
+            "উত্তর: C",
+        ),
+        *(
+            "答案：Ｃ",
+            "故选 C。",
+            "因此选项C正确。",
+            "La respuesta correcta es la C.",
+            "Réponse : C",
+            "Odpowiedź: C",
+        ),
+        *(
+            "Câu trả lời: C",
+            "Elegido: C",
+            "<|begin_of_box|>C<|end_of_box|>",
+            "Die richtige Antwort ist Option C.",
+        ),
+    ],
+)
+def test_a_letter_is_found_behind_its_label_in_any_language(text: str) -> None:
+    assert extract("letter", text) == "C"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["选项C错误。", "答案不是C。", "Die Antwort ist nicht C.", "Eliminated: C", "La réponse n'est pas C."],
+)
+def test_a_letter_that_is_denied_in_any_language_is_not_chosen(text: str) -> None:
+    assert extract("letter", text) != "C"

@@ -68,11 +68,100 @@ NO_ANSWER = [
 ]
 
 
+MENTIONS = [
+    "As you asked, I marked it with \\boxed so that it is easy to find.",
+    "(The final answer is given in \\boxed{}.)",
+    "It is in `\\boxed{}` as requested.",
+    "I used \\fbox where needed, and \\boxed.",
+    "(Format used: \\boxed{answer})",
+    "$\\boxed{\\text{your final answer}}$ \\boxed{...}",
+    "It is not \\boxed{41}.",
+    "\\boxed{\\phantom{41}}",
+    "% \\boxed{41}",
+    "<!-- \\boxed{41} -->",
+]
+LABELLED = [
+    ("So Carla waits 60 + 60 + 40 = 160.\n\nA: 160", "160"),
+    ("Final: 12", "12"),
+    ("ans = 3", "3"),
+    ("3x = 36\n\nx = 12", "12"),
+    ("Total = 12 + 15 = 27", "27"),
+    ("**Sum:** 3/4", "3/4"),
+    ("所以一共有 **36** 种方法。\n\n答案：36", "36"),
+    ("因此，答案是 15 。", "15"),
+    ("最终答案是 \\( 15 \\)", "15"),
+    ("よって、答えは 24 です。", "24"),
+    ("따라서 정답은 18입니다.", "18"),
+    ("Ответ: 15 рублей", "15"),
+    ("Die Antwort lautet 15.", "15"),
+    ("**Antwort:** 2,5", "2.5"),
+    ("**Réponse finale :** 48 km", "48"),
+    ("La respuesta es 15.", "15"),
+    ("الإجابة: ٢٥", "25"),
+    ("答案：３６", "36"),
+    ("Merkitään: 15", "15"),
+    ("**Answer:** 200 minutes (3 h 20 min)", "200"),
+    ("**Answer:** x = 4 (x = −1 is extraneous).", "4"),
+    ("The total is 72 clips, altogether.", "72"),
+    ("...the total cost of the order is $29.00.", "29"),
+    ("**Answer:** 1\u202f440 minutes", "1440"),
+    ("The sum is $45$.\n\n<|begin_of_box|>45<|end_of_box|>", "45"),
+]
+UNMARKED = [
+    "Die Antwort ist nicht 5.",
+    "答案不是5。",
+    "Check: 5",
+    "Step one: 5",
+    "If x were known: 5",
+    "Total: 5 of 7 = more than half",
+    "因为有 5 个苹果，所以我们继续。",
+]
+HEDGED = [
+    "<answer>4</answer> or <answer>5</answer>",
+    "\\boxed{4} or possibly \\boxed{5}",
+    "Answer: 4 or 5",
+    "Die Antwort ist 4 oder 5.",
+    "Answer: 5 (or 4)",
+]
+
+
+@pytest.mark.parametrize("mention", MENTIONS)
+@pytest.mark.parametrize("name", ["boxed", "final"])
+def test_a_box_without_a_value_is_no_answer_and_displaces_none(name: str, mention: str) -> None:
+    assert extract(name, f"The total is \\boxed{{42}}.\n{mention}") == "42"
+    assert not math.verify(Response(mention), "41", FINAL).correct
+
+
+@pytest.mark.parametrize(("text", "gold"), LABELLED)
+def test_an_answer_is_found_behind_its_label_in_any_language(text: str, gold: str) -> None:
+    assert math.verify(Response(text), gold, FINAL).correct
+
+
+@pytest.mark.parametrize("text", UNMARKED)
+def test_a_label_that_names_no_result_labels_no_answer(text: str) -> None:
+    assert not math.verify(Response(text), "5", FINAL).correct
+
+
+@pytest.mark.parametrize("text", HEDGED)
+def test_two_answers_are_not_the_right_one(text: str) -> None:
+    assert not math.verify(Response(text), "5", FINAL).correct
+
+
+@pytest.mark.parametrize("form", ["\\boxed{{{}}}", "<answer>{}</answer>", "Answer: {}"])
+def test_of_answers_that_nothing_joins_the_last_counts(form: str) -> None:
+    text = "\n\n".join(map(form.format, (4, 6, 5)))
+    assert math.verify(Response(text), "5", FINAL).correct
+    assert not math.verify(Response(text), "6", FINAL).correct
+
+
 @pytest.mark.parametrize(("text", "found"), JOINED)
 def test_boxes_joined_in_a_sentence_are_one_answer(text: str, found: str) -> None:
     assert extract("final", text) == found
+    assert extract("boxed", text) == found
     assert math.verify(Response(text), found, FINAL).correct
-    assert not math.verify(Response(text), extract("boxed", text), FINAL).correct
+    assert not math.verify(Response(text), found.rpartition(", ")[2], FINAL).correct, (
+        "who names two names none"
+    )
 
 
 @pytest.mark.parametrize(("text", "found"), LAST_ALONE)

@@ -1,13 +1,12 @@
-r"""For text made without a protocol: the last box or, in a text without any, what is called so.
+r"""For text made without a protocol: the last box with those joined to it (`$\boxed{1}$ and $\boxed{-2}$`),
+unless the text takes it back and names another; in a text without any, what is called the answer in any of
+many languages, what a last line such as `So it is 5` or `Total: 5` comes to, or the one bold value of the
+last paragraph.
 
-Boxes that only `and`, `or` and commas join are one answer, a list; `boxed` finds the last of them
-alone. A box that the text takes back (`Wait`, `Hold on`) gives way to what is called the answer
-after it.
-
-Without a box it is the answer tag, then `answer: X` or `answer is X`, then GSM8K's `#### X`, then
-what a last line that begins with `so`, `thus` and the like comes to, then the one bold value of the
-last paragraph, then `The ... is X` or a number alone at the end, then a text of one line without a
-sentence.
+Without a box it is the answer tag, then `answer: X`, `answer is X` or `Antwort: X`, then GSM8K's `#### X`,
+then what a last line that begins with `so`, `thus` and the like comes to, then the one bold value of the last
+paragraph, then a last line `WORD: X` or `x = X`, then `The ... is X` or a number alone at the end, then a
+text of one line without a sentence. A remark in brackets after an answer is not part of it.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from localrl.verify import boxes
 from localrl.verify.extractors import answer_tag
 from localrl.verify.extractors.answer_line import TAIL
 from localrl.verify.extractors.last_number import NUMBER
+from localrl.verify.plaintext import ANSWER, plain
 
 FORM = r"So the answer is $\boxed{{{}}}$."
 
@@ -61,51 +61,89 @@ _CLOSING = re.compile(
     r"(?i:\W{0,8}(?:let me know|i hope|hope (?:this|that)|feel free|would you like|note)\b)"
 )
 _STATED = re.compile(
-    r"(?:^|[.!]\s|\n)The\s[^\d.!?\n]{1,120}\s(?:is|are|equals)\s(?:(?:therefore|thus|then)\s)?"
-    r"(\$?-?\d[\d,]{0,20}(?:\.\d{1,20})?%?|\$[^$\n]{1,100}\$)[.!]?$"
+    r"(?:^|[.!]\s|\n|\.\.\.)\s?[Tt]he\s[^\d.!?\n]{1,120}\s(?:is|are|equals)\s(?:(?:therefore|thus|then)\s)?"
+    r"(?P<value>\$?-?\d[\d,]{0,20}(?<!,)(?:\.\d{1,20})?%?|\$[^$\n]{1,100}\$)(?P<rest>(?:,?\s[^\d.\n$=]{1,60})?)[.!]?$"
+)
+_SAID_ABROAD = re.compile(
+    rf"{ANSWER}(?P<gap>[^\d\n.!?。$\\(−+-]{{0,40}}?)(?P<value>\*\*[^*\n]{{1,60}}\*\*|\$[^$\n]{{1,100}}\$|\\\(.{{1,100}}?\\\)"
+    r"|[-−+]?\d+(?:[.,/]\d+)*%?)(?P<more>(?:\s?(?:oder|ou|o|или|或|または|or)\s?\d[\d.,]*)?)"
+)
+_DENIED_ABROAD = re.compile(r"(?i:\b(?:nicht|kein\w*|pas|no|não|non|не|ne|değil|bukan)\b|不|没|ではな|아니)")
+_REMARK = re.compile(r"(?<=[^\s(])\s+\((?!mod\b|or\b)[^()]*(?<![\\a-zA-Z])[a-zA-Z]{3,}[^()]*\)$")
+_LABEL = re.compile(r"[\W_]{0,8}(?P<label>[^\W\d_](?:[^\n:=\d]{0,40}[^\W\d])?)[*_\s]{0,6}[:=]")
+_NO_RESULT = re.compile(
+    r"(?i:\b(?:check|verif\w+|note|hint|example|step|case|part|option|not?|wrong|incorrect|if|where|let|given)\b)"
+)
+_ONE_VALUE = re.compile(
+    r"[$€£]?-?(?:\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?|[^\s\d]{0,12}\\(?:frac|sqrt|pi)\S*)%?(?:\s+[^\W\d_][^\d=\n]{0,40})?"
 )
 
 
 def extract(answer: str) -> str | None:
-    answer = boxes.BARE_BOX.sub(r"\\boxed{", answer)
-    if "\\boxed" in answer or "\\fbox" in answer:
-        return _corrected(answer) or ", ".join(boxes.joined(answer)) or None
-    answer = _DISPLAYED.sub(lambda found: " ".join(found[0].split()), answer)
+    answer = boxes.BARE_BOX.sub(r"\\boxed{", plain(answer))
+    found = boxes.valued(answer)
+    if found is None or found:
+        return _corrected(answer, found) or ", ".join(boxes.joined(answer, found)) or None
+    for empty in reversed(boxes.find(answer) or []):
+        answer = answer[: empty.start] + answer[empty.end :]
+    answer = _DISPLAYED.sub(lambda display: " ".join(display[0].split()), answer)
     if (tagged := answer_tag.extract(answer)) is not None:
         return tagged
-    if (said := _said(answer)) is not None:
+    if (said := called_the_answer(answer)) is not None:
         return said or None
     bare = _without_closing(answer.strip())
-    if (concluded := _concluded(bare) or _bold(bare)) is not None:
+    if (concluded := _concluded(bare) or _bold(bare) or _labelled(bare)) is not None:
         return concluded
     last = bare.splitlines()[-1].strip("*$ .") if bare else ""
     if re.fullmatch(r"-?\d[\d,]{0,20}(?:\.\d{1,20})?", last):
         return last
-    if (stated := _STATED.search(bare[-TAIL:])) is not None:
-        return stated[1].strip("$")
-    words = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}", bare)
+    if (stated := _STATED.search(bare[-TAIL:])) and not _BOUNDS.search(stated["rest"]):
+        return stated["value"].strip("$")
+    words = re.findall(r"(?<![\\\w])[^\W\d_]{2,}", bare)
     alone = not words or (len(words) == 1 and bare[0] in "-$(\\0123456789")
     return bare if bare and "\n" not in bare and alone else None
 
 
-def _said(answer: str) -> str | None:
+def called_the_answer(answer: str) -> str | None:
     """What is called the answer last; of a whole sentence so called, its one value."""
-    found = _SAID.findall(answer) or _HEADED.findall(answer) or _LAST_LINE.findall(answer)
+    found = [said for said in _SAID.findall(answer) if boxes.holds_value(said)]
+    found = found or _HEADED.findall(answer) or _LAST_LINE.findall(answer)
     if not found:
-        return None
+        return _called_in_another_language(answer)
     bold = _valued(found[-1])
     said = bold[0] if len(bold) == 1 and len(found[-1].split()) > len(bold[0].split()) + 2 else found[-1]
-    return _value(re.sub(r"^[\s*:$]+|[\s*]+$", "", said).rstrip(".").strip("$ "))
+    said = _REMARK.sub("", re.sub(r"^[\s*:$]+|[\s*]+$", "", said).rstrip("."))
+    return _value(said.rstrip(".").strip("$ "))
 
 
-def _corrected(answer: str) -> str | None:
+def _called_in_another_language(answer: str) -> str | None:
+    """The value after the last word for `answer`; with what a following `or` joins to it."""
+    found = [one for one in _SAID_ABROAD.finditer(answer) if not _DENIED_ABROAD.search(one["gap"])]
+    if not found:
+        return None
+    value = found[-1]["value"].strip("*$ ").removeprefix("\\(").removesuffix("\\)").strip()
+    if re.fullmatch(r"[-−+]?\d+,\d{1,2}", value):
+        value = value.replace(",", ".")
+    return value + found[-1]["more"]
+
+
+def _labelled(answer: str) -> str | None:
+    """The value of a last line `WORD: X` or `x = X`, whatever the word and its language."""
+    line = answer.rpartition("\n")[2]
+    label = _LABEL.match(line)
+    if not label or _NO_RESULT.search(label["label"]):
+        return None
+    value = _REMARK.sub("", line[label.end() :].strip("*_ .。")).rpartition("=")[2].strip("*_$ ")
+    return value if _ONE_VALUE.fullmatch(value) and not _BOUNDS.search(value) else None
+
+
+def _corrected(answer: str, found: list[boxes.Box] | None) -> str | None:
     """What is called the answer after the last box, where the text takes the box back."""
-    found = boxes.find(answer)
     after = answer[found[-1].end :] if found else ""
     if not (taken_back := _TAKEN_BACK.search(after)):
         return None
     after = after[taken_back.end() :]
-    said = _said(after) or next(iter(_CORRECT_IS.findall(after)[-1:]), None)
+    said = called_the_answer(after) or next(iter(_CORRECT_IS.findall(after)[-1:]), None)
     return said if said and len(said) <= 60 and re.search(r"[\d\\]", said) else None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from localrl.verify.plaintext import plain
+
 NAME = "last_number"
 
 NUMBER = re.compile(
@@ -12,5 +14,5 @@ NUMBER = re.compile(
 
 
 def extract(answer: str) -> str | None:
-    found = NUMBER.findall(answer)
+    found = NUMBER.findall(plain(answer))
     return str(found[-1]).replace(",", "").replace("−", "-").removeprefix("+") if found else None

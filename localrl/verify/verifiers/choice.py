@@ -1,5 +1,5 @@
-"""The letter chosen is the right one; two letters never are. An option written out in a box counts as its
-letter.
+"""The letter chosen is the right one; two letters never are. An option's own text, in a box or called the
+answer, counts as its letter if it is one option's only.
 
 The options of a target are in the order shown.
 """
@@ -7,13 +7,15 @@ The options of a target are in the order shown.
 from __future__ import annotations
 
 import re
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify import mathtext
+from localrl.verify import mathexpr, mathtext
 from localrl.verify.base import NoParams as Params
 from localrl.verify.base import answers
-from localrl.verify.extractors import boxed
+from localrl.verify.extractors import boxed, final, last_line
+from localrl.verify.plaintext import plain
 from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
-VERSION = "5"
+VERSION = "6"
 RUNS: Runs = "inline"
 TARGET = 'a letter, or `{"answer", "options"}`'
 EXTRACTOR = "letter"
@@ -32,7 +34,9 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     right, options = (
         (target["answer"], target.get("options", [])) if isinstance(target, dict) else (target, [])
     )
-    found = _letter_of(boxed.extract(response.answer), options) or extract(spec.extractor, response.answer)
+    if not isinstance(options, dict):
+        options = dict(zip(ascii_uppercase, options, strict=False))
+    found = _option(response.answer, options) or extract(spec.extractor, response.answer)
     if found is None:
         return Verdict(Outcome.NO_ANSWER)
     letter = answers(right)[0].strip().strip("().").upper()
@@ -40,15 +44,24 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     return Verdict(Outcome.CORRECT if correct else Outcome.WRONG, score=float(correct), extracted=found)
 
 
-def _letter_of(text: str | None, options: list[str]) -> str | None:
-    """The letter of the one option that a box holds in words."""
-    if not text:
+def _option(answer: str, options: dict[str, str]) -> str | None:
+    """The letter of the one option that the text names as its answer in the option's own words."""
+    if not options:
         return None
-    wanted = _plain(text)
-    same = [index for index, option in enumerate(options) if _plain(option) == wanted]
-    return chr(ord("A") + same[0]) if len(same) == 1 else None
+    boxed_text = boxed.extract(answer)
+    said = [boxed_text] if boxed_text else [final.called_the_answer(plain(answer)), last_line.extract(answer)]
+    for text in filter(None, said):
+        wanted = _plain(text)
+        same = [letter for letter, option in options.items() if _same(_plain(str(option)), wanted)]
+        if len(same) == 1 and wanted.upper() not in options:
+            return same[0].upper()
+    return None
+
+
+def _same(option: str, text: str) -> bool:
+    return option == text or mathexpr.certain(option, text) is True
 
 
 def _plain(text: str) -> str:
-    bare = re.sub(r"\\text\{([^{}]*)\}", r"\1", mathtext.normal(text))
-    return mathtext.squeezed(bare).casefold()
+    bare = re.sub(r"\\text\{([^{}]*)\}", r"\1", mathtext.normal(plain(text)))
+    return mathtext.squeezed(bare.strip("*_ .")).casefold()

@@ -12,7 +12,7 @@ from localrl.verify.registry import extract
 if TYPE_CHECKING:
     from localrl.verify.base import Runs, VerifierSpec
 
-VERSION = "1"
+VERSION = "2"
 RUNS: Runs = "inline"
 TARGET = "text, or a list of alternatives"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "pack", "prepare", "quick", "unpack", "verify"]
 
-VERSION = "2"
+VERSION = "3"
 RUNS: Runs = "process"
 TARGET = '`{"generator", "params", "entry"}`'
 

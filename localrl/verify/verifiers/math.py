@@ -13,6 +13,7 @@ from localrl.verify import mathexpr, mathtext
 from localrl.verify.base import NoParams as Params
 from localrl.verify.base import answers
 from localrl.verify.extractors import boxed
+from localrl.verify.plaintext import plain
 from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "prepare", "quick", "verify"]
 
-VERSION = "5"
+VERSION = "6"
 RUNS: Runs = "process"
 TARGET = "LaTeX or plain text, or a list of alternatives"
 EXTRACTOR = "final"
@@ -61,7 +62,7 @@ def _golds(target: Any) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return mathtext.normal(boxed.extract(text) or text)
+    return mathtext.normal(boxed.extract(text) or plain(text))
 
 
 def _at_once(gold: str, answer: str) -> bool | None:

@@ -1,0 +1,35 @@
+r"""A response as it is read: digits, spaces and brackets in one alphabet, without what is not shown.
+
+Narrow and full-width signs become the usual ones and GLM's box tokens `\boxed{}`; what LaTeX or HTML hides is
+taken out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+ANSWER = (
+    r"(?:(?:(?<![^\W\d_])(?i:antwort|lösung|r[ée]ponse|respuesta|resposta|risposta|antwoord|svar(?:et)?|vastaus|ответ"
+    r"|відповідь|odpowiedź|odpověď|cevap|yanıt|jawaban(?:nya)?|jibu|đáp (?:án|số)|câu trả lời|απάντηση))"
+    r"|答案|答え|答|回答|解答|正解|정답|답|उत्तर|الإجابة|الجواب|উত্তর|คำตอบ|תשובה)"
+)
+"""What is called the answer, in other languages than English."""
+
+_WIDE = {0xFF01 + n: 0x21 + n for n in range(94)}
+_GROUPING = "\u202f\u2009\u00a0\u2007"
+_SPACES = dict.fromkeys(map(ord, _GROUPING + "\u3000"), " ") | dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
+_GROUP = re.compile(rf"(?<=\d)[{_GROUPING}](?=\d{{3}}(?!\d))")
+_GLM_BOX = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
+_HIDDEN = re.compile(
+    r"\\[hv]?phantom\s{0,4}\{[^{}]*\}|<!--.*?-->"
+    r"|^[ \t]*%[^\n]*|(?<=[^\\\d\s])[ \t]{1,8}%[ \t\\][^\n]*",  # LaTeX comments, but no `5 % of`
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def plain(text: str) -> str:
+    if not text.isascii():
+        text = _GROUP.sub("", text.translate(_WIDE)).translate(_SPACES)
+        text = re.sub(r"(?![0-9])\d", lambda found: str(unicodedata.decimal(found[0])), text)
+    return _HIDDEN.sub("", _GLM_BOX.sub(r"\\boxed{\1}", text))
