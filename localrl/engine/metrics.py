@@ -18,7 +18,7 @@ PAUSE_S = 1.0
 
 
 @dataclass(slots=True)
-class Steps:
+class StepMetrics:
     """Counts and wall times of forward passes."""
 
     parallel: Parallel
@@ -53,7 +53,7 @@ class Steps:
 
 
 @dataclass(slots=True)
-class Meter:
+class ServerMetrics:
     """Counts and wall times of servers, whose passes are not seen; a step ends with `measure`."""
 
     parallel: Parallel

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrl.engine.device import Batch, Device
 from localrl.engine.kv_cache.cache import Holder, Memory
-from localrl.engine.metrics import Steps
+from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, SampleRequest
 from localrl.engine.queueing import cancelled, encoded, refused, unstarted
@@ -84,7 +84,7 @@ class Scheduler:
         self._events: list[Event] = []
         self._prefill_rate = 0.0
         self._started = 0
-        self._steps = Steps(self._parallel)
+        self._steps = StepMetrics(self._parallel)
 
     # -- Backend: submit, cancel, step, close
 

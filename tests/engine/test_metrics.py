@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from localrl.engine.metrics import Meter, Steps
+from localrl.engine.metrics import ServerMetrics, StepMetrics
 from localrl.engine.parallel import Parallel
 
 
 def test_a_text_that_begins_and_ends_within_one_step_took_that_time() -> None:
-    meter = Meter(Parallel(4))
+    meter = ServerMetrics(Parallel(4))
     now = meter._last
     meter.generated += 30
     meter.measure(now + 0.5, decoding=0, streams=0)
@@ -18,7 +18,7 @@ def test_a_text_that_begins_and_ends_within_one_step_took_that_time() -> None:
 
 
 def test_a_step_of_prompts_and_streams_is_shared_by_tokens() -> None:
-    steps = Steps(Parallel(4))
+    steps = StepMetrics(Parallel(4))
     steps.measure(decoding=4, prefilled=0, seconds=1.0)
     steps.measure(decoding=4, prefilled=12, seconds=2.0)
     steps.measure(decoding=0, prefilled=16, seconds=1.0)

@@ -28,6 +28,16 @@ class Form(StrEnum):
     ANY = "a file or a folder"
 
 
+class Ability(StrEnum):
+    """What a backend may declare in its `CANNOT`; `localrl.engine.conformance` then lets it off."""
+
+    COUNT = "count the tokens of a prompt, nor see single ones of a text"
+    SEED = "repeat a text from its seed"
+    VARY = "say something else for another seed"
+    REFUSE = "tell when a prompt is too long"
+    TEMPLATE = "tell when a prompt ends inside the thinking tags"
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """Whether a backend works on this machine, as `localrl doctor` says it."""
@@ -52,7 +62,7 @@ class BackendModule(Protocol):
     INSTALL: str
     """The command that installs them; empty where nothing is required."""
     CANNOT: tuple[str, ...]
-    """What other backends do and this one does not, each in a few words."""
+    """What it does not do: members of `Ability`, and whatever else a person should know, in a few words."""
 
     def load(self, settings: EngineSettings) -> Backend:
         """Load the model, in the process that calls this: the worker's.

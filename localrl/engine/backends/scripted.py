@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from localrl import __version__
-from localrl.engine.backends import Form
+from localrl.engine.backends import Ability, Form
 from localrl.engine.protocol import (
     EngineSettings,
     Event,
@@ -36,7 +36,7 @@ SUMMARY = "prepared texts, for tests"
 FORM = Form.ANY
 REQUIRES: tuple[str, ...] = ()
 INSTALL = ""
-CANNOT: tuple[str, ...] = ("compute",)
+CANNOT: tuple[str, ...] = (Ability.VARY, Ability.TEMPLATE)
 HIDDEN = True
 
 

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from localrl.engine.metrics import Steps
+from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
 from localrl.engine.queueing import cancelled, encoded, refused
@@ -115,7 +115,7 @@ class PaddedBackend:
         self._running: list[_Row] = []
         self._preempted: deque[_Row] = deque()
         self._events: list[Event] = []
-        self._steps = Steps(self._parallel)
+        self._steps = StepMetrics(self._parallel)
 
     # -- Backend: submit, cancel, step, close
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localrl.engine.backends import Form
+from localrl.engine.backends import Ability, Form
 
 if TYPE_CHECKING:
     from localrl.engine.protocol import Backend, EngineSettings
@@ -13,7 +13,7 @@ SUMMARY = "any OpenAI-compatible server, with --endpoint"
 FORM = Form.SERVED
 REQUIRES: tuple[str, ...] = ("aiohttp",)
 INSTALL = "pip install 'localrl[server]'"
-CANNOT: tuple[str, ...] = ("see single tokens: counts are the server's, or estimated",)
+CANNOT: tuple[str, ...] = (Ability.COUNT, Ability.TEMPLATE)
 
 
 def load(settings: EngineSettings) -> Backend:

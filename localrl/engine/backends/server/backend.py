@@ -24,7 +24,7 @@ from localrl.engine.backends.server.discovery import find_model
 from localrl.engine.backends.server.endpoint import CONNECT_S, Endpoint
 from localrl.engine.backends.server.load_balancing import Share, Sharing
 from localrl.engine.backends.server.responses import Failure, RequestFailed, Usage, printable
-from localrl.engine.metrics import Meter
+from localrl.engine.metrics import ServerMetrics
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import (
     Event,
@@ -121,7 +121,7 @@ class ServerBackend:
             raise
         count = len(self._endpoints)
         self._parallel = Parallel(settings.parallel, START_PER_ENDPOINT * count, STREAMS_PER_ENDPOINT * count)
-        self._meter = Meter(self._parallel)
+        self._meter = ServerMetrics(self._parallel)
         self._resting: list[_Job] = []
         self._events: list[Event] = []
         self._crash: BaseException | None = None

@@ -16,12 +16,12 @@ from localrl.engine.backends.llama_cpp.device import LlamaDevice
 from localrl.engine.backends.mlx import model
 from localrl.engine.backends.mlx.model import MlxRows, wired_limit_advice
 from localrl.engine.backends.mlx.padded import PaddedBackend
+from localrl.engine.conformance import run
 from localrl.engine.protocol import EngineSettings, FinishReason, GroupRequest, SampleRequest
 from localrl.engine.scheduler import Scheduler
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
 from tests.engine.backends.mlx.mlx_folder import convert
-from tests.engine.subjects import run
 from tests.engine.tiny import write_gguf
 
 if TYPE_CHECKING:

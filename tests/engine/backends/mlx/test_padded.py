@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localrl.engine.backends.mlx.padded import PaddedBackend
+from localrl.engine.conformance import Outcomes, run
 from localrl.engine.protocol import FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
 from localrl.sampling import Sampling
-from tests.engine.subjects import Outcome, run, take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,9 +122,9 @@ def test_streams_of_similar_length_run_together() -> None:
     backend = PaddedBackend(FakeRows(100_000), parallel=4)
     for i in range(8):
         backend.submit(group(f"{'short' if i % 2 else 'long'}{i}", 5, 1, 20 if i % 2 else 2000))
-    outcomes: dict[str, Outcome] = {}
+    outcomes = Outcomes()
     for event in backend.step() + backend.step():
-        take(outcomes, event)
+        outcomes.take(event)
     assert {name.rstrip("0123456789.") for name in outcomes} == {"long"}
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from localrl.chat import Message
 from localrl.engine.backends.server.backend import Patience, ServerBackend
+from localrl.engine.conformance import run
 from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
 from localrl.sampling import Sampling
-from tests.engine.subjects import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

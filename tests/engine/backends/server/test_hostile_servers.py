@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.engine.backends.server.backend import Patience
+from localrl.engine.conformance import run
 from localrl.engine.protocol import FinishReason
 from localrl.errors import Unavailable
 from tests.engine.backends.server.hostile_server import (
@@ -24,7 +25,6 @@ from tests.engine.backends.server.hostile_server import (
     hostile,
     nap,
 )
-from tests.engine.subjects import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ import pytest
 from localrl.chat import Message, ThinkingTags
 from localrl.engine.backends.server.backend import Patience, ServerBackend
 from localrl.engine.backends.server.responses import LONGEST_QUOTE
+from localrl.engine.conformance import run
 from localrl.engine.protocol import EngineSettings, FinishReason, GroupRequest, SampleRequest
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
@@ -25,7 +26,6 @@ from tests.engine.backends.server.hostile_server import (
     hostile,
     nap,
 )
-from tests.engine.subjects import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
