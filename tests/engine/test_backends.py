@@ -13,8 +13,10 @@ from localrl.engine.backends import BACKENDS, BackendModule, llama_cpp, mlx, scr
 from localrl.engine.client import EngineClient
 from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
 from localrl.errors import UsageError
+from localrl.registry import plugged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 OURS: list[BackendModule] = [llama_cpp, mlx, server, scripted]
@@ -65,7 +67,7 @@ class Parrot:
 
 
 @pytest.fixture
-def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A distribution that brings the backend `parrot`, and one that breaks the contract."""
     (tmp_path / "parrot_backend.py").write_text(PARROT)
     (tmp_path / "lame_backend.py").write_text(PARROT.replace("Form.ANY", '"tape"'))
@@ -76,9 +78,17 @@ def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.delitem(BACKENDS.__dict__, "members", raising=False)
     for name in ("parrot_backend", "lame_backend"):
         monkeypatch.delitem(sys.modules, name, raising=False)
+    forget_members()
+    yield
+    monkeypatch.undo()
+    forget_members()
+
+
+def forget_members() -> None:
+    plugged.cache_clear()
+    BACKENDS.__dict__.pop("members", None)
 
 
 def test_every_backend_of_ours_is_found_and_fulfils_the_contract() -> None:
