@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from localrl import isolated
 from localrl.engine import backends, resolve
 from localrl.engine.backends import BACKENDS, BackendModule, llama_cpp, mlx, scripted, server
 from localrl.engine.client import EngineClient
@@ -77,7 +78,9 @@ def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     points = "[localrl.backends]\nparrot = parrot_backend\nlame = lame_backend\n"
     (info / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # and let the worker see it, as it sees what is installed
+    monkeypatch.setattr(isolated, "_FLAGS", ())
+    monkeypatch.setattr(isolated, "_NAMES", {*isolated._NAMES, "PYTHONPATH"})
     for name in ("parrot_backend", "lame_backend"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     forget_members()
