@@ -61,7 +61,7 @@ def loads(text: str, model: type[M], path: Path) -> M:
         message, line = _split_position(str(error))
         raise ConfigError(message, file=path, line=line) from error
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context={"file": path})
     except ValidationError as error:
         # A mistyped key is also a missing one: name the key that is there to be mended.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")

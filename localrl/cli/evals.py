@@ -10,7 +10,7 @@ import click
 from localrl.cli.flags import count
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
-from localrl.errors import ConfigError, UsageError
+from localrl.errors import UsageError
 from localrl.formats import percent
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def ls(as_json: bool) -> None:
     for name, definition in sorted(definitions("evals").items()):
         try:
             spec, _ = specs.load(str(definition.path))
-        except ConfigError as error:
+        except UsageError as error:
             note(f"localrl: {error}")
             continue
         row: dict[str, Any] = {

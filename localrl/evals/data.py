@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, create_model, model_validator
 from pydantic_core import InitErrorDetails
 
 from localrl.evals.environments import ENVIRONMENTS
@@ -73,24 +73,34 @@ class Data(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _settings(cls, given: Any) -> Any:
+    def _settings(cls, given: Any, info: ValidationInfo) -> Any:
+        """Settings of an environment whose package is gone stay as they are: stored plans can still be read.
+
+        Older versions wrote every environment, those that are not meant empty.
+        """
         if not isinstance(given, dict):
             return given
-        found = {key: value for key, value in given.items() if key in cls.model_fields}
-        for key in given.keys() - found.keys():
-            if key not in ENVIRONMENTS:
+        found = {key: value for key, value in given.items() if key in cls.model_fields or value}
+        for key in [key for key in found if key not in cls.model_fields]:
+            if _is_there(key) or (info.context and key in ENVIRONMENTS):
+                found[key] = getattr(_holder(key).model_validate({key: found[key]}), key)
+            elif info.context:
                 error = InitErrorDetails(type="extra_forbidden", loc=(key,), input=given[key])
                 raise ValidationError.from_exception_data("Data", [error])
-            if given[key]:  # older versions wrote every environment, those that are not meant empty
-                found[key] = getattr(_holder(key).model_validate({key: given[key]}), key)
         return found
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
+        if not all(map(_is_there, self.model_extra or {})):
+            return self
         may_be_absent = [hasattr(environment, "present") for environment, _ in self.sources]
         if may_be_absent not in ([False], [True], [True, False]):
             raise ValueError(f"name exactly one source of problems: {', '.join(ENVIRONMENTS.names())}")
         return self
+
+
+def _is_there(name: str) -> bool:
+    return name in ENVIRONMENTS and not ENVIRONMENTS.fault(ENVIRONMENTS.members[name])
 
 
 @functools.cache
