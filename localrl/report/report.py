@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from localrl import stats
 from localrl.errors import StoreError
-from localrl.evals import protocol
 from localrl.report import metrics
-from localrl.runs.plan import EvalPlan, RunPlan, card_of
+from localrl.runs.plan import EvalPlan, RunPlan
 from localrl.store import aggregates
 from localrl.verdict import Outcome
 from localrl.verify import registry
@@ -151,10 +150,7 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, counts: _Counts) ->
             if counts.rewards
             else {}
         ),
-        "published": [
-            {"value": score.value, "source": score.source}
-            for score in protocol.published(part.spec, card_of(plan))
-        ],
+        "published": [{"value": score.value, "source": score.source} for score in plan.published(part)],
         "deviations": part.deviations,
         "stopped": (run.manifest.get("stopped") or {}).get(part.spec.name),
     }

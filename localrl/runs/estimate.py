@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localrl import formats, stats
 from localrl.catalog import assess
@@ -12,12 +12,12 @@ from localrl.catalog import shape as shapes
 from localrl.errors import LocalrlError
 from localrl.evals import dataset
 from localrl.machine import hardware
-from localrl.report import report
-from localrl.store import locks
+from localrl.store import aggregates, locks
+from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
     from localrl.runs.plan import EvalPlan, RunPlan
-    from localrl.store.runs import Store
+    from localrl.store.runs import Run, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +90,27 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
         theirs = run.manifest["plan"]
         if (theirs["model_name"], theirs["quantisation"]) != (plan.model_name, plan.quantisation):
             continue
-        made = report.make(store, run)
-        if not _answered(made["evals"]):
+        tallies = [aggregates.tally(store, run, i) for i in range(len(run.evals))]
+        failed = sum(tally.outcomes.get(Outcome.ENGINE_ERROR, 0) for tally in tallies)
+        if 2 * failed > sum(tally.samples for tally in tallies):  # its figures tell nothing of a later run
             continue
-        for part in made["evals"]:
-            count = sum(part["outcomes"].values())
-            same = limits.get(part["eval"]) == part["sampling"]["max_tokens"]
-            if run.status == "complete" and count and same and part["eval"] not in lengths:
-                lengths[part["eval"]] = (part["tokens"]["thinking"] + part["tokens"]["answer"]) / count
+        for name, part, tally in zip(run.evals, theirs["evals"], tallies, strict=True):
+            same = limits.get(name) == part["sampling"]["max_tokens"]
+            if run.status == "complete" and tally.samples and same and name not in lengths:
+                lengths[name] = (tally.thinking_tokens + tally.answer_tokens) / tally.samples
                 named = named or run.id
         if theirs["engine"]["backend"] == plan.engine.backend:
-            rate = rate or made["speed"]["decode_tokens_per_s"]
+            rate = rate or _decode_rate(store, run)
         if rate and all(part.spec.name in lengths for part in plan.evals):
             break
     return lengths, rate, named
 
 
-def _answered(evals: list[dict[str, Any]]) -> bool:
-    """Whether most samples of a run ended as the model meant, so that its figures tell of a later one."""
-    outcomes = [part["outcomes"] for part in evals]
-    failed = sum(int(each["engine_error"]) for each in outcomes)
-    return 2 * failed <= sum(sum(each.values()) for each in outcomes)
+def _decode_rate(store: Store, run: Run) -> float | None:
+    """Generated tokens a second of a run, over all its sessions and streams."""
+    sessions = [counters for _, counters in store.sessions(run)]
+    tokens = sum(counters.get("generated_tokens", 0) for counters in sessions)
+    return stats.per(tokens, sum(counters.get("decode_s", 0.0) for counters in sessions))
 
 
 def _expected(plan: RunPlan) -> float | None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from localrl.chat import ThinkingTags
 from localrl.engine import resolve
 from localrl.engine.protocol import EngineSettings
+from localrl.errors import UsageError
 from localrl.evals import protocol, spec
 from localrl.evals.check import check
-from localrl.evals.spec import EvalSpec
+from localrl.evals.spec import EvalSpec, Published
 from localrl.sampling import Sampling
 from localrl.tomlfile import Strict
 from localrl.verify import registry
@@ -18,7 +19,6 @@ from localrl.verify import registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.catalog.card import Card
     from localrl.catalog.locate import LocalModel
     from localrl.runs.request import RunRequest
     from localrl.settings import Settings
@@ -39,6 +39,8 @@ class EvalPlan(Strict):
     """Only so many problems, from the beginning."""
     sampling: Sampling
     deviations: list[str] = []
+    published: list[Published] | None = None
+    """What others scored with this model; None in a run made before plans kept it."""
 
 
 class RunPlan(Strict):
@@ -58,6 +60,15 @@ class RunPlan(Strict):
     """Stop an eval when its accuracy is known to plus or minus this, in [0, 1]."""
     decide: str | None = None
     """Stop an eval when the comparison with the run of this id is settled."""
+
+    def published(self, part: EvalPlan) -> list[Published]:
+        """What others scored with this model on one of the evals, as was known when the run was planned."""
+        if part.published is not None:
+            return part.published
+        from localrl.catalog import card
+
+        known = self.model_name in card.available()
+        return protocol.published(part.spec, card.load(self.model_name) if known else None)
 
 
 def make(
@@ -81,13 +92,15 @@ def make(
         sampling: the sampler's settings that the person gave, by name.
 
     Raises:
-        UsageError: there is no such eval, or its definition cannot work.
+        UsageError: there is no such eval, one is named twice, or its definition cannot work.
         Unavailable: what an eval needs is not installed.
     """
     card = model.card
-    parts = []
+    parts: list[EvalPlan] = []
     for name in eval_names:
         found, path = spec.load(name)
+        if any(found.name == part.spec.name for part in parts):
+            raise UsageError(f"eval {found.name!r} is named twice")
         check(found, path)
         found = protocol.for_model(found, card)
         registry.ready(found.verifier)  # the card may name another extractor
@@ -99,7 +112,13 @@ def make(
         )
         parts.append(
             EvalPlan(
-                spec=found, path=str(path), samples=k, limit=limit, sampling=chosen, deviations=departures
+                spec=found,
+                path=str(path),
+                samples=k,
+                limit=limit,
+                sampling=chosen,
+                deviations=departures,
+                published=protocol.published(found, card),
             )
         )
     tags = card.thinking if card else ThinkingTags()
@@ -152,11 +171,3 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
         decide=request.decide,
     )
     return made, f"{choice.backend}: {choice.why}"
-
-
-def card_of(run_plan: RunPlan) -> Card | None:
-    """The model's card, when it is one that localrl knows."""
-    from localrl.catalog import card
-
-    name = run_plan.model_name
-    return card.load(name) if name in card.available() else None

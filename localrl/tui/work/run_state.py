@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 from localrl.engine.client import Restarted
 from localrl.engine.protocol import Metrics
-from localrl.evals import protocol
-from localrl.runs.plan import card_of
 from localrl.runs.runner import Live
 from localrl.sample import Sample
 from localrl.tui.symbols import CODE_OF, PENDING_CODE, RUNNING_CODE, UNJUDGED_CODE
@@ -133,10 +131,9 @@ class RunState:
         self._rated: tuple[float, int] | None = None
 
     def look_up_published(self) -> None:
-        """Read the model's card."""
-        card = card_of(self.plan)
+        """Of a run that was planned long ago, reads the model's card."""
         self.published = tuple(
-            tuple(score.value for score in protocol.published(part.spec, card)) for part in self.plan.evals
+            tuple(score.value for score in self.plan.published(part)) for part in self.plan.evals
         )
 
     def seed(self, stored: Iterable[SampleRow]) -> None:
