@@ -16,6 +16,7 @@ from localrl.engine.backends import BACKENDS
 from localrl.evals import dataset, environments, spec
 from localrl.evals.environments import ENVIRONMENTS
 from localrl.evals.layouts import LAYOUTS
+from localrl.tui import keys
 from localrl.verify.registry import EXTRACTORS, VERIFIERS
 
 if TYPE_CHECKING:
@@ -88,6 +89,15 @@ def _cards() -> list[list[str]]:
     return rows
 
 
+def _keys() -> list[list[str]]:
+    rows = [["where", "key", "what", "name"]]
+    for group, table in keys.TABLE.items():
+        for key in table:
+            pressed = " or ".join(f"`{keys.display(each)}`" for each in key.keys.split(","))
+            rows.append([keys.GROUPS[group], pressed, key.label + key.more, f"`{group}.{key.name}`"])
+    return rows
+
+
 def _ours(members: Mapping[str, Member]) -> list[str]:
     return [name for name, member in members.items() if not member.package]
 
@@ -100,6 +110,7 @@ TABLES = [
     ("evals.md", "verifiers", _verifiers),
     ("engine.md", "backends", _backends),
     ("models.md", "cards", _cards),
+    ("interface.md", "keys", _keys),
 ]
 
 

@@ -81,7 +81,7 @@ class LocalrlApp(App[None]):
     """All screens are modes: each keeps its state while another is shown."""
 
     TITLE = "localrl"
-    BINDINGS = keys.bindings("app")  # type: ignore[assignment]
+    BINDINGS = keys.bindings("app")
     COMMANDS: ClassVar = App.COMMANDS | {lambda: ActionCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]

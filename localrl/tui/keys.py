@@ -1,5 +1,7 @@
 """Every key of the interface in one table: what it does, its name in the settings file, and where it works.
 
+A new key is a row here and an `action_` method of the screen.
+
 `[keys]` in the settings file gives another key to a name: `"bench.pause" = "ctrl+p"`.
 """
 
@@ -13,7 +15,7 @@ from localrl.errors import UsageError, nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from textual.binding import Binding
+    from textual.binding import BindingType
 
 
 class Key(NamedTuple):
@@ -29,6 +31,8 @@ class Key(NamedTuple):
     """Works although a field has the focus that could take the key."""
     more: str = ""
     """What else it does, in the help."""
+    view: str = ""
+    """The only view of the screen in which it works."""
 
 
 GROUPS: dict[str, str] = {
@@ -83,14 +87,21 @@ TABLE: dict[str, tuple[Key, ...]] = {
     "bench": (
         Key("start", "n", "new", "New run"),
         Key("go_on", "g", "go_on", "Go on"),
-        Key("pause", "p", "pause", "Pause", more=", or resume"),
-        Key("stop", "s", "stop", "Stop"),
-        Key("watch", "enter", "watch", "Watch"),
-        Key("next_stream", "right_square_bracket", "stream(1)", "Next stream"),
-        Key("previous_stream", "left_square_bracket", "stream(-1)", "Previous stream", footer=False),
-        Key("follow", "f", "follow", "Follow", footer=False),
-        Key("wide", "w", "wide", "Stream wide", footer=False),
-        Key("results", "r", "results", "Results", footer=False),
+        Key("pause", "p", "pause", "Pause", more=", or resume", view="at-work"),
+        Key("stop", "s", "stop", "Stop", view="at-work"),
+        Key("watch", "enter", "watch", "Watch", view="at-work"),
+        Key("next_stream", "right_square_bracket", "stream(1)", "Next stream", view="at-work"),
+        Key(
+            "previous_stream",
+            "left_square_bracket",
+            "stream(-1)",
+            "Previous stream",
+            footer=False,
+            view="at-work",
+        ),
+        Key("follow", "f", "follow", "Follow", footer=False, view="at-work"),
+        Key("wide", "w", "wide", "Stream wide", footer=False, view="at-work"),
+        Key("results", "r", "results", "Results", footer=False, view="at-work"),
     ),
     "log": (
         Key("other", "o", "other", "Another log"),
@@ -98,23 +109,23 @@ TABLE: dict[str, tuple[Key, ...]] = {
         Key("copy", "y", "copy", "Copy"),
     ),
     "results": (
-        Key("mark", "space", "mark", "Mark"),
-        Key("compare", "c", "compare", "Compare marked"),
-        Key("go_on", "g", "go_on", "Go on"),
-        Key("plots", "v", "plots", "Plots"),
-        Key("filter", "slash", "filter", "Filter"),
-        Key("outcome", "o", "outcome", "Outcome"),
-        Key("thinking", "t", "thinking", "Thinking"),
-        Key("next", "right_square_bracket", "step(1)", "Next sample", footer=False),
-        Key("previous", "left_square_bracket", "step(-1)", "Previous sample", footer=False),
-        Key("copy", "y", "copy", "Copy the sample", footer=False),
+        Key("mark", "space", "mark", "Mark", view="runs"),
+        Key("compare", "c", "compare", "Compare marked", view="runs"),
+        Key("go_on", "g", "go_on", "Go on", view="runs"),
+        Key("plots", "v", "plots", "Plots", view="runs"),
+        Key("filter", "slash", "filter", "Filter", view="samples"),
+        Key("outcome", "o", "outcome", "Outcome", view="samples"),
+        Key("thinking", "t", "thinking", "Thinking", view="samples"),
+        Key("next", "right_square_bracket", "step(1)", "Next sample", footer=False, view="samples"),
+        Key("previous", "left_square_bracket", "step(-1)", "Previous sample", footer=False, view="samples"),
+        Key("copy", "y", "copy", "Copy the sample", footer=False, view="samples"),
         Key("report", "h", "report", "Write an HTML report", footer=False),
-        Key("remove", "delete", "remove", "Delete the run", footer=False),
+        Key("remove", "delete", "remove", "Delete the run", footer=False, view="runs"),
     ),
 }
 
 
-def bindings(group: str) -> list[Binding]:
+def bindings(group: str) -> list[BindingType]:
     """The bindings of one group, as Textual takes them."""
     from textual.binding import Binding
 
@@ -124,6 +135,12 @@ def bindings(group: str) -> list[Binding]:
         )
         for key in TABLE[group]
     ]
+
+
+def works(group: str, action: str, view: str) -> bool:
+    """Whether an action of a screen works in one of its views."""
+    rows = [key for key in TABLE[group] if key.action.partition("(")[0] == action]
+    return not rows or any(key.view in ("", view) for key in rows)
 
 
 DISPLAYED = {

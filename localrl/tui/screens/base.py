@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from localrl.tui import keys
 from localrl.tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ class BaseScreen(Screen[None]):
     @property
     def program(self) -> LocalrlApp:
         return cast("LocalrlApp", self.app)
+
+    @property
+    def view(self) -> str:
+        """Which of several views is shown."""
+        return ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not self.is_mounted or keys.works(self.GROUP, action, self.view)
 
     def compose(self) -> ComposeResult:
         yield TopBar(self.GROUP)

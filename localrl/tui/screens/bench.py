@@ -36,7 +36,7 @@ NO_TEXT = "No live text: another process works on this run."
 
 class BenchScreen(BaseScreen):
     GROUP = "bench"
-    BINDINGS = keys.bindings("bench")  # type: ignore[assignment]
+    BINDINGS = keys.bindings("bench")
     CSS = """
     BenchScreen ContentSwitcher { height: 1fr; }
     BenchScreen #metrics { height: auto; }
@@ -80,6 +80,10 @@ class BenchScreen(BaseScreen):
                         cells.border_title = "problems × samples"
                         yield SampleGrid()
                 yield StreamView()
+
+    @property
+    def view(self) -> str:
+        return "setup" if self._setting_up else "at-work"
 
     def on_mount(self) -> None:
         self.set_interval(TICK_S, self._tick)
@@ -223,7 +227,7 @@ class BenchScreen(BaseScreen):
             self.set_focus(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("pause", "stop", "watch", "stream", "follow", "wide", "results") and self._setting_up:
+        if not super().check_action(action, parameters):
             return False
         work = self._work
         if action == "go_on":

@@ -32,7 +32,7 @@ TICK_S = 1 / 10
 
 class ChatScreen(BaseScreen):
     GROUP = "chat"
-    BINDINGS = keys.bindings("chat")  # type: ignore[assignment]
+    BINDINGS = keys.bindings("chat")
     CSS = """
     ChatScreen #talk { width: 1fr; }
     ChatScreen #welcome { color: $secondary; margin: 1 1; }
@@ -246,7 +246,7 @@ class ChatScreen(BaseScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters are keys only while nothing is written."""
-        own = {key.action for key in keys.TABLE["chat"]}
+        own = {key.action for key in keys.TABLE[self.GROUP]}
         return action not in own or not isinstance(self.focused, (PromptInput,))
 
     def leave(self) -> None:

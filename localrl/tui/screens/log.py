@@ -26,7 +26,7 @@ LARGEST_BYTES = 256 << 10
 
 class LogScreen(BaseScreen):
     GROUP = "log"
-    BINDINGS = keys.bindings("log")  # type: ignore[assignment]
+    BINDINGS = keys.bindings("log")
     CSS = """
     LogScreen #log-pane { height: 1fr; }
     LogScreen LiveText { height: 1fr; }

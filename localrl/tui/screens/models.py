@@ -39,7 +39,7 @@ COLUMNS = (
 
 class ModelsScreen(BaseScreen):
     GROUP = "models"
-    BINDINGS = keys.bindings("models")  # type: ignore[assignment]
+    BINDINGS = keys.bindings("models")
     CSS = """
     ModelsScreen #machine-pane { height: auto; }
     ModelsScreen #endpoint { display: none; background: $surface; }

@@ -46,7 +46,7 @@ SAMPLES = (
 
 class ResultsScreen(BaseScreen):
     GROUP = "results"
-    BINDINGS = keys.bindings("results")  # type: ignore[assignment]
+    BINDINGS = keys.bindings("results")
     CSS = """
     ResultsScreen ContentSwitcher { height: 1fr; }
     ResultsScreen #runs-pane { height: 1fr; }
@@ -103,7 +103,7 @@ class ResultsScreen(BaseScreen):
         self._load()
 
     @property
-    def _view(self) -> str:
+    def view(self) -> str:
         return self.query_one(ContentSwitcher).current or "runs"
 
     def _switch(self, view: str, focus: str) -> None:
@@ -233,30 +233,14 @@ class ResultsScreen(BaseScreen):
 
     # -- actions
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        views = {
-            "mark": ("runs",),
-            "compare": ("runs",),
-            "go_on": ("runs",),
-            "remove": ("runs",),
-            "plots": ("runs",),
-            "report": ("runs", "samples", "compare"),
-            "filter": ("samples",),
-            "outcome": ("samples",),
-            "thinking": ("samples",),
-            "step": ("samples",),
-            "copy": ("samples",),
-        }
-        return action not in views or not self.is_mounted or self._view in views[action]
-
     def leave(self) -> None:
         """One step back."""
         filter_field = self.query_one("#filter", Input)
-        if self._view == "samples" and (self.focused is filter_field or filter_field.value):
+        if self.view == "samples" and (self.focused is filter_field or filter_field.value):
             filter_field.value = ""
             filter_field.remove_class("-open")
             self.query_one("#sample-table").focus()
-        elif self._view != "runs":
+        elif self.view != "runs":
             self._switch("runs", "#run-table")
 
     def action_mark(self) -> None:
