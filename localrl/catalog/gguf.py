@@ -33,6 +33,7 @@ MAX_ARRAY: Final = 1 << 26
 KEPT_NUMBERS: Final = 4096
 """Arrays of numbers up to this length are kept (per-layer values); longer ones are only counted."""
 KEPT_STRINGS: Final = 64
+BYTE_TOKENS: Final = frozenset(b"<0x%02X>" % byte for byte in range(256))
 LEAST_ALIGNMENT: Final = 32
 """llama.cpp reads tensors where they are in the file, and ends its process at others."""
 WINDOW: Final = 1 << 20
@@ -214,10 +215,11 @@ def _read_array(cursor: _Cursor, key: str) -> tuple[int, Value]:
         if count <= KEPT_STRINGS:
             return kind, tuple(cursor.string(limit=MAX_STRING) for _ in range(count))
         if key == "tokenizer.ggml.tokens":
-            if repeated := count - len(cursor.skip_strings(count, collect=True)):
+            seen = cursor.skip_strings(count, collect=True)
+            if repeated := count - len(seen):
                 raise cursor.bad(f"has {repeated} tokens twice")
-        else:
-            cursor.skip_strings(count)
+            return kind, Counted(kind, count, seen.issuperset(BYTE_TOKENS))
+        cursor.skip_strings(count)
     elif count <= KEPT_NUMBERS:
         code = SCALARS[kind].format[1:]
         return kind, struct.unpack(f"<{count}{code}", cursor.take(count * each))

@@ -2,11 +2,13 @@
 
 Each check stands for a known way to make llama.cpp read or write out of bounds, or abort its process:
 llama.cpp #25821 (layers), #26690 (types and lengths of the tokenizer's arrays), CVE-2025-49847 (token
-lengths), CVE-2025-53630, CVE-2026-27940 and CVE-2026-33298 (sizes that overflow: `gguf` refuses those).
+lengths), CVE-2025-53630, CVE-2026-27940 and CVE-2026-33298 (sizes that overflow: `gguf` refuses those); or
+was found by loading and running 823 changed models: types of tensors, numbers that are none, missing tokens.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,9 @@ SCORED = ("llama", "t5")
 UNMERGED = ("bert", "plamo2", "plamo3", "rwkv", "t5", "test")
 """Names of tokenizers that merge nothing: with merges the vocabulary is another kind's, and what llama.cpp
 makes of a text is nonsense, or its end. Old files of "llama" have merges that nothing reads."""
+ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
+UNCOMPUTABLE = ("i8", "i16", "i32", "i64", "f64")
+"""Types of tensors in which ggml computes nothing; tables of token ids (`tid2eid`) are only looked up."""
 UINT32, INT32, FLOAT32 = 4, 5, 6
 
 
@@ -71,6 +76,8 @@ def check_model(header: Header) -> None:
     if header.tensor("token_embd.weight") is None:
         raise _bad(header, f"is no language model (architecture {header.architecture!r}, no token embedding)")
     _check_numbers(header)
+    _check_scalars(header)
+    _check_tensors(header)
     _check_tokenizer(header)
 
 
@@ -106,6 +113,27 @@ def _check_numbers(header: Header) -> None:
             raise _bad(header, f"has no usable {architecture}.{key}")
 
 
+def _check_scalars(header: Header) -> None:
+    for key, value in header.metadata.items():
+        if not isinstance(value, float) or not key.startswith(f"{header.architecture}."):
+            continue
+        if not math.isfinite(value) or (key.endswith("epsilon") and value < 0):
+            raise _bad(header, f"has {key} = {value}")
+    key = f"{header.architecture}.rope.scaling.type"
+    if (scaling := header.metadata.get(key, "none")) not in ROPE_SCALINGS:
+        raise _bad(header, f"has {key} = {scaling!r}, not one of {', '.join(ROPE_SCALINGS)}")
+
+
+def _check_tensors(header: Header) -> None:
+    """Norms and biases are added as they are, and only as f32; matrices have types that are multiplied."""
+    for tensor in header.tensors:
+        kind = tensor.kind.name
+        if kind in UNCOMPUTABLE and not (kind == "i32" and "tid2eid" in tensor.name):
+            raise _bad(header, f"has {tensor.name} in {kind}, in which nothing is computed")
+        if len(tensor.shape) == 1 and kind != "f32":
+            raise _bad(header, f"has {tensor.name} in {kind}; norms and biases are f32")
+
+
 def _check_tokenizer(header: Header) -> None:
     if not 1 <= header.vocabulary <= MAX_VOCABULARY:
         raise _bad(header, f"has {header.vocabulary} tokens")
@@ -113,6 +141,9 @@ def _check_tokenizer(header: Header) -> None:
         raise _bad(header, f"has no tokenizer ({kind!r})")
     if kind in SCORED and "tokenizer.ggml.scores" not in header.metadata:
         raise _bad(header, f"has a tokenizer ({kind!r}) without scores")
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    if kind == "llama" and not (isinstance(tokens, Counted) and tokens.spells_bytes):
+        raise _bad(header, "has a tokenizer ('llama') without a token for every byte")
     if kind in UNMERGED and "tokenizer.ggml.merges" in header.metadata:
         raise _bad(header, f"has a tokenizer ({kind!r}) that knows no merges, and merges")
     arrays = {"tokens": {STRING}, "merges": {STRING}, "scores": {FLOAT32}, "token_type": {INT32, UINT32}}

@@ -34,6 +34,8 @@ class Counted:
     kind: int
     """GGUF's number of the element type."""
     count: int
+    spells_bytes: bool = False
+    """Of a vocabulary: there is a token `<0xNN>` for every byte."""
 
 
 Scalar: TypeAlias = int | float | bool | str
