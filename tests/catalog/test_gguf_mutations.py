@@ -1,4 +1,4 @@
-"""Changes of a sound model that would end llama.cpp while it loads or computes are refused, each by its kind."""
+"""Changes of a sound model that would end llama.cpp while it loads or computes are refused in words."""
 
 from __future__ import annotations
 
