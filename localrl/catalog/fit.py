@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 from localrl import formats
 from localrl.catalog.ggml import CACHE_TYPES
-from localrl.catalog.shape import Shape, from_header
 
 if TYPE_CHECKING:
-    from localrl.catalog.gguf import Header
+    from localrl.catalog.shape import Shape
     from localrl.machine.hardware import Machine
 
 Verdict = Literal["fits", "tight", "no"]
@@ -77,7 +76,7 @@ class Plan:
 
 
 def plan(
-    model: Header | Shape,
+    shape: Shape,
     machine: Machine,
     *,
     tokens_per_stream: int = 4096,
@@ -94,7 +93,6 @@ def plan(
         streams: how many of them to make room for, if memory allows.
         measure: asks llama.cpp for the size of its compute buffers.
     """
-    shape = model if isinstance(model, Shape) else from_header(model)
     separate = machine.kind == "cuda"
     layers = -1 if gpu_layers is None else gpu_layers
     weights = shape.device_weights(separate=separate)

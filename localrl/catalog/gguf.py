@@ -15,15 +15,14 @@ import math
 import struct
 from typing import TYPE_CHECKING, Final
 
+from localrl.catalog import shards
 from localrl.catalog.ggml import TYPES
 from localrl.catalog.gguf_checks import check_model, check_shards
-from localrl.catalog.gguf_header import SHARD, STRING, Counted, Header, Scalar, Source, Tensor, Value
+from localrl.catalog.gguf_header import STRING, Counted, Header, Scalar, Source, Tensor, Value
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["SHARD", "Header", "LocalFile", "Source", "preflight", "read_header", "shard_paths"]
 
 MAX_KEYS: Final = 1 << 16
 MAX_TENSORS: Final = 1 << 20
@@ -83,37 +82,10 @@ def preflight(path: Path) -> Header:
     Raises:
         UsageError: the file is no GGUF, is cut short, or promises what it does not hold.
     """
-    parts = [_read_local(part) for part in shard_paths(path)]
+    parts = [_read_local(part) for part in shards.files(path)]
     header = check_shards(parts)
     check_model(header)
     return header
-
-
-def shard_paths(path: Path) -> list[Path]:
-    """The files that belong to a model, given its first one.
-
-    Raises:
-        UsageError: the path is a later shard, or one is missing.
-    """
-    found = SHARD.fullmatch(path.name)
-    if not found or int(found["count"]) < 2:
-        return [path]
-    if int(found["no"]) != 1:
-        first = f"{found['stem']}-00001-of-{found['count']}.gguf"
-        raise UsageError(f"{path.name} is not the model's first part", hint=f"name {first} instead")
-    count = int(found["count"])
-    paths = [path.with_name(f"{found['stem']}-{no:05}-of-{count:05}.gguf") for no in range(1, count + 1)]
-    if missing := [part.name for part in paths if not part.is_file()]:
-        raise UsageError(
-            f"{len(missing)} of the model's {count} parts are missing, the first is {missing[0]}"
-        )
-    return paths
-
-
-def shard_number(name: str) -> int:
-    """Which part of a model a file is, from 1."""
-    found = SHARD.fullmatch(name)
-    return int(found["no"]) if found else 1
 
 
 def _read_local(path: Path) -> Header:

@@ -12,7 +12,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localrl.catalog.gguf_header import SHARD, STRING, Counted, Header
+from localrl.catalog.gguf_header import STRING, Counted, Header
+from localrl.catalog.shards import SHARD
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 STRING: Final = 8
 """GGUF's number of the type of texts."""
-SHARD: Final = re.compile(r"(?P<stem>.*)-(?P<no>\d{5})-of-(?P<count>\d{5})\.gguf")
 
 
 class Source(Protocol):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localrl.catalog import gguf, hubcache, reference
+from localrl.catalog import hubcache, reference, shards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def hub_cache() -> Iterator[InstalledModel]:
 def _in_snapshot(repo: str, folder: Path) -> Iterator[InstalledModel]:
     cached = hubcache.files_of(repo, folder)
     files = {path: entry for path, entry in cached.items() if path.endswith(".gguf")}
-    for first, parts in _models(list(files)):
+    for first, parts in _models(files):
         size = sum(files[part].bytes for part in parts)
         quantisation = reference.quantisation_of(first)
         name = f"{repo}:{quantisation}" if quantisation else f"{repo}:{first}"
@@ -99,7 +98,7 @@ def _folder(program: str, root: Path) -> Iterator[InstalledModel]:
         configs = list(root.rglob("config.json"))
     except OSError:
         return
-    for first, parts in _models(list(files)):
+    for first, parts in _models(files):
         size = sum(files[part].stat().st_size for part in parts)
         yield InstalledModel(program, first, files[first], size, reference.quantisation_of(Path(first).name))
     for config in configs:
@@ -109,19 +108,10 @@ def _folder(program: str, root: Path) -> Iterator[InstalledModel]:
             yield InstalledModel(program, str(config.parent), config.parent, size, _bits(config.parent))
 
 
-def _models(paths: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each model's first file with all its shards; projectors for images are left out."""
-    groups: dict[str, list[str]] = {}
-    for path in sorted(paths):
-        name = Path(path).name
-        if "mmproj" in name.lower() or "imatrix" in name.lower():
-            continue
-        shard = gguf.SHARD.fullmatch(name)
-        key = re.sub(r"-\d{5}-of-", "-of-", path) if shard else path
-        groups.setdefault(key, []).append(path)
-    for parts in groups.values():
-        shard = gguf.SHARD.fullmatch(Path(parts[0]).name)
-        if not shard or len(parts) == int(shard["count"]):
+def _models(paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each complete model's first file with all its shards; what is beside models is left out."""
+    for count, parts in shards.groups(path for path in paths if not shards.is_extra(path)):
+        if len(parts) == count:
             yield parts[0], parts
 
 

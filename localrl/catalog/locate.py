@@ -8,20 +8,18 @@ is decided in `engine.resolve`.
 from __future__ import annotations
 
 import importlib.util
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrl.catalog import card as cards
-from localrl.catalog import hubcache, inventory, reference
+from localrl.catalog import hubcache, inventory, reference, shards
 from localrl.errors import LocalrlError, UsageError, nearest
 
 if TYPE_CHECKING:
     from localrl.catalog.reference import Reference
 
 STARTER = "smollm2-135m"
-PART = re.compile(r"(?P<stem>.*)-\d{5}-of-(?P<count>\d{5})\.(?:gguf|safetensors)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +105,12 @@ def _find_in(cached: dict[str, hubcache.CachedFile], wanted: Reference) -> Local
         return None
     files = sorted(cached[path].file for path in chosen)
     name = wanted.card.name if wanted.card else wanted.repo
-    if any(count != len(parts) for count, parts in _parts(files)):
+    if any(count != len(parts) for count, parts in shards.groups(map(str, files))):
         return None
     if files[0].suffix != ".gguf":
         return LocalModel(name, _folder(files), wanted.card, wanted.quantisation)
     quantisation = wanted.quantisation or reference.quantisation_of(files[0].name)
     return LocalModel(name, files[0], wanted.card, quantisation)
-
-
-def _parts(files: list[Path]) -> list[tuple[int, list[Path]]]:
-    """Files that come in several parts: how many there should be, and those that are here."""
-    groups: dict[tuple[str, str], list[Path]] = {}
-    for path in files:
-        if part := PART.fullmatch(path.name):
-            groups.setdefault((part["stem"], part["count"]), []).append(path)
-    return [(int(count), parts) for (_, count), parts in groups.items()]
 
 
 def _folder(files: list[Path]) -> Path:

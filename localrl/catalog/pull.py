@@ -1,4 +1,4 @@
-"""Download what a choice names into the hub's cache: listing, disk check, transfer, hash, name."""
+"""Download what a reference names into the hub's cache: listing, disk check, transfer, hash, name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import shutil
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localrl.catalog import gguf, hashes, hub, hubcache
+from localrl.catalog import gguf, hashes, hub, hubcache, shards
 from localrl.catalog.locate import find
 from localrl.catalog.transfer import RemoteFile, Transfer, Transferred, Tuning
 from localrl.errors import NetworkError, StoreError, UsageError
@@ -56,7 +56,7 @@ class PulledFile:
 class PullPlan:
     """What a pull would do."""
 
-    choice: Reference
+    wanted: Reference
     listing: hub.Listing
     files: tuple[RemoteFile, ...]
 
@@ -70,65 +70,65 @@ class PullPlan:
         return sum(file.size - _here(self.listing.repo, file) for file in self.files)
 
 
-def prepare(choice: Reference, source: hub.HubName | None = None) -> PullPlan:
-    """Ask the hub what a choice means; where it is out of reach, ModelScope, if the card names a repo there.
+def prepare(wanted: Reference, source: hub.HubName | None = None) -> PullPlan:
+    """Ask the hub what is meant; where it is out of reach, ModelScope, if the card names a repo there.
 
     Raises:
         UsageError: no such repo or file, or a token is needed.
         NetworkError: no hub answers.
     """
-    listing = _listing_here(choice) if hub.offline() else _listing(choice, source)
-    chosen = set(choice.select(file.path for file in listing.files))
+    listing = _listing_here(wanted) if hub.offline() else _listing(wanted, source)
+    chosen = set(wanted.select(file.path for file in listing.files))
     for path in chosen:
         hubcache.check_name(listing.repo, path)
     files = sorted((file for file in listing.files if file.path in chosen), key=_small_first)
-    return PullPlan(choice, listing, tuple(files))
+    return PullPlan(wanted, listing, tuple(files))
 
 
-def _listing_here(choice: Reference) -> hub.Listing:
+def _listing_here(wanted: Reference) -> hub.Listing:
     """What is complete on this machine, for who does not want the hub to be asked.
 
     Raises:
         UsageError: it is not here.
     """
-    found = find(choice)
+    found = find(wanted)
     if found is None:
         raise UsageError(
-            f"{choice.name} is not on this machine, and HF_HUB_OFFLINE is set", hint="unset it to use the hub"
+            f"{wanted.name} is not on this machine, and HF_HUB_OFFLINE is set", hint="unset it to use the hub"
         )
     folder = next(
         folder
-        for folder in hubcache.snapshots(choice.repo)
+        for folder in hubcache.snapshots(wanted.repo)
         if folder in found.path.parents or folder == found.path
     )
-    entries = hubcache.files_of(choice.repo, folder).values()
+    entries = hubcache.files_of(wanted.repo, folder).values()
     files = [RemoteFile("", e.path, e.bytes, e.etag, e.etag if len(e.etag) == 64 else "") for e in entries]
-    return hub.Listing(choice.repo, folder.name, tuple(files))
+    return hub.Listing(wanted.repo, folder.name, tuple(files))
 
 
-def _listing(choice: Reference, source: hub.HubName | None) -> hub.Listing:
+def _listing(wanted: Reference, source: hub.HubName | None) -> hub.Listing:
     if source == "modelscope":
-        return hub.listing(choice.modelscope or choice.repo, source="modelscope")
+        return hub.listing(wanted.modelscope or wanted.repo, source="modelscope")
     try:
-        return hub.listing(choice.repo)
+        return hub.listing(wanted.repo)
     except NetworkError as unreachable:
-        if source or not choice.modelscope:
+        if source or not wanted.modelscope:
             raise
         try:
-            return hub.listing(choice.modelscope, source="modelscope")
+            return hub.listing(wanted.modelscope, source="modelscope")
         except (NetworkError, UsageError):
             raise unreachable from None
 
 
 def pull(
-    job: PullPlan,
+    plan: PullPlan,
     *,
     tuning: Tuning | None = None,
     report: Callable[[PullProgress], None] | None = None,
     every_s: float = 0.2,
     stop: threading.Event | None = None,
 ) -> list[PulledFile]:
-    """Fetch all files of a job; what arrived before an error or Ctrl-C is kept.
+    """Fetch all files of a plan; what arrived before an error or Ctrl-C is kept.
 
     Args:
         stop: set by another thread to end this one with `Stopped`.
@@ -137,41 +137,17 @@ def pull(
         StoreError: the disk has too little room, or cannot be written.
         NetworkError, UsageError: as `Transfer.run`.
     """
-    _check_disk(job)
+    _check_disk(plan)
+    pulling = _Pulling(plan, tuning, report, every_s, stop or threading.Event())
     try:
-        done = _pull_all(job, tuning, report, every_s, stop or threading.Event())
+        for file in plan.files:
+            pulling.pull(file)
         if not hub.offline():
-            hubcache.set_main(job.listing.repo, job.listing.commit)
+            hubcache.set_main(plan.listing.repo, plan.listing.commit)
     except OSError as error:
-        place = error.filename or hubcache.folder(job.listing.repo)
+        place = error.filename or hubcache.folder(plan.listing.repo)
         raise StoreError(f"cannot write {place}: {error.strerror}", hint="what is here is kept") from error
-    return done
-
-
-def _pull_all(
-    job: PullPlan,
-    tuning: Tuning | None,
-    report: Callable[[PullProgress], None] | None,
-    every_s: float,
-    stop: threading.Event,
-) -> list[PulledFile]:
-    done: list[PulledFile] = []
-    for number, file in enumerate(job.files, start=1):
-        before = sum(pulled.bytes for pulled in done)
-        speed = _Speed()
-
-        def tell(
-            got: int, path: str = file.path, number: int = number, before: int = before, speed: _Speed = speed
-        ) -> None:
-            if report:
-                rate = speed.after(got)
-                report(PullProgress(path, number, len(job.files), before + got, job.total, rate))
-
-        done.append(_pull_file(job, file, tuning, tell, every_s, stop))
-        tell(file.size)
-        if file.path.endswith("config.json"):
-            check_config(done[-1].path)
-    return done
+    return pulling.done
 
 
 def check(pulled: list[PulledFile]) -> None:
@@ -181,37 +157,71 @@ def check(pulled: list[PulledFile]) -> None:
         UsageError: says what is wrong with it.
     """
     for file in pulled:
-        if file.path.suffix == ".gguf" and gguf.shard_number(file.path.name) == 1:
+        if file.path.suffix == ".gguf" and shards.number(file.path.name) == 1:
             gguf.preflight(file.path)
 
 
-def _pull_file(
-    job: PullPlan,
-    file: RemoteFile,
-    tuning: Tuning | None,
-    tell: Callable[[int], None],
-    every_s: float,
-    stop: threading.Event,
-) -> PulledFile:
-    from filelock import FileLock, Timeout
+@dataclass(slots=True)
+class _Pulling:
+    """A pull under way, one file after the other."""
 
-    repo = job.listing.repo
-    blob, partial = hubcache.blob(repo, file.etag), hubcache.partial(repo, file.etag)
-    lock = hubcache.root() / ".locks" / hubcache.folder(repo).name / f"{file.etag}.lock"
-    for path in (blob, lock):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=0):
-            if _is_complete(blob, file):
-                arrived = Transferred(file.size, 0, hashes.of(blob))
-            else:
-                arrived = _transfer(file, partial, tuning, tell, every_s, stop)
-                partial.replace(blob)
-                hashes.remember(blob, arrived.sha256)
-            path = hubcache.link(repo, job.listing.commit, file.path, file.etag)
-    except Timeout as error:
-        raise UsageError(f"{file.path} is being downloaded by another program") from error
-    return PulledFile(path, file.size, arrived.sha256, arrived.resumed_bytes, arrived.received_bytes)
+    plan: PullPlan
+    tuning: Tuning | None
+    report: Callable[[PullProgress], None] | None
+    every_s: float
+    stop: threading.Event
+    done: list[PulledFile] = field(default_factory=list)
+
+    def pull(self, file: RemoteFile) -> None:
+        from filelock import FileLock, Timeout
+
+        repo, speed = self.plan.listing.repo, _Speed()
+        blob, partial = hubcache.blob(repo, file.etag), hubcache.partial(repo, file.etag)
+        lock = hubcache.root() / ".locks" / hubcache.folder(repo).name / f"{file.etag}.lock"
+        for path in (blob, lock):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(lock, timeout=0):
+                if _is_complete(blob, file):
+                    arrived = Transferred(file.size, 0, hashes.of(blob))
+                else:
+                    arrived = self._transfer(file, partial, speed)
+                    partial.replace(blob)
+                    hashes.remember(blob, arrived.sha256)
+                path = hubcache.link(repo, self.plan.listing.commit, file.path, file.etag)
+        except Timeout as error:
+            raise UsageError(f"{file.path} is being downloaded by another program") from error
+        self._tell(file, file.size, speed)
+        self.done.append(
+            PulledFile(path, file.size, arrived.sha256, arrived.resumed_bytes, arrived.received_bytes)
+        )
+        if file.path.endswith("config.json"):
+            check_config(path)
+
+    def _transfer(self, file: RemoteFile, partial: Path, speed: _Speed) -> Transferred:
+        transfer = Transfer(file, partial, token=hub.token(), tuning=self.tuning)
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(self.every_s):
+                self._tell(file, transfer.got, speed)
+                if self.stop.is_set():
+                    transfer.stop()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            return transfer.run()
+        finally:
+            over.set()
+            watcher.join()
+
+    def _tell(self, file: RemoteFile, got: int, speed: _Speed) -> None:
+        if self.report:
+            before = sum(pulled.bytes for pulled in self.done)
+            rate = speed.after(got)
+            number, files = len(self.done) + 1, len(self.plan.files)
+            self.report(PullProgress(file.path, number, files, before + got, self.plan.total, rate))
 
 
 def _is_complete(blob: Path, file: RemoteFile) -> bool:
@@ -219,32 +229,6 @@ def _is_complete(blob: Path, file: RemoteFile) -> bool:
     if not blob.is_file() or blob.stat().st_size != file.size:
         return False
     return not file.sha256 or hashes.of(blob) == file.sha256
-
-
-def _transfer(
-    file: RemoteFile,
-    partial: Path,
-    tuning: Tuning | None,
-    tell: Callable[[int], None],
-    every_s: float,
-    stop: threading.Event,
-) -> Transferred:
-    transfer = Transfer(file, partial, token=hub.token(), tuning=tuning)
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(every_s):
-            tell(transfer.got)
-            if stop.is_set():
-                transfer.stop()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        return transfer.run()
-    finally:
-        over.set()
-        watcher.join()
 
 
 def check_config(path: Path) -> None:
@@ -265,14 +249,14 @@ def check_config(path: Path) -> None:
             )
 
 
-def _check_disk(job: PullPlan) -> None:
+def _check_disk(plan: PullPlan) -> None:
     folder = hubcache.root()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if job.missing and job.missing + SPARE_BYTES > free:
+    if plan.missing and plan.missing + SPARE_BYTES > free:
         raise StoreError(
-            f"{job.choice.name} needs {size(job.missing)} more, {folder} has {size(free)} free",
+            f"{plan.wanted.name} needs {size(plan.missing)} more, {folder} has {size(free)} free",
             hint="free space with `localrl models rm`, or set HF_HUB_CACHE to another disk",
         )
 

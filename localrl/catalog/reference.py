@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from localrl.catalog import card as cards
-from localrl.catalog import hubcache
+from localrl.catalog import hubcache, shards
 from localrl.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Reference:
         Raises:
             UsageError: none fits, or several quantisations would; names what there is.
         """
-        weights = sorted(path for path in paths if not _is_extra(path))
+        weights = sorted(path for path in paths if not shards.is_extra(path))
         gguf = [path for path in weights if path.endswith(".gguf")]
         if self.pattern:
             found = [path for path in weights if hubcache.matches(path, self.pattern)]
@@ -59,17 +59,17 @@ class Reference:
             raise UsageError(f"{self.repo} has no file for {self.name!r}", hint=hint)
         return found
 
-    def here(self) -> tuple[list[hubcache.CachedFile], list[hubcache.PartialFile]]:
+    def cached(self) -> tuple[list[hubcache.CachedFile], list[hubcache.PartialFile]]:
         """The files meant in the hub's cache, of every commit, and the interrupted downloads of them.
 
         Raises:
             UsageError: as `select`.
         """
-        cached, partials = hubcache.files(self.repo), hubcache.partials(self.repo)
-        paths = {entry.path for entry in cached} | {partial.path for partial in partials if partial.path}
+        files, partials = hubcache.files(self.repo), hubcache.partials(self.repo)
+        paths = {entry.path for entry in files} | {partial.path for partial in partials if partial.path}
         meant = set(self.select(paths)) if paths else set()
         return (
-            [entry for entry in cached if entry.path in meant],
+            [entry for entry in files if entry.path in meant],
             [partial for partial in partials if not partial.path or partial.path in meant],
         )
 
@@ -98,7 +98,7 @@ def parse(model: str) -> Reference | None:
     if not hubcache.is_repo(base):
         return None
     if rest.endswith((".gguf", ".safetensors")):
-        return Reference(model, base, pattern=_shards(rest), quantisation=quantisation_of(rest))
+        return Reference(model, base, pattern=shards.pattern(rest), quantisation=quantisation_of(rest))
     return Reference(model, base, quantisation=rest)
 
 
@@ -141,14 +141,3 @@ def quantisation_of(path: str) -> str:
     """The quantisation that a file's name tells, in capitals; empty if it tells none."""
     found = QUANTISATION.findall(PurePosixPath(path).name) or QUANTISATION.findall(path)
     return found[-1].upper() if found else ""
-
-
-def _shards(path: str) -> str:
-    """A pattern for all shards of a file."""
-    return re.sub(r"-\d{5}-of-(\d{5})\.", r"-?????-of-\1.", path)
-
-
-def _is_extra(path: str) -> bool:
-    """Image projectors and importance matrices are no language models."""
-    name = PurePosixPath(path).name.lower()
-    return name.startswith(("mmproj", "imatrix")) or "mmproj" in name or name.endswith("imatrix.gguf")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from localrl.catalog.gguf import Header
+    from localrl.catalog.gguf_header import Header
 
 BLOCK = 32
 """Values in one block of q8_0 and q4_0."""
@@ -68,7 +68,7 @@ def of(path: Path) -> Shape:
     Raises:
         UsageError: it is neither, or is damaged.
     """
-    if path.is_file():
+    if not path.is_dir():
         return from_header(gguf.preflight(path))
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))

@@ -211,26 +211,26 @@ def remove(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Free the space that MODELS take in the hub's cache, unfinished downloads included."""
     freed = 0
     for model in models:
-        choice = _choice(model)
-        if choice is None:
+        wanted = _wanted(model)
+        if wanted is None:
             raise UsageError(f"{model} is not in the hub's cache", hint="remove other files yourself")
-        chosen, partials = choice.here()
+        chosen, partials = wanted.cached()
         if not chosen and not partials:
             raise UsageError(f"nothing of {model} is in the hub's cache")
         total = sum({entry.etag: entry.bytes for entry in chosen}.values())
         total += sum(partial.bytes for partial in partials)
         if not yes:
-            click.confirm(f"remove {choice.name} ({formats.size(total)})?", abort=True, err=True)
-        freed += hubcache.remove_partials(choice.repo, partials) + hubcache.remove(choice.repo, chosen)
+            click.confirm(f"remove {wanted.name} ({formats.size(total)})?", abort=True, err=True)
+        freed += hubcache.remove_partials(wanted.repo, partials) + hubcache.remove(wanted.repo, chosen)
     if as_json:
         document({"freed_bytes": freed})
     else:
         click.echo(f"freed {formats.size(freed)}")
 
 
-def _choice(model: str) -> reference.Reference | None:
+def _wanted(model: str) -> reference.Reference | None:
     """What MODEL means; of a card without a quantisation, the one that is here."""
-    choice = reference.parse(model)
-    if choice and choice.card and ":" not in model and is_here(model):
+    wanted = reference.parse(model)
+    if wanted and wanted.card and ":" not in model and is_here(model):
         return reference.parse(f"{model}:{locate(model).quantisation}")
-    return choice
+    return wanted

@@ -111,12 +111,12 @@ def _from_hub(model: str) -> list[tuple[str, Shape, Path | None]]:
     """What the hub's own file says; llama.cpp then plans with a copy that holds no weights."""
     from localrl.catalog import pull, remote
 
-    choice = reference.parse(model)
-    if choice is None:
+    wanted = reference.parse(model)
+    if wanted is None:
         raise UsageError(f"{model} is not on a hub")
     folder = click.get_current_context().with_resource(tempfile.TemporaryDirectory())
-    shape, path = remote.shape_of(pull.prepare(choice), Path(folder))
-    return [(choice.name, shape, path)]
+    shape, path = remote.shape_of(pull.prepare(wanted), Path(folder))
+    return [(wanted.name, shape, path)]
 
 
 def _shapes(model: str, *, apple: bool) -> list[tuple[str, Shape, Path | None]]:
@@ -144,8 +144,8 @@ def _shapes(model: str, *, apple: bool) -> list[tuple[str, Shape, Path | None]]:
 
 def _known(card: cards.Card, quantisation: str) -> str:
     """The name as the card writes it; raises UsageError for one that it does not have."""
-    choice = reference.parse(f"{card.name}:{quantisation}")
-    return choice.quantisation if choice else quantisation
+    wanted = reference.of_card(card, quantisation)
+    return wanted.quantisation if wanted else quantisation
 
 
 def _as_json(line: Assessment) -> dict[str, Any]:

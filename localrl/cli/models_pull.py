@@ -31,8 +31,8 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
     MODEL is a card's name or a hub repo. The files go where huggingface-hub keeps them, so that other
     programs share them.
     """
-    choice = reference.parse(model)
-    if choice is None:
+    wanted = reference.parse(model)
+    if wanted is None:
         from localrl.catalog import card as cards
 
         known = cards.available()
@@ -43,12 +43,12 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
             return
         hint = "write OWNER/NAME or OWNER/NAME:QUANTISATION" if "/" in model else nearest(model, known)
         raise UsageError(f"no card or hub repo {model!r}", hint=hint)
-    job = pull.prepare(choice, source)
+    job = pull.prepare(wanted, source)
     if dry_run:
         _show_plan(job, as_json)
         return
     missing = f"{size(job.missing)} to fetch" if job.missing else "all here"
-    note(f"{choice.name} from {job.listing.repo}: {_files(len(job.files))}, {missing}")
+    note(f"{wanted.name} from {job.listing.repo}: {_files(len(job.files))}, {missing}")
     try:
         with StatusLine() as line:
             pulled = pull.pull(job, report=lambda progress: line.show(lambda: _status(progress)))

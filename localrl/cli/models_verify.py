@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl.catalog import gguf, hashes, hubcache, reference
+from localrl.catalog import gguf, hashes, hubcache, reference, shards
 from localrl.catalog.locate import locate
 from localrl.cli.output import document, note
 from localrl.errors import LocalrlError, UsageError
@@ -45,12 +45,12 @@ def _files(models: tuple[str, ...]) -> list[tuple[Path, str]]:
         return _once(every)
     found: list[tuple[Path, str]] = []
     for model in models:
-        choice = reference.parse(model)
-        if choice and hubcache.files(choice.repo):
-            found += _once(choice.here()[0])
+        wanted = reference.parse(model)
+        if wanted and hubcache.files(wanted.repo):
+            found += _once(wanted.cached()[0])
         else:
             local = locate(model).path
-            parts = gguf.shard_paths(local) if local.is_file() else sorted(local.glob("*.safetensors"))
+            parts = shards.files(local) if local.is_file() else sorted(local.glob("*.safetensors"))
             found += [(part, "") for part in parts]
     return found
 
@@ -74,7 +74,7 @@ def _check(path: Path, etag: str) -> dict[str, Any]:
         result["ok"] = _git_hash(path) == etag
     if not result["ok"]:
         result["detail"] = "its hash is not the hub's"
-    elif path.suffix == ".gguf" and gguf.shard_number(path.name) == 1:
+    elif path.suffix == ".gguf" and shards.number(path.name) == 1:
         try:
             gguf.preflight(path)
         except UsageError as error:

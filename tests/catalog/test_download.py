@@ -278,7 +278,7 @@ def test_an_older_commit_stays_usable_and_is_removed_with_the_rest(sharded: Hub)
     pull.pull(job(), tuning=QUICK)
     choice = reference.parse(f"{REPO}:Q8_0")
     assert choice is not None
-    freed = hubcache.remove(REPO, choice.here()[0])
+    freed = hubcache.remove(REPO, choice.cached()[0])
     assert freed == sum(len(data) for name, data in sharded.repos[REPO].items() if name.startswith("Q8_0"))
     assert [entry.file for entry in hubcache.files(REPO)] == [small[0].path]
 
@@ -292,9 +292,9 @@ def test_unfinished_downloads_go_with_their_own_model_only(sharded: Hub) -> None
     small, whole = (reference.parse(f"{REPO}:{name}") for name in ("Q4_0", "Q8_0"))
     assert small is not None
     assert whole is not None
-    assert small.here()[1] == []
-    assert [partial.path for partial in whole.here()[1]] == ["Q8_0/m-Q8_0-00001-of-00002.gguf"]
-    assert hubcache.remove_partials(REPO, whole.here()[1]) > 0
+    assert small.cached()[1] == []
+    assert [partial.path for partial in whole.cached()[1]] == ["Q8_0/m-Q8_0-00001-of-00002.gguf"]
+    assert hubcache.remove_partials(REPO, whole.cached()[1]) > 0
     assert not hubcache.partials(REPO)
     assert len(hubcache.files(REPO)) == 1
 
@@ -451,7 +451,7 @@ def test_ctrl_c_keeps_the_partial_and_says_so(server: Hub, large: bytes, cache: 
     wait_for_bytes(server, child, 2 << 20)
     child.send_signal(signal.SIGINT)
     output, narration = child.communicate(timeout=30)
-    assert (child.returncode, output) == (130, "")
+    assert (child.returncode, output) == (130, ""), narration
     assert "what is here is kept" in narration
     assert list(cache.rglob("*.localrl-part"))
     server.bytes_per_s = 0

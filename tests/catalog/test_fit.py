@@ -86,12 +86,11 @@ def test_the_prediction_is_what_llama_cpp_allocates(
     tiny_gguf: TinyGguf, starter_file: Path, name: str, cache_type: str
 ) -> None:
     path = starter_file if name == "starter" else tiny_gguf(f"fit-{name}", architecture=name, **SHAPES[name])
-    header = gguf.preflight(path)
-    machine = hardware.describe(memory=8 << 30)
-    machine = hardware.cpu_only(machine)
-    sequences = fit.sequences(shape.from_header(header))
+    described = shape.of(path)
+    machine = hardware.cpu_only(hardware.describe(memory=8 << 30))
+    sequences = fit.sequences(described)
     plan = fit.plan(
-        header,
+        described,
         machine,
         context=4096,
         cache_type=cache_type,

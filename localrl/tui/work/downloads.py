@@ -113,10 +113,10 @@ class Downloads:
             download.progress = progress
 
         try:
-            choice = reference.parse(download.name)
-            if choice is None:
+            wanted = reference.parse(download.name)
+            if wanted is None:
                 raise UsageError(f"{download.name} is on no hub")
-            download.job = pull.prepare(choice)
+            download.job = pull.prepare(wanted)
             if download.state == "asking":
                 download.state = "running"
                 pull.check(pull.pull(download.job, report=report, stop=stop))
@@ -137,6 +137,6 @@ def _forget(download: Download) -> None:
         repo = job.listing.repo
         parts = {hubcache.partial(repo, file.etag) for file in job.files}
         hubcache.remove_partials(repo, [part for part in hubcache.partials(repo) if part.file in parts])
-    elif choice := reference.parse(download.name):
+    elif wanted := reference.parse(download.name):
         with contextlib.suppress(UsageError):  # nothing of it is here
-            hubcache.remove_partials(choice.repo, choice.here()[1])
+            hubcache.remove_partials(wanted.repo, wanted.cached()[1])

@@ -19,7 +19,7 @@ import llama_cpp as lib
 import numpy as np
 
 from localrl import formats
-from localrl.catalog import fit, gguf, hashes, shape
+from localrl.catalog import fit, gguf, hashes, shape, shards
 from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.allocation import may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
@@ -80,17 +80,16 @@ class LlamaDevice:
         lib.llama_log_set(_on_log, ctypes.c_void_p(0))
         lib.llama_backend_init()
         self._settings = settings
-        for part in gguf.shard_paths(Path(settings.model)):
+        for part in shards.files(Path(settings.model)):
             hashes.check_unchanged(part)
-        header = gguf.preflight(Path(settings.model))
-        self._shape = shape.from_header(header)
+        self._shape = shape.from_header(gguf.preflight(Path(settings.model)))
         machine = accelerators.machine()
         self._offloads = bool(accelerators.usable())
         if apart is None:
             apart = self._offloads and accelerators.pools_are_slow()
         apart = apart and settings.parallel != 1 and not self._shape.state_bytes
         self._plan = fit.plan(
-            header,
+            self._shape,
             machine,
             tokens_per_stream=settings.tokens_per_stream,
             context=settings.context,
