@@ -93,6 +93,21 @@ def split(text: str, tags: ThinkingTags | None, starts_inside: bool = False) -> 
     return Response(answer=parts[False], thinking=parts[True], raw=text)
 
 
+def whole(text: str, tags: ThinkingTags, starts_inside: bool = False) -> Response | None:
+    """The response in a text whose end nobody recorded, read strictly; None for one cut inside its thinking.
+
+    Only what follows the last closing tag is the answer, so that a model which thinks twice is not judged by
+    its second thoughts.
+    """
+    if unfinished(text, tags, starts_inside):
+        return None
+    first = split(text, tags, starts_inside)
+    before, closed, answer = first.answer.rpartition(tags.close)
+    if tags.open in answer:
+        return None
+    return Response(answer=answer, thinking=first.thinking + before, raw=text) if closed else first
+
+
 def unfinished(text: str, tags: ThinkingTags | None, starts_inside: bool = False) -> bool:
     """Whether a text ends inside its thinking."""
     splitter = Splitter(tags, starts_inside)

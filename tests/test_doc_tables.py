@@ -50,7 +50,7 @@ def _layouts() -> list[list[str]]:
 def _environments() -> list[list[str]]:
     rows = []
     for name in _ours(ENVIRONMENTS.members):
-        schema = TypeAdapter(ENVIRONMENTS.get(name).Settings).json_schema()
+        schema = TypeAdapter(ENVIRONMENTS.get(name).Params).json_schema()
         keys = schema.get("properties") or next(iter(schema["$defs"].values()))["properties"]
         header = f"`[[data.{name}]]`" if schema["type"] == "array" else f"`[data.{name}]`"
         rows.append([header, ENVIRONMENTS.about(name), ", ".join(f"`{key}`" for key in keys)])
@@ -73,7 +73,7 @@ def _evals() -> list[list[str]]:
     rows = [["eval", "problems", "data", "verifier, extractor", "samples, tokens"]]
     for name in sorted(path.stem for path in paths.shipped("evals").glob("*.toml")):
         made, path = spec.load(name)
-        data = ", or ".join(source.describe(settings) for source, settings in made.data.sources)
+        data = ", or ".join(source.describe(params) for source, params in made.data.sources)
         judge = f"`{made.verifier.name}`, `{made.verifier.extractor}`"
         numbers = str(dataset.size(made, path)), f"{made.samples}, {made.max_tokens}"
         rows.append([f"`{name}`", numbers[0], data, judge, numbers[1]])

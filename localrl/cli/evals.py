@@ -14,7 +14,7 @@ from localrl.errors import UsageError
 from localrl.formats import percent
 
 if TYPE_CHECKING:
-    from localrl.evals.selfcheck import Check
+    from localrl.evals.golds import GoldCheck
 
 
 @click.group("evals", cls=LazyGroup)
@@ -74,7 +74,7 @@ def show(name: str, as_json: bool) -> None:
         "title": spec.title,
         "version": spec.version,
         "about": spec.description,
-        "data": ", or ".join(environment.describe(settings) for environment, settings in spec.data.sources),
+        "data": ", or ".join(environment.describe(params) for environment, params in spec.data.sources),
         "prompt": spec.prompt.template,
         "system": spec.prompt.system,
         "verifier": f"{spec.verifier.name}, extractor {spec.verifier.extractor}",
@@ -106,20 +106,20 @@ def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> No
     answer cut inside thinking must not be. The exit code is 1 when one is judged otherwise.
     """
     from localrl.evals import check as definition
-    from localrl.evals import selfcheck
+    from localrl.evals import golds
     from localrl.evals import spec as specs
     from localrl.verify.pool import VerifierPool
 
     spec, path = specs.load(name)
     definition.check(spec, path)
     note(f"{spec.name}: the definition is valid")
-    for environment, settings in spec.data.sources:
-        if (warning := getattr(environment, "warning", None)) and (text := warning(settings)):
+    for environment, params in spec.data.sources:
+        if (warning := getattr(environment, "warning", None)) and (text := warning(params)):
             note(f"{spec.name}: {text}")
-    failed: list[Check] = []
+    failed: list[GoldCheck] = []
     tried: Counter[str] = Counter()
     with VerifierPool() as pool:
-        for one in selfcheck.checks(spec, path, pool, limit):
+        for one in golds.checks(spec, path, pool, limit):
             tried[one.kind] += 1
             if not one.passed:
                 failed.append(one)

@@ -90,11 +90,11 @@ def _verdicts(
     starts_inside: bool,
 ) -> Iterator[tuple[Any, Verdict]]:
     """Verdicts in the order of the rows."""
-    from localrl.evals import respond
+    from localrl.thinking import whole
 
     waiting: deque[tuple[Any, Future[Verdict]]] = deque()
     for row in rows:
-        future = respond.judge(pool, spec, row["response"] or "", row["target"], tags, starts_inside)
+        future = pool.submit(spec, whole(row["response"] or "", tags, starts_inside), row["target"])
         waiting.append((row["id"], future))
         while waiting and (len(waiting) > _AHEAD or waiting[0][1].done()):
             name, done = waiting.popleft()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from localrl import tomlfile
 from localrl.errors import ConfigError, UsageError
-from localrl.evals.environments import ENVIRONMENTS, SettingError
+from localrl.evals.environments import ENVIRONMENTS, ParamError
 from localrl.evals.layouts import LAYOUTS
 from localrl.verify import registry
 
@@ -37,12 +37,12 @@ def check(spec: EvalSpec, path: Path) -> None:
 
 
 def _check_data(spec: EvalSpec, path: Path) -> None:
-    for name, settings in (spec.data.model_extra or {}).items():
+    for name, params in (spec.data.model_extra or {}).items():
         try:
             environment = ENVIRONMENTS.get(name)
             if look := getattr(environment, "check", None):
-                look(settings)
-        except SettingError as error:
+                look(params)
+        except ParamError as error:
             _refuse(path, error, "data", name, *error.keys)
         except UsageError as error:
             _refuse(path, error, "data", name)

@@ -34,7 +34,7 @@ class Window(Strict):
 
 
 class Data(Strict):
-    """Every other key is an environment's name, and its value that environment's settings.
+    """Every other key is an environment's name, and its value that environment's params.
 
     One environment, and beside it at most one that can be absent (a package) and then leaves its place to it.
     """
@@ -57,23 +57,23 @@ class Data(Strict):
 
     @classmethod
     def type_of(cls, key: str) -> Any:
-        return ENVIRONMENTS.get(key).Settings if key in ENVIRONMENTS else super().type_of(key)
+        return ENVIRONMENTS.get(key).Params if key in ENVIRONMENTS else super().type_of(key)
 
     @property
     def sources(self) -> list[tuple[Environment, Any]]:
-        """The environments with their settings, first one that may be absent."""
-        found = [(ENVIRONMENTS.get(name), settings) for name, settings in (self.model_extra or {}).items()]
+        """The environments with their params, first one that may be absent."""
+        found = [(ENVIRONMENTS.get(name), params) for name, params in (self.model_extra or {}).items()]
         return sorted(found, key=lambda each: not hasattr(each[0], "present"))
 
     @property
     def environment(self) -> tuple[Environment, Any]:
-        """Where the problems come from on this machine, with its settings."""
+        """Where the problems come from on this machine, with its params."""
         first, *others = self.sources
         return others[0] if others and not first[0].present(first[1]) else first
 
     @model_validator(mode="before")
     @classmethod
-    def _settings(cls, given: Any, info: ValidationInfo) -> Any:
+    def _params_of(cls, given: Any, info: ValidationInfo) -> Any:
         """Settings of an environment whose package is gone stay as they are: stored plans can still be read.
 
         Older versions wrote every environment, those that are not meant empty.
@@ -106,4 +106,4 @@ def _is_there(name: str) -> bool:
 @functools.cache
 def _holder(name: str) -> type[Strict]:
     """A model with the environment's key only, so that a mistake is told with its whole place."""
-    return create_model("Data", __base__=Strict, **{name: (ENVIRONMENTS.get(name).Settings, ...)})  # type: ignore[call-overload,no-any-return]
+    return create_model("Data", __base__=Strict, **{name: (ENVIRONMENTS.get(name).Params, ...)})  # type: ignore[call-overload,no-any-return]

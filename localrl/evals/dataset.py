@@ -31,11 +31,11 @@ def problems(spec: EvalSpec, path: Path, limit: int | None = None) -> Iterator[P
         Unavailable: a package that the data needs is not installed.
         NetworkError: data is not in the cache and the hub does not give it.
     """
-    environment, settings = spec.data.environment
+    environment, params = spec.data.environment
     found = (
         _from_rows(spec, path)
         if hasattr(environment, "files")
-        else environment.problems(spec, settings, path.parent)
+        else environment.problems(spec, params, path.parent)
     )
     return itertools.islice(_once_each(found, spec), limit)
 
@@ -46,18 +46,18 @@ def fetch(spec: EvalSpec, path: Path) -> None:
     Raises:
         UsageError, Unavailable, NetworkError: as `problems`.
     """
-    environment, settings = spec.data.environment
+    environment, params = spec.data.environment
     if hasattr(environment, "files"):
-        for file in environment.files(spec, settings, path.parent):
+        for file in environment.files(spec, params, path.parent):
             next(rows.read(file), None)
         next(problems(spec, path), None)
 
 
 def count(spec: EvalSpec, path: Path, limit: int | None = None) -> int | None:
     """How many problems there are; None where finding out means reading very large files."""
-    environment, settings = spec.data.environment
+    environment, params = spec.data.environment
     if not hasattr(environment, "files"):
-        found = environment.count(settings)
+        found = environment.count(params)
     elif _bytes(spec, path) > LARGEST_COUNTED_BYTES:
         found = None
     else:
@@ -79,8 +79,8 @@ def size(spec: EvalSpec, path: Path, limit: int | None = None) -> int | None:
 
 
 def _bytes(spec: EvalSpec, path: Path) -> int:
-    environment, settings = spec.data.environment
-    files = environment.files(spec, settings, path.parent)
+    environment, params = spec.data.environment
+    files = environment.files(spec, params, path.parent)
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
@@ -99,9 +99,9 @@ def _from_rows(spec: EvalSpec, path: Path) -> Iterator[Problem]:
 
 def _rows(spec: EvalSpec, path: Path) -> Iterator[tuple[str, int, rows.Row]]:
     """Each row with its file's name and its number from 0, over all files."""
-    environment, settings = spec.data.environment
+    environment, params = spec.data.environment
     window = spec.data.window
-    files = environment.files(spec, settings, path.parent)
+    files = environment.files(spec, params, path.parent)
     found = ((file, row) for file in files for row in rows.read(file))
     for number, (file, row) in enumerate(found):
         if not window or window.holds(str(rows.cell(row, window.column))):

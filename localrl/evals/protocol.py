@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from localrl.evals.spec import Protocol, Published
+from localrl.evals.spec import Published, PublishedProtocol
 from localrl.formats import count
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def published(spec: EvalSpec, card: Card | None) -> list[Published]:
             model=card.name,
             value=score.value,
             source=score.source,
-            protocol=Protocol(samples=score.samples),
+            protocol=PublishedProtocol(samples=score.samples),
         )
         for score in card.published
         if score.eval == spec.name and score.metric == "accuracy"

@@ -20,7 +20,7 @@ from localrl.verify.base import VerifierSpec
 from localrl.verify.rewards import Reward
 
 
-class Prompt(Strict):
+class PromptTemplate(Strict):
     template: str = "{question}"
     """The user message; `{question}` is replaced, every other brace stays as it is."""
     system: str = ""
@@ -30,7 +30,7 @@ class Prompt(Strict):
         return (Message(role="system", content=self.system), user) if self.system else (user,)
 
 
-class Protocol(Strict):
+class PublishedProtocol(Strict):
     """How a published score was made; None where the publisher does not say."""
 
     samples: int | None = None
@@ -56,7 +56,7 @@ class Published(Strict):
     value: float = Field(ge=0, le=1)
     """Accuracy, 0 to 1."""
     source: str
-    protocol: Protocol = Protocol()
+    protocol: PublishedProtocol = PublishedProtocol()
 
 
 class EvalSpec(Strict):
@@ -67,7 +67,7 @@ class EvalSpec(Strict):
     licence: str = ""
     citation: str = ""
     data: Data
-    prompt: Prompt = Prompt()
+    prompt: PromptTemplate = PromptTemplate()
     verifier: VerifierSpec
     rewards: list[Reward] = []
     """Beside accuracy, never instead of it."""

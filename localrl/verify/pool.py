@@ -74,8 +74,12 @@ class VerifierPool:
         self._idle = 0
         self._closed = False
 
-    def submit(self, spec: VerifierSpec, response: Response, target: Any, tag: Any = None) -> Future[Verdict]:
+    def submit(
+        self, spec: VerifierSpec, response: Response | None, target: Any, tag: Any = None
+    ) -> Future[Verdict]:
         """A future of the verdict, which never holds an exception; `tag` comes back as `future.tag`.
+
+        No response is one that was cut inside its thinking: it is truncated, whatever it holds.
 
         Raises:
             UsageError: the verifier does not exist.
@@ -87,6 +91,9 @@ class VerifierPool:
         future.set_running_or_notify_cancel()
         if self._closed:
             raise RuntimeError("the verifier pool is closed")
+        if response is None:
+            future.set_result(Verdict(Outcome.TRUNCATED))
+            return future
         if verifier.RUNS != "thread" and (certain := _quick(verifier, spec, response, target)) is not None:
             future.set_result(certain)
             return future

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from localrl.evals.environments.hub import Settings
+    from localrl.evals.environments.hub import Params
 
 PRIVATE = base64.b64encode(
     zlib.compress(pickle.dumps(json.dumps([{"input": "2\n", "output": "3\n", "testtype": "stdin"}])))
@@ -175,7 +175,7 @@ class Hub:
             request.wfile.write(data)
 
 
-def hub_settings(name: str) -> Settings | None:
+def hub_settings(name: str) -> Params | None:
     return (specs.load(name)[0].data.model_extra or {}).get("hub")
 
 

@@ -77,8 +77,8 @@ def test_what_older_versions_stored_of_an_evals_data_is_read() -> None:
         "layout": "gpqa",
     }
     read = Data.model_validate(stored)
-    environment, settings = read.environment
-    assert (environment.LOCAL, settings.files, read.layout) == (False, ["x.csv"], "gpqa")
+    environment, params = read.environment
+    assert (environment.LOCAL, params.files, read.layout) == (False, ["x.csv"], "gpqa")
     assert Data.model_validate(read.model_dump(mode="json")) == read
 
 

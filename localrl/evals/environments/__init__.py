@@ -3,23 +3,23 @@
 An environment is a module with
 
     LOCAL: bool                                       # True: reading its data downloads nothing
-    Settings                                          # the type of its key's value, which pydantic validates
-    def describe(settings) -> str                     # one line for `evals show`
+    Params                                          # the type of its key's value, which pydantic validates
+    def describe(params) -> str                     # one line for `evals show`
 
 and, when it has tables whose rows a layout turns into problems,
 
-    def files(spec: EvalSpec, settings, folder: Path) -> Iterator[Path]     # `folder` is the definition's
+    def files(spec: EvalSpec, params, folder: Path) -> Iterator[Path]     # `folder` is the definition's
 
 or else, when it makes problems itself,
 
-    def problems(spec: EvalSpec, settings, folder: Path) -> Iterator[Problem]
-    def count(settings) -> int | None                 # how many; None where that is not known
+    def problems(spec: EvalSpec, params, folder: Path) -> Iterator[Problem]
+    def count(params) -> int | None                 # how many; None where that is not known
 
 It may have:
 
-    def check(settings) -> None           # refuses, before anything is loaded, what cannot work: SettingError
-    def warning(settings) -> str          # what `evals check` should say of it
-    def present(settings) -> bool         # False leaves its place to a second source with the same data
+    def check(params) -> None           # refuses, before anything is loaded, what cannot work: ParamError
+    def warning(params) -> str          # what `evals check` should say of it
+    def present(params) -> bool         # False leaves its place to a second source with the same data
     NAMED = "NAME:THING", "what that is"  # with `named`, for help
     def named(name: str, thing: str, options: dict) -> EvalSpec     # the eval called NAME:THING,key=value,...
 """
@@ -41,20 +41,20 @@ if TYPE_CHECKING:
 
 class Environment(Protocol):
     LOCAL: bool
-    Settings: Any
+    Params: Any
 
-    def describe(self, settings: Any) -> str: ...
+    def describe(self, params: Any) -> str: ...
 
-    def files(self, spec: EvalSpec, settings: Any, folder: Path) -> Iterator[Path]: ...
+    def files(self, spec: EvalSpec, params: Any, folder: Path) -> Iterator[Path]: ...
 
-    def problems(self, spec: EvalSpec, settings: Any, folder: Path) -> Iterator[Problem]: ...
+    def problems(self, spec: EvalSpec, params: Any, folder: Path) -> Iterator[Problem]: ...
 
-    def count(self, settings: Any) -> int | None: ...
+    def count(self, params: Any) -> int | None: ...
 
-    def present(self, settings: Any) -> bool: ...
+    def present(self, params: Any) -> bool: ...
 
 
-class SettingError(UsageError):
+class ParamError(UsageError):
     """A setting that cannot work; `keys` lead to it from the environment's own key, to name its line."""
 
     def __init__(self, message: str, keys: tuple[str | int, ...] = (), *, hint: str = "") -> None:
@@ -67,7 +67,7 @@ def _wrong(environment: Environment) -> str:
     if tables == makes:
         return "has both files and problems" if tables else "has neither files nor problems"
     if makes and not hasattr(environment, "count"):
-        return "has no count(settings): how many problems there are, or None"
+        return "has no count(params): how many problems there are, or None"
     needed = {"files": 3} if tables else {"problems": 3, "count": 1}
     wrong = (arguments(environment, name, number) for name, number in {"describe": 1, **needed}.items())
     return next(filter(None, wrong), "")
@@ -79,8 +79,8 @@ ENVIRONMENTS = Registry[Environment](
     "localrl.environments",
     {
         "LOCAL": "True when reading its data downloads nothing",
-        "Settings": "the type of its value under [data]",
-        "describe": "describe(settings) -> str",
+        "Params": "the type of its value under [data]",
+        "describe": "describe(params) -> str",
     },
     _wrong,
 )

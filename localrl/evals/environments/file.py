@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 LOCAL = True
 
 
-class Settings(Strict):
+class Params(Strict):
     path: str
     """Relative to the eval's TOML."""
 
 
-def describe(settings: Settings) -> str:
-    return settings.path
+def describe(params: Params) -> str:
+    return params.path
 
 
-def files(spec: EvalSpec, settings: Settings, folder: Path) -> Iterator[Path]:
-    yield folder / settings.path
+def files(spec: EvalSpec, params: Params, folder: Path) -> Iterator[Path]:
+    yield folder / params.path

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 from localrl.errors import UsageError
 from localrl.evals import options
 from localrl.evals.data import Data
-from localrl.evals.environments import SettingError
-from localrl.evals.spec import EvalSpec, Prompt
+from localrl.evals.environments import ParamError
+from localrl.evals.spec import EvalSpec, PromptTemplate
 from localrl.sample import Problem
 from localrl.tomlfile import Strict
 from localrl.verify import gymload, registry
@@ -36,20 +36,20 @@ class Generator(Strict):
     params: dict[str, Any] = {}
 
 
-Settings = list[Generator]
+Params = list[Generator]
 
 
-def describe(settings: list[Generator]) -> str:
-    return ", ".join(f"{part.size} x {part.generator} (seed {part.seed})" for part in settings)
+def describe(params: list[Generator]) -> str:
+    return ", ".join(f"{part.size} x {part.generator} (seed {part.seed})" for part in params)
 
 
-def count(settings: list[Generator]) -> int:
-    return sum(part.size for part in settings)
+def count(params: list[Generator]) -> int:
+    return sum(part.size for part in params)
 
 
-def problems(spec: EvalSpec, settings: list[Generator], folder: Path) -> Iterator[Problem]:
+def problems(spec: EvalSpec, params: list[Generator], folder: Path) -> Iterator[Problem]:
     times: Counter[str] = Counter()
-    for part in settings:
+    for part in params:
         times[part.generator] += 1
         again = times[part.generator]
         made = gymload.dataset(part.generator, part.params, seed=part.seed, size=part.size)
@@ -63,21 +63,21 @@ def problems(spec: EvalSpec, settings: list[Generator], folder: Path) -> Iterato
             )
 
 
-def check(settings: list[Generator]) -> None:
+def check(params: list[Generator]) -> None:
     """Make each generator once.
 
     Raises:
-        SettingError: a generator or a parameter does not exist or is refused.
+        ParamError: a generator or a parameter does not exist or is refused.
         Unavailable: reasoning-gym is not installed.
     """
     gymload.root()
-    for index, part in enumerate(settings):
+    for index, part in enumerate(params):
         try:
             gymload.dataset(part.generator, part.params, seed=part.seed)
         except UsageError as error:
             message = str(error.args[0])
             key = "params" if "parameter" in message else "generator"
-            raise SettingError(message, (index, key), hint=error.hint) from error
+            raise ParamError(message, (index, key), hint=error.hint) from error
 
 
 def named(name: str, thing: str, given: options.Options) -> EvalSpec:
@@ -102,7 +102,7 @@ def named(name: str, thing: str, given: options.Options) -> EvalSpec:
             data=Data.model_validate(
                 {"gym": [Generator(generator=thing, size=size, seed=seed, params=params)]}
             ),
-            prompt=Prompt(template=TEMPLATE),
+            prompt=PromptTemplate(template=TEMPLATE),
             verifier=VerifierSpec(name="gym", extractor=extractor),
             max_tokens=max_tokens,
         )

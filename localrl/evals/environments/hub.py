@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LOCAL = False
 
 
-class Settings(Strict):
+class Params(Strict):
     dataset: str
     """`owner/name`."""
     revision: str
@@ -29,28 +29,28 @@ class Settings(Strict):
     """True when its terms have to be accepted with an account."""
 
 
-def describe(settings: Settings) -> str:
-    return f"{settings.dataset} at {settings.revision[:12]}{', gated' if settings.gated else ''}"
+def describe(params: Params) -> str:
+    return f"{params.dataset} at {params.revision[:12]}{', gated' if params.gated else ''}"
 
 
-def warning(settings: Settings) -> str:
-    if re.fullmatch("[0-9a-f]{40}", settings.revision):
+def warning(params: Params) -> str:
+    if re.fullmatch("[0-9a-f]{40}", params.revision):
         return ""
     return (
-        f"revision {settings.revision!r} of {settings.dataset} may be moved, "
+        f"revision {params.revision!r} of {params.dataset} may be moved, "
         "and then results compare no longer; write the 40 digits of a commit"
     )
 
 
-def files(spec: EvalSpec, settings: Settings, folder: Path) -> Iterator[Path]:
+def files(spec: EvalSpec, params: Params, folder: Path) -> Iterator[Path]:
     release = spec.data.window.release if spec.data.window else None
-    if release and release > len(settings.files):
-        raise UsageError(f"eval {spec.name!r} has releases 1 to {len(settings.files)}, not {release}")
-    for file in settings.files[:release]:
-        yield fetch(settings, file)
+    if release and release > len(params.files):
+        raise UsageError(f"eval {spec.name!r} has releases 1 to {len(params.files)}, not {release}")
+    for file in params.files[:release]:
+        yield fetch(params, file)
 
 
-def fetch(data: Settings, file: str) -> Path:
+def fetch(data: Params, file: str) -> Path:
     """One file of a dataset, on this machine.
 
     Honours HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
@@ -87,9 +87,9 @@ def fetch(data: Settings, file: str) -> Path:
         raise NetworkError(f"cannot get {data.dataset}/{file}: {error}", hint="try again later") from error
 
 
-def _gated(data: Settings) -> NetworkError:
+def _gated(data: Params) -> NetworkError:
     return NetworkError(
         f"dataset {data.dataset} is gated",
         hint=f"accept its terms at https://huggingface.co/datasets/{data.dataset}, then set HF_TOKEN to a "
-        "token of that account (https://huggingface.co/settings/tokens) or run `hf auth login`",
+        "token of that account (https://huggingface.co/params/tokens) or run `hf auth login`",
     )

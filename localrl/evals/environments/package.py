@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 LOCAL = True
 
 
-class Settings(Strict):
+class Params(Strict):
     module: str
     file: str
 
 
-def describe(settings: Settings) -> str:
-    return f"package {settings.module}"
+def describe(params: Params) -> str:
+    return f"package {params.module}"
 
 
-def present(settings: Settings) -> bool:
-    return _path(settings) is not None
+def present(params: Params) -> bool:
+    return _path(params) is not None
 
 
-def files(spec: EvalSpec, settings: Settings, folder: Path) -> Iterator[Path]:
-    path = _path(settings)
+def files(spec: EvalSpec, params: Params, folder: Path) -> Iterator[Path]:
+    path = _path(params)
     if path is None:
-        raise Unavailable(f"package {settings.module} is not installed")
+        raise Unavailable(f"package {params.module} is not installed")
     yield path
 
 
-def _path(settings: Settings) -> Path | None:
-    found = importlib.util.find_spec(settings.module)
-    path = Path(found.origin).parent / settings.file if found and found.origin else None
+def _path(params: Params) -> Path | None:
+    found = importlib.util.find_spec(params.module)
+    path = Path(found.origin).parent / params.file if found and found.origin else None
     return path if path and path.is_file() else None

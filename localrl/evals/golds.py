@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localrl.chat import ThinkingTags
-from localrl.evals import dataset, respond
+from localrl.evals import dataset
+from localrl.thinking import whole
 from localrl.verify import registry
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class GoldCheck:
     """One text judged."""
 
     problem: str
@@ -48,14 +49,14 @@ class Check:
         return ", ".join(part for part in (self.verdict.outcome.value, found, detail) if part)[:300]
 
 
-def checks(spec: EvalSpec, path: Path, pool: VerifierPool, limit: int | None = None) -> Iterator[Check]:
+def checks(spec: EvalSpec, path: Path, pool: VerifierPool, limit: int | None = None) -> Iterator[GoldCheck]:
     """Judge every problem's texts, a few at a time, in order."""
     tags = ThinkingTags()
     waiting: list[tuple[str, str, Future[Verdict]]] = []
     previous: str | None = None
     for problem in dataset.problems(spec, path, limit):
         for kind, text in _texts(spec, problem.gold, previous, tags):
-            judged = respond.judge(pool, spec.verifier, text, problem.target, tags)
+            judged = pool.submit(spec.verifier, whole(text, tags), problem.target)
             waiting.append((problem.id, kind, judged))
         previous = problem.gold
         while len(waiting) > _AHEAD:
@@ -85,5 +86,5 @@ def said(spec: EvalSpec, gold: str) -> str:
     return str(getattr(first, "FORM", "{}")).format(gold)
 
 
-def _done(problem: str, kind: str, verdict: Future[Verdict]) -> Check:
-    return Check(problem, kind, verdict.result())
+def _done(problem: str, kind: str, verdict: Future[Verdict]) -> GoldCheck:
+    return GoldCheck(problem, kind, verdict.result())
