@@ -14,13 +14,13 @@ import random
 import statistics
 import time
 
-from localrl.engine.backends.mlx.model import PREFILL_TOKENS, MlxRows
-from localrl.engine.backends.mlx.padded import PaddedBackend
+from localrl.engine.backends.mlx.device import PREFILL_TOKENS, MlxDevice
+from localrl.engine.backends.mlx.padded import PaddedScheduler
 from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, SampleRequest
 from localrl.sampling import Sampling
 
 
-def bare(rows: MlxRows, prompts: list[list[int]], samples: int, sampling: Sampling, streams: int) -> float:
+def bare(rows: MlxDevice, prompts: list[list[int]], samples: int, sampling: Sampling, streams: int) -> float:
     generate = importlib.import_module("mlx_lm.generate")
     began = time.monotonic()
     generator = generate.BatchGenerator(
@@ -42,8 +42,8 @@ def bare(rows: MlxRows, prompts: list[list[int]], samples: int, sampling: Sampli
     return made / (time.monotonic() - began)
 
 
-def ours(rows: MlxRows, prompts: list[list[int]], samples: int, sampling: Sampling, streams: int) -> float:
-    backend = PaddedBackend(rows, streams)
+def ours(rows: MlxDevice, prompts: list[list[int]], samples: int, sampling: Sampling, streams: int) -> float:
+    backend = PaddedScheduler(rows, streams)
     began = time.monotonic()
     for i, prompt in enumerate(prompts):
         requests = tuple(SampleRequest(f"{i}.{j}", i * samples + j) for j in range(samples))
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.6)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    rows = MlxRows(EngineSettings("mlx", given.folder, parallel=given.streams))
+    rows = MlxDevice(EngineSettings("mlx", given.folder, parallel=given.streams))
     dice = random.Random(0)
     prompts = [[dice.randrange(10, 250) for _ in range(given.prompt_tokens)] for _ in range(given.prompts)]
     sampling = Sampling(temperature=given.temperature, top_k=40, max_tokens=given.tokens)

@@ -38,8 +38,9 @@ class Device(Protocol):
     max_sequences: int
     most_streams: int
     """Sequences that may be streams; the others are for prompts."""
-    own_cells: bool
-    """Whether each sequence has cells of its own, as many as `longest`: then sharing copies them."""
+    unified: bool
+    """Whether sequences share the cells; else each has a slot as long as `longest`, with its own number, and
+    sharing copies."""
     batch_tokens: int
     """Most tokens in one forward pass."""
     longest: int
@@ -49,13 +50,13 @@ class Device(Protocol):
     state_bytes_per_token: int
     idle_cells: int
     """Cells that may hold what nobody computes on: every step looks at them, and more would slow it down."""
-    stored_bytes: int
-    """Host memory for the cells of texts that may come back."""
+    offload_bytes: int
+    """Host memory for prefixes that may be of use again."""
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
 
-    def piece(self, token: int) -> bytes: ...
+    def token_bytes(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
     def decode(self, batch: Batch) -> bool:
         """Compute; False when no cells were found, with nothing changed."""
@@ -70,10 +71,13 @@ class Device(Protocol):
     def share(self, source: int, target: int, tokens: int) -> None:
         """Let the empty `target` begin with the first tokens of `source`."""
 
-    def cut(self, sequence: int, tokens: int) -> None:
+    def truncate(self, sequence: int, tokens: int) -> None:
         """Let a sequence end after its first tokens; asked for only where `partial`."""
 
     def remove(self, sequence: int) -> None: ...
+    def move(self, source: int, target: int) -> None:
+        """Put a whole sequence into an empty slot; asked for only where not `unified`."""
+
     def save(self, sequence: int) -> Any:
         """The cells of a sequence as bytes in host memory."""
 

@@ -1,7 +1,7 @@
 """Continuous batching over the KV cells of one device: what runs in the next step, and what waits.
 
 Each step decodes the next token of every running stream together with a chunk of waiting prompts. Streams are
-admitted while cells last; when cells run out, the youngest is set aside and continued later, so no sample is
+admitted while cells last; when cells run out, the youngest is preempted and continued later, so no sample is
 cut because others are long. The scheduler knows nothing of the library: a `Device` holds cells and computes.
 """
 
@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.device import Batch, Device
-from localrl.engine.kv_cache.cache import Holder, Memory
+from localrl.engine.kv_cache.cache import KVCache, TokenSequence
 from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, SampleRequest
@@ -35,7 +35,7 @@ COMING = 8
 
 
 @dataclass(slots=True, eq=False)
-class _Prompt(Holder):
+class _QueuedPrompt(TokenSequence):
     """A group's prompt: waiting, being computed, or ready to start samples from."""
 
     group: GroupRequest = field(kw_only=True)
@@ -52,7 +52,7 @@ class _Prompt(Holder):
 
 
 @dataclass(slots=True, eq=False)
-class _Running(Holder):
+class _Running(TokenSequence):
     """A sample that has started; `tokens` are those before `next`, prompt included."""
 
     stream: Stream = field(kw_only=True)
@@ -62,7 +62,11 @@ class _Running(Holder):
     next: int = -1
     """The token that was drawn last; the next step computes it."""
     state: Any = None
-    """Its saved cells while it is set aside; None when they are computed again instead."""
+    """Its saved cells while it is preempted; None when they are computed again instead."""
+
+
+Chunk = tuple[TokenSequence, int]
+"""How many further tokens of whom are computed in a step."""
 
 
 class Scheduler:
@@ -74,11 +78,11 @@ class Scheduler:
         self.info = device.info
         self._device = device
         self._clock = clock
-        self._memory = Memory(device)
+        self._cache = KVCache(device)
         self._parallel = Parallel(parallel, highest=max(1, device.most_streams))
-        self._waiting: deque[_Prompt] = deque()
-        self._filling: list[_Prompt] = []
-        self._ready: deque[_Prompt] = deque()
+        self._waiting: deque[_QueuedPrompt] = deque()
+        self._prefilling: list[_QueuedPrompt] = []
+        self._ready: deque[_QueuedPrompt] = deque()
         self._running: list[_Running] = []
         self._preempted: deque[_Running] = deque()
         self._events: list[Event] = []
@@ -90,19 +94,21 @@ class Scheduler:
 
     @property
     def busy(self) -> bool:
-        return bool(
-            self._running or self._preempted or self._ready or self._filling or self._waiting or self._events
-        )
+        return self._working or bool(self._events)
+
+    @property
+    def _working(self) -> bool:
+        return bool(self._running or self._preempted or self._ready or self._prefilling or self._waiting)
 
     def submit(self, group: GroupRequest) -> None:
-        longest = min(self._memory.capacity, self._device.longest)
+        longest = min(self._cache.capacity, self._device.longest)
         try:
             tokens, starts_thinking = encoded(self._device.encode, group, longest)
         except LocalrlError as error:
             self._events += refused(group, str(error))
             return
         self._waiting.append(
-            _Prompt(
+            _QueuedPrompt(
                 tokens,
                 group=group,
                 starts_thinking=starts_thinking,
@@ -112,11 +118,11 @@ class Scheduler:
         )
 
     def cancel(self, name: str) -> None:
-        waiting = [*self._waiting, *self._filling, *self._ready]
+        waiting = [*self._waiting, *self._prefilling, *self._ready]
         self._events += cancelled(waiting, name)
         for prompt in waiting:
             if not prompt.samples:
-                self._forget(prompt)
+                self._drop(prompt)
         for running in [*self._running, *self._preempted]:
             if name in (running.stream.sample.id, running.stream.group.id):
                 self._finish(running, FinishReason.CANCELLED)
@@ -131,9 +137,9 @@ class Scheduler:
                 self._advance(batch, current, chunks)
                 self._measure(len(current), len(batch.tokens) - len(current), self._clock() - began)
             else:
-                self._no_cells()
+                self._free_any()
         elif not self._events and self.busy:
-            self._no_cells()
+            self._free_any()
         events, self._events = self._events, []
         if batch.tokens:
             events.append(self.metrics)
@@ -147,26 +153,26 @@ class Scheduler:
     # -- what may run
 
     def _admit(self) -> None:
-        """Continue what was set aside, oldest first; then start samples; then begin prompts."""
+        """Resume what was preempted, oldest first; then start samples; then begin prompts."""
         while self._preempted:
             if not self._resume(self._preempted[0]):
                 return
             self._running.append(self._preempted.popleft())
             self._running.sort(key=lambda running: running.born)
         self._start_samples()
-        while self._waiting and self._open_slots() > 0:
+        while self._waiting and self._free_streams() > 0:
             prompt = self._waiting[0]
-            if self._memory.worth_waiting(prompt.tokens):
+            if self._cache.worth_waiting(prompt.tokens):
                 return
-            shared = self._memory.place(prompt, len(self._running), self._prefill_rate)
+            shared = self._cache.allocate(prompt, len(self._running), self._prefill_rate)
             if shared is None:
                 return
             prompt.shared = shared
-            self._filling.append(self._waiting.popleft())
+            self._prefilling.append(self._waiting.popleft())
 
-    def _open_slots(self) -> int:
+    def _free_streams(self) -> int:
         """Streams that may still be started, besides those whose prompts are under way."""
-        coming = sum(len(prompt.samples) for prompt in [*self._filling, *self._ready])
+        coming = sum(len(prompt.samples) for prompt in [*self._prefilling, *self._ready])
         return self._parallel.limit - len(self._running) - coming
 
     def _start_samples(self) -> None:
@@ -174,16 +180,16 @@ class Scheduler:
         while self._ready:
             prompt = self._ready[0]
             while prompt.samples:
-                if len(self._running) >= self._parallel.limit or not self._memory.reserve(
+                if len(self._running) >= self._parallel.limit or not self._cache.reserve(
                     1, len(self._running)
                 ):
                     return
                 self._start(prompt, prompt.samples.popleft())
             prompt.logits = None
             coming = [waiting.tokens for waiting in islice(self._waiting, COMING)]
-            self._memory.keep(self._ready.popleft(), coming=coming)
+            self._cache.cache_prefix(self._ready.popleft(), coming=coming)
 
-    def _start(self, prompt: _Prompt, sample: SampleRequest) -> None:
+    def _start(self, prompt: _QueuedPrompt, sample: SampleRequest) -> None:
         """Give a sample the prompt's cells, which are shared, and draw its first token."""
         shared = len(prompt.tokens) if prompt.served else prompt.shared
         prompt.served = True
@@ -193,98 +199,101 @@ class Scheduler:
         sampler = self._device.sampler(prompt.group.sampling, sample.seed)
         self._started += 1
         running = _Running(list(prompt.tokens), stream=stream, sampler=sampler, born=self._started)
-        self._memory.fork(prompt, running, len(prompt.tokens))
+        self._cache.fork(prompt, running, len(prompt.tokens))
         self._running.append(running)
         self._events.append(stream.started())
-        self._accept(running, self._device.sample_from(sampler, prompt.logits))
+        self._take_token(running, self._device.sample_from(sampler, prompt.logits))
 
     def _resume(self, running: _Running) -> bool:
         """Bring a stream back: put its saved cells into place, or have them computed again."""
         if running.state is None:
-            return self._memory.place(running, len(self._running), self._prefill_rate) is not None
-        if not self._memory.bring_back(running, running.state, len(self._running)):
+            return self._cache.allocate(running, len(self._running), self._prefill_rate) is not None
+        if not self._cache.restore(running, running.state, len(self._running)):
             return False
         running.state = None
         return True
 
-    def _forget(self, prompt: _Prompt) -> None:
+    def _drop(self, prompt: _QueuedPrompt) -> None:
         """Nobody waits for this prompt any more."""
-        for queue in (self._waiting, self._filling, self._ready):
+        for queue in (self._waiting, self._prefilling, self._ready):
             if prompt in queue:
                 queue.remove(prompt)
-        self._memory.release(prompt)
+        self._cache.release(prompt)
 
     # -- when cells run out
 
     def _make_room(self) -> None:
         """See to it that every running stream finds a cell for its next token."""
-        while self._memory.free < len(self._running):
-            if not self._memory.drop_kept() and not self._preempt_youngest():
+        while self._cache.free < len(self._running):
+            if not self._cache.evict() and not self._preempt_youngest():
                 return
 
     def _preempt_youngest(self) -> bool:
         """Free the cells of whoever came last; the very last stream left has used up the context."""
-        if self._filling:
-            self._send_back(self._filling.pop())
+        if self._prefilling:
+            self._requeue(self._prefilling.pop())
         elif len(self._running) > 1:
             running = self._running.pop()
-            running.state = self._memory.preempt(running, self._prefill_rate)
+            running.state = self._cache.preempt(running, self._prefill_rate)
             self._preempted.appendleft(running)
         elif self._ready:
-            self._send_back(self._ready.pop())
+            self._requeue(self._ready.pop())
         elif self._running:
             self._finish(self._running[0], FinishReason.CONTEXT)
         else:
             return False
         return True
 
-    def _send_back(self, prompt: _Prompt) -> None:
+    def _requeue(self, prompt: _QueuedPrompt) -> None:
         """A prompt gives its cells up and is computed again when its turn comes."""
-        self._memory.release(prompt)
+        self._cache.release(prompt)
         prompt.logits = None
         self._waiting.appendleft(prompt)
 
-    def _no_cells(self) -> None:
+    def _free_any(self) -> None:
         """Nothing can move: not enough cells for what waits, or fewer than were counted. Let go of one."""
-        if self._memory.drop_kept():
+        if self._cache.evict():
             return
-        holders = len(self._filling) + len(self._ready) + len(self._running)
+        holders = len(self._prefilling) + len(self._ready) + len(self._running)
         if holders > 1 or self._running:
             self._preempt_youngest()
         elif self._preempted and not holders:
             self._finish(self._preempted[0], FinishReason.CONTEXT)
         elif self._preempted:
-            self._send_back((self._filling or self._ready).pop())
+            self._requeue((self._prefilling or self._ready).pop())
         else:
-            self._give_up((self._filling or self._ready or self._waiting).pop())
+            self._give_up((self._prefilling or self._ready or self._waiting).pop())
 
-    def _give_up(self, prompt: _Prompt) -> None:
+    def _give_up(self, prompt: _QueuedPrompt) -> None:
         """A prompt finds no room although it has all cells for itself."""
-        self._memory.release(prompt)
+        self._cache.release(prompt)
         error = "no room in the context for this prompt; give more with --ctx"
         for sample in prompt.samples:
             self._events.append(unstarted(prompt, sample, FinishReason.REFUSED, error))
 
     # -- one forward pass
 
-    def _compose(self) -> tuple[Batch, list[_Running], list[tuple[Holder, int]]]:
+    def _compose(self) -> tuple[Batch, list[_Running], list[Chunk]]:
         """The next batch, the streams that decode in it, and how much of which prompts it computes."""
         batch = Batch()
         current = [running for running in self._running if not running.missing]
         current = current[: self._device.batch_tokens]
+        self._cache.arrange(current)
         for running in current:
-            batch.add([running.next], running.filled, running.sequence, output=True)
+            batch.add([running.next], running.computed, running.seq_id, output=True)
         behind = [running for running in self._running if running.missing]
-        room = min(self._chunk_tokens(len(current)), self._memory.free - len(current))
-        chunks: list[tuple[Holder, int]] = []
-        for holder in [*behind, *self._filling]:
-            count = min(room, holder.missing)
+        room = min(self._chunk_tokens(len(current)), self._cache.free - len(current))
+        chunks: list[Chunk] = []
+        for sequence in [*behind, *self._prefilling]:
+            count = min(room, sequence.missing)
             if count <= 0:
                 break
-            end = holder.filled + count
-            last = isinstance(holder, _Prompt) and end == len(holder.tokens)
-            batch.add(holder.tokens[holder.filled : end], holder.filled, holder.sequence, output=last)
-            chunks.append((holder, count))
+            end = sequence.computed + count
+            last = isinstance(sequence, _QueuedPrompt) and end == len(sequence.tokens)
+            batch.add(
+                sequence.tokens[sequence.computed : end], sequence.computed, sequence.seq_id, output=last
+            )
+            chunks.append((sequence, count))
             room -= count
         return batch, current, chunks
 
@@ -295,25 +304,25 @@ class Scheduler:
             return room
         return min(room, max(SMALLEST_CHUNK, int(self._prefill_rate * STALL_S)))
 
-    def _advance(self, batch: Batch, current: list[_Running], chunks: list[tuple[Holder, int]]) -> None:
+    def _advance(self, batch: Batch, current: list[_Running], chunks: list[Chunk]) -> None:
         """After the forward pass: count cells, draw tokens, start the samples of finished prompts."""
-        for holder, count in chunks:
-            self._memory.computed(holder, count)
+        for sequence, count in chunks:
+            self._cache.append(sequence, count)
         rows = iter(batch.outputs)
         for running in current:
             running.tokens.append(running.next)
-            self._memory.computed(running, 1)
-            self._accept(running, self._device.sample(running.sampler, next(rows)))
-        done = [holder for holder, _ in chunks if not holder.missing]
+            self._cache.append(running, 1)
+            self._take_token(running, self._device.sample(running.sampler, next(rows)))
+        done = [sequence for sequence, _ in chunks if not sequence.missing]
         for prompt in done:
-            if isinstance(prompt, _Prompt):
+            if isinstance(prompt, _QueuedPrompt):
                 prompt.logits = self._device.logits(next(rows))
-                self._filling.remove(prompt)
+                self._prefilling.remove(prompt)
                 self._ready.append(prompt)
         if not self._preempted:
             self._start_samples()
 
-    def _accept(self, running: _Running, token: int) -> None:
+    def _take_token(self, running: _Running, token: int) -> None:
         """Take the token that was drawn for a stream, and end the stream where it says so."""
         now, stream = self._clock(), running.stream
         if self._device.is_end(token) and not stream.group.ignore_end:
@@ -321,7 +330,7 @@ class Scheduler:
             self._finish(running, FinishReason.STOP)
             return
         self._steps.generated += 1
-        reason = stream.push(token, self._device.piece(token), now)
+        reason = stream.push(token, self._device.token_bytes(token), now)
         if reason is None and len(running.tokens) + 1 >= self._device.longest:
             reason = FinishReason.CONTEXT
         running.next = token
@@ -334,12 +343,13 @@ class Scheduler:
         self._events += running.stream.finish(reason)
         self._device.free_sampler(running.sampler)
         (self._running if running in self._running else self._preempted).remove(running)
-        nothing_else = not (self._running or self._preempted or self._ready or self._filling or self._waiting)
-        if nothing_else and not running.missing:
+        if not self._working and not running.missing:
             # In a chat the next prompt begins with it, but for what was thought.
-            self._memory.keep(running, running.stream.prompt_tokens if running.stream.thought else None)
+            self._cache.cache_prefix(
+                running, running.stream.prompt_tokens if running.stream.thought else None
+            )
         else:
-            self._memory.release(running)
+            self._cache.release(running)
 
     def _measure(self, decoding: int, prefilled: int, seconds: float) -> None:
         self._steps.measure(decoding, prefilled, seconds)
@@ -353,9 +363,9 @@ class Scheduler:
         return replace(
             self._steps.metrics(),
             running=len(self._running),
-            waiting=sum(len(p.samples) for p in [*self._waiting, *self._filling, *self._ready]),
+            waiting=sum(len(p.samples) for p in [*self._waiting, *self._prefilling, *self._ready]),
             preempted=len(self._preempted),
-            cells_used=self._memory.used,
-            cells=self._memory.capacity,
+            cells_used=self._cache.used,
+            cells=self._cache.capacity,
             peak_memory_bytes=self._device.peak_memory_bytes(),
         )

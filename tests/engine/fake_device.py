@@ -32,11 +32,11 @@ class FakeDevice:
         stored: int = 1000,
     ) -> None:
         self.info = ModelInfo(backend="fake", version="0", context=cells)
-        self.most_streams, self.own_cells = sequences - 8, False
+        self.most_streams, self.unified = sequences - 8, True
         self.cells, self.max_sequences, self.batch_tokens, self.longest = cells, sequences, batch, cells
         self.partial = partial
         self.state_bytes_per_token = 1
-        self.idle_cells, self.stored_bytes = idle, stored
+        self.idle_cells, self.offload_bytes = idle, stored
         self.sequences: dict[int, list[tuple[int, int]]] = {}
         """For each sequence its cells: (token, identity); shared cells keep their identity."""
         self.starts_thinking = False
@@ -55,7 +55,7 @@ class FakeDevice:
         assert isinstance(group.prompt, tuple)
         return [token for token in group.prompt if isinstance(token, int)], self.starts_thinking
 
-    def piece(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
         return f"{token} ".encode()
 
     def is_end(self, token: int) -> bool:
@@ -107,13 +107,16 @@ class FakeDevice:
         assert tokens <= len(self.sequences[source])
         self.sequences[target] = self.sequences[source][:tokens]
 
-    def cut(self, sequence: int, tokens: int) -> None:
+    def truncate(self, sequence: int, tokens: int) -> None:
         assert self.partial
         assert tokens <= len(self.sequences[sequence])
         self.sequences[sequence] = self.sequences[sequence][:tokens]
 
     def remove(self, sequence: int) -> None:
         self.sequences.pop(sequence, None)
+
+    def move(self, source: int, target: int) -> None:
+        raise AssertionError("a unified cache has no slots")
 
     def replace_prefix(self, source: int, target: int, tokens: int) -> None:
         same, own = self.sequences[source][:tokens], self.sequences[target]

@@ -1,7 +1,8 @@
-"""Who holds which KV cells: place a prompt, share its beginning, set a stream aside, bring it back.
+"""The KV cache of one device: who holds which cells, what is shared, what is kept, and who is preempted.
 
-What nobody computes on any more may be of use again: the preamble of many problems, the talk that goes on. It
-is kept in cells while they are few, because attention looks at every one of them, and in host memory beyond.
+What nobody computes on any more may be of use again: the preamble of many problems, a conversation that goes
+on. This prefix cache stays in cells while it is small, because attention looks at every one of them, and in
+host memory beyond.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.kv_cache.cells import CellPool
+from localrl.engine.kv_cache.slots import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,46 +21,53 @@ if TYPE_CHECKING:
     from localrl.engine.device import Device
 
 GROWTH = 16
-"""Cells kept free for each stream when another one is admitted, so that none is set aside at once."""
-SHORTEST_SHARE = 16
+"""Cells kept free for each stream when another one is admitted, so that none is preempted at once."""
+SHORTEST_PREFIX = 16
 """Prefixes shorter than this are computed again rather than shared."""
-KEPT_PROMPTS = 4
+MOST_PREFIXES = 4
+"""Sequences in the prefix cache, without those in host memory."""
 COPY_BYTES_PER_S = 2e9
 """First guess of how fast cells are copied to host memory; measured from then on."""
 
 
 @dataclass(slots=True, eq=False)
-class Holder:
+class TokenSequence:
     """Tokens that have, or want, cells: a prompt, or a running stream."""
 
     tokens: list[int]
-    sequence: int = -1
+    seq_id: int = -1
     """The device's number for it; -1 while it holds no cells."""
-    filled: int = 0
-    """How many of the tokens are computed."""
+    computed: int = 0
+    """How many of the tokens are in the cache."""
 
     @property
     def missing(self) -> int:
-        return len(self.tokens) - self.filled
+        return len(self.tokens) - self.computed
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """The computed cells of some tokens, in host memory."""
+class _Offloaded:
+    """The cells of some tokens, in host memory."""
 
     tokens: list[int]
     state: Any
 
 
-class Memory:
-    """All cells of one device, and everyone who holds some."""
+class KVCache:
+    """All cells of one device, and every sequence that holds some.
+
+    `streams` is the number of running streams, which need room to grow, and `prefill_rate` is in tokens per
+    second, 0 while unknown, throughout.
+    """
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._pool = CellPool(device.cells, device.max_sequences)
-        self._residents: dict[int, Holder] = {}
-        self._kept: deque[Holder] = deque()
-        self._stored: deque[_Stored] = deque()
+        self._pool = CellPool(device.cells, device.max_sequences, device.unified)
+        self._sequences: dict[int, TokenSequence] = {}
+        self._prefixes: deque[TokenSequence] = deque()
+        """The prefix cache: whose cells nobody computes on, least recently used first."""
+        self._offloaded: deque[_Offloaded] = deque()
+        """What left the prefix cache for host memory, oldest first."""
         self._copy_rate = COPY_BYTES_PER_S
 
     @property
@@ -73,21 +82,20 @@ class Memory:
     def free(self) -> int:
         return self._pool.free
 
-    def place(self, holder: Holder, streams: int, prefill_rate: float) -> int | None:
-        """Give a holder a sequence, and the cells of whoever computed the same beginning.
+    def allocate(self, wanted: TokenSequence, streams: int, prefill_rate: float) -> int | None:
+        """Give a sequence its place, and the cells of whoever computed the same beginning.
 
-        Returns the number of tokens shared, or None when there is no room beside `streams` running streams.
-        `prefill_rate` is in tokens per second, 0 while unknown.
+        Returns the number of tokens shared, or None when there is no room.
         """
-        source, shared = self._longest_prefix(holder.tokens)
-        if self._recall(holder.tokens, shared, streams, prefill_rate):
-            source, shared = self._longest_prefix(holder.tokens)
-        if not self.reserve(len(holder.tokens) - shared, streams, spare=source):
+        source, shared = self._longest_prefix(wanted.tokens)
+        if self._reload(wanted.tokens, shared, streams, prefill_rate):
+            source, shared = self._longest_prefix(wanted.tokens)
+        if not self.reserve(len(wanted.tokens) - shared, streams, spare=source):
             return None
-        self._settle(holder)
+        self._create(wanted, last=True)
         if source is not None:
-            self.fork(source, holder, shared)
-        self._store_idle(prefill_rate)
+            self.fork(source, wanted, shared)
+        self._offload_idle(prefill_rate)
         return shared
 
     def worth_waiting(self, tokens: list[int]) -> bool:
@@ -95,184 +103,195 @@ class Memory:
         if not self._device.partial:
             return False
         known = self._longest_prefix(tokens)[1]
-        for holder in self._residents.values():
-            limit = min(len(holder.tokens), len(tokens) - 1)
-            if holder.missing and limit >= known + SHORTEST_SHARE:
-                coming = common_prefix(holder.tokens, tokens, limit)
-                if coming >= max(known, holder.filled) + SHORTEST_SHARE:
+        for sequence in self._sequences.values():
+            limit = min(len(sequence.tokens), len(tokens) - 1)
+            if sequence.missing and limit >= known + SHORTEST_PREFIX:
+                coming = common_prefix(sequence.tokens, tokens, limit)
+                if coming >= max(known, sequence.computed) + SHORTEST_PREFIX:
                     return True
         return False
 
-    def fork(self, source: Holder, target: Holder, tokens: int) -> None:
+    def fork(self, source: TokenSequence, target: TokenSequence, tokens: int) -> None:
         """Let `target` begin with the cells of the first tokens of `source`."""
-        if target.sequence < 0:
-            self._settle(target)
-        if self._device.own_cells:
-            self._pool.append(target.sequence, tokens)
-        else:
-            self._pool.share(source.sequence, target.sequence, tokens)
-        self._device.share(source.sequence, target.sequence, tokens)
-        target.filled = tokens
-        if source in self._kept:  # used again: now the last to go
-            self._kept.remove(source)
-            self._kept.append(source)
+        if target.seq_id < 0:
+            self._create(target)
+        self._pool.share(source.seq_id, target.seq_id, tokens)
+        self._device.share(source.seq_id, target.seq_id, tokens)
+        target.computed = tokens
+        if source in self._prefixes:  # used again: now the last to go
+            self._prefixes.remove(source)
+            self._prefixes.append(source)
 
-    def computed(self, holder: Holder, tokens: int) -> None:
-        """The device has computed further tokens of a holder."""
-        self._pool.append(holder.sequence, tokens)
-        holder.filled += tokens
+    def append(self, sequence: TokenSequence, tokens: int) -> None:
+        """The device has computed further tokens of a sequence."""
+        self._pool.append(sequence.seq_id, tokens)
+        sequence.computed += tokens
 
-    def release(self, holder: Holder) -> None:
-        """Take a holder's cells away, if it has any."""
-        if holder.sequence < 0:
+    def arrange(self, running: Sequence[TokenSequence]) -> None:
+        """Bring the slots of running sequences side by side, where each has its own."""
+        if self._device.unified:
             return
-        self._device.remove(holder.sequence)
-        self._pool.remove(holder.sequence)
-        del self._residents[holder.sequence]
-        holder.sequence, holder.filled = -1, 0
+        slots = [sequence.seq_id for sequence in running]
+        for source, target in side_by_side(slots, self._pool.idle, self._pool.sequences):
+            self._device.move(source, target)
+            self._pool.move(source, target)
+            sequence = self._sequences[target] = self._sequences.pop(source)
+            sequence.seq_id = target
 
-    def reserve(self, tokens: int, streams: int, spare: Holder | None = None) -> bool:
+    def release(self, sequence: TokenSequence) -> None:
+        """Free a sequence's cells, if it has any."""
+        if sequence.seq_id < 0:
+            return
+        self._device.remove(sequence.seq_id)
+        self._pool.remove(sequence.seq_id)
+        del self._sequences[sequence.seq_id]
+        sequence.seq_id, sequence.computed = -1, 0
+
+    def reserve(self, tokens: int, streams: int, spare: TokenSequence | None = None) -> bool:
         """Whether cells and a sequence can be had for `tokens` more, with room for others to grow.
 
-        Kept prompts are dropped for it, except `spare`. With nobody else there no room to grow is asked for,
-        so that the longest prompt can start.
+        Evicts from the prefix cache for it, except `spare`. With nobody else there no room to grow is asked
+        for, so that the longest prompt can start.
         """
-        promised = sum(holder.missing for holder in self._residents.values())
+        promised = sum(sequence.missing for sequence in self._sequences.values())
         growth = GROWTH * (streams + 1) if streams or promised else 0
-        while self._pool.free < tokens + promised + growth or not self._pool.idle_sequences:
-            if not self.drop_kept(spare):
+        while self._pool.free < tokens + promised + growth or self._pool.full:
+            if not self.evict(spare):
                 return False
         return True
 
-    def keep(self, holder: Holder, tokens: int | None = None, coming: Sequence[list[int]] = ()) -> None:
-        """Nobody waits for this prompt, or text, any more: it stays as long as nobody needs its cells.
+    def cache_prefix(
+        self, sequence: TokenSequence, tokens: int | None = None, coming: Sequence[list[int]] = ()
+    ) -> None:
+        """Keep what nobody waits for any more, as long as nobody needs its cells.
 
         Of its tokens only the first may be of use: the given number, or, where it is known which prompts are
         `coming`, as many as they begin with.
         """
         if self._device.partial:
-            useful = holder.filled if tokens is None else min(tokens, holder.filled)
+            useful = sequence.computed if tokens is None else min(tokens, sequence.computed)
             if coming:
-                useful = max(common_prefix(holder.tokens, other, min(useful, len(other))) for other in coming)
-            if useful < SHORTEST_SHARE or self._is_kept(holder.tokens[:useful]):
-                self.release(holder)
+                begin = sequence.tokens[:useful]
+                useful = max(common_prefix(begin, other, min(useful, len(other))) for other in coming)
+            if useful < SHORTEST_PREFIX or self._is_cached(sequence.tokens[:useful]):
+                self.release(sequence)
                 return
-            self._cut(holder, useful)
-            for kept in [kept for kept in self._kept if holder.tokens[: kept.filled] == kept.tokens]:
-                self._kept.remove(kept)
-                self.release(kept)
-        self._kept.append(holder)
-        if len(self._kept) > KEPT_PROMPTS:
-            self.drop_kept()
+            self._truncate(sequence, useful)
+            for held in [held for held in self._prefixes if sequence.tokens[: held.computed] == held.tokens]:
+                self._prefixes.remove(held)
+                self.release(held)
+        self._prefixes.append(sequence)
+        if len(self._prefixes) > MOST_PREFIXES:
+            self.evict()
 
-    def drop_kept(self, spare: Holder | None = None) -> bool:
-        """Give up the kept prompt that was not used for longest; False when there is none."""
-        for prompt in self._kept:
-            if prompt is not spare:
-                self._kept.remove(prompt)
-                self.release(prompt)
+    def evict(self, spare: TokenSequence | None = None) -> bool:
+        """Evict the least recently used of the prefix cache; False when it is empty."""
+        for sequence in self._prefixes:
+            if sequence is not spare:
+                self._prefixes.remove(sequence)
+                self.release(sequence)
                 return True
         return False
 
-    def preempt(self, holder: Holder, prefill_rate: float) -> Any:
-        """Free a stream's cells; returns its saved state, or None where computing again is cheaper.
-
-        `prefill_rate` is in tokens per second, 0 while unknown.
-        """
+    def preempt(self, sequence: TokenSequence, prefill_rate: float) -> Any:
+        """Free a stream's cells; returns its saved state, or None where computing again is cheaper."""
         state = None
-        if self._saving_is_cheaper(holder, prefill_rate):
+        if self._saving_is_cheaper(sequence, prefill_rate):
             began = time.monotonic()
-            state = self._device.save(holder.sequence)
+            state = self._device.save(sequence.seq_id)
             if (seconds := time.monotonic() - began) > 0:
-                rate = holder.filled * self._device.state_bytes_per_token / seconds
+                rate = sequence.computed * self._device.state_bytes_per_token / seconds
                 self._copy_rate += 0.3 * (rate - self._copy_rate)
-        self.release(holder)
+        self.release(sequence)
         return state
 
-    def bring_back(self, holder: Holder, state: Any, streams: int) -> bool:
+    def restore(self, sequence: TokenSequence, state: Any, streams: int) -> bool:
         """Put saved cells back; False, with nothing changed, when there is no room."""
-        total = len(holder.tokens)
+        total = len(sequence.tokens)
         if not self.reserve(total, streams):
             return False
-        self._settle(holder)
-        if not self._device.restore(holder.sequence, state):
-            self.release(holder)
+        self._create(sequence)
+        if not self._device.restore(sequence.seq_id, state):
+            self.release(sequence)
             return False
         # Restored cells are its own; those that a prompt still holds are shared again.
-        sharing = self._device.partial and not self._device.own_cells
-        source, shared = self._longest_prefix(holder.tokens) if sharing else (None, 0)
+        sharing = self._device.partial and self._device.unified
+        source, shared = self._longest_prefix(sequence.tokens) if sharing else (None, 0)
         if source is not None:
-            self._pool.share(source.sequence, holder.sequence, shared)
-            self._device.replace_prefix(source.sequence, holder.sequence, shared)
-        self._pool.append(holder.sequence, total - shared)
-        holder.filled = total
+            self._pool.share(source.seq_id, sequence.seq_id, shared)
+            self._device.replace_prefix(source.seq_id, sequence.seq_id, shared)
+        self._pool.append(sequence.seq_id, total - shared)
+        sequence.computed = total
         return True
 
-    def _is_kept(self, tokens: list[int]) -> bool:
-        return any(kept.tokens[: min(kept.filled, len(tokens))] == tokens for kept in self._kept)
+    def _is_cached(self, tokens: list[int]) -> bool:
+        return any(held.tokens[: min(held.computed, len(tokens))] == tokens for held in self._prefixes)
 
-    def _cut(self, holder: Holder, tokens: int) -> None:
-        if tokens < holder.filled:
-            self._device.cut(holder.sequence, tokens)
-            self._pool.cut(holder.sequence, tokens)
-            holder.filled = tokens
-        holder.tokens = holder.tokens[:tokens]
+    def _truncate(self, sequence: TokenSequence, tokens: int) -> None:
+        if tokens < sequence.computed:
+            self._device.truncate(sequence.seq_id, tokens)
+            self._pool.truncate(sequence.seq_id, tokens)
+            sequence.computed = tokens
+        sequence.tokens = sequence.tokens[:tokens]
 
-    def _store_idle(self, prefill_rate: float) -> None:
-        """Move what is kept, least recently used first, to host memory until few idle cells are left."""
+    def _offload_idle(self, prefill_rate: float) -> None:
+        """Move the prefix cache, least recently used first, to host memory until few idle cells are left."""
         if not self._device.partial:
             return
-        while self._pool.held_only_by([kept.sequence for kept in self._kept]) > self._device.idle_cells:
-            kept = self._kept.popleft()
-            state = self.preempt(kept, prefill_rate)
+        while self._pool.held_only_by([held.seq_id for held in self._prefixes]) > self._device.idle_cells:
+            held = self._prefixes.popleft()
+            state = self.preempt(held, prefill_rate)
             if state is not None:
-                self._stored.append(_Stored(kept.tokens, state))
-        while sum(len(stored.state) for stored in self._stored) > self._device.stored_bytes:
-            self._stored.popleft()
+                self._offloaded.append(_Offloaded(held.tokens, state))
+        while sum(len(offloaded.state) for offloaded in self._offloaded) > self._device.offload_bytes:
+            self._offloaded.popleft()
 
-    def _recall(self, tokens: list[int], known: int, streams: int, prefill_rate: float) -> bool:
-        """Bring the stored text back that most of `tokens` begins with, if that beats computing it."""
-        best, length = None, known + SHORTEST_SHARE - 1
-        for stored in self._stored:
-            common = common_prefix(stored.tokens, tokens, min(len(stored.tokens), len(tokens) - 1))
+    def _reload(self, tokens: list[int], known: int, streams: int, prefill_rate: float) -> bool:
+        """Bring back from host memory what most of `tokens` begins with, if that beats computing it."""
+        best, length = None, known + SHORTEST_PREFIX - 1
+        for offloaded in self._offloaded:
+            common = common_prefix(offloaded.tokens, tokens, min(len(offloaded.tokens), len(tokens) - 1))
             if common > length:
-                best, length = stored, common
+                best, length = offloaded, common
         if best is None or len(best.state) / self._copy_rate * prefill_rate > length - known:
             return False
-        self._stored.remove(best)
-        holder = Holder(best.tokens)
-        if not self.bring_back(holder, best.state, streams):
+        self._offloaded.remove(best)
+        sequence = TokenSequence(best.tokens)
+        if not self.restore(sequence, best.state, streams):
             return False
-        self._cut(holder, length)
-        self.keep(holder)
+        self._truncate(sequence, length)
+        self.cache_prefix(sequence)
         return True
 
-    def _settle(self, holder: Holder) -> None:
-        holder.sequence = self._pool.create()
-        self._residents[holder.sequence] = holder
+    def _create(self, sequence: TokenSequence, last: bool = False) -> None:
+        """Give it a number: prompts take the last, away from the streams, which are computed side by side."""
+        sequence.seq_id = self._pool.create(last)
+        self._sequences[sequence.seq_id] = sequence
 
-    def _longest_prefix(self, tokens: list[int], besides: Holder | None = None) -> tuple[Holder | None, int]:
+    def _longest_prefix(
+        self, tokens: list[int], besides: TokenSequence | None = None
+    ) -> tuple[TokenSequence | None, int]:
         """Who has computed most of the beginning of `tokens`; the last token is always left to compute."""
-        best: tuple[Holder | None, int] = (None, SHORTEST_SHARE - 1)
-        for holder in self._residents.values():
-            limit = min(holder.filled, len(tokens) - 1)
-            if holder is besides or limit <= best[1]:
+        best: tuple[TokenSequence | None, int] = (None, SHORTEST_PREFIX - 1)
+        for sequence in self._sequences.values():
+            limit = min(sequence.computed, len(tokens) - 1)
+            if sequence is besides or limit <= best[1]:
                 continue
-            if self._device.partial or limit == holder.filled:
-                length = common_prefix(holder.tokens, tokens, limit)
-                if length > best[1] and (self._device.partial or length == holder.filled):
-                    best = (holder, length)
+            if self._device.partial or limit == sequence.computed:
+                length = common_prefix(sequence.tokens, tokens, limit)
+                if length > best[1] and (self._device.partial or length == sequence.computed):
+                    best = (sequence, length)
         return best if best[0] else (None, 0)
 
-    def _saving_is_cheaper(self, holder: Holder, prefill_rate: float) -> bool:
+    def _saving_is_cheaper(self, sequence: TokenSequence, prefill_rate: float) -> bool:
         """Compare copying the cells out and in with computing what no other sequence holds."""
-        if holder.missing:
+        if sequence.missing:
             return False  # it was itself being computed again
         if not prefill_rate:
             return True
-        shared = self._longest_prefix(holder.tokens, besides=holder)[1]
-        copied = 2 * holder.filled * self._device.state_bytes_per_token
-        return copied / self._copy_rate < (holder.filled - shared) / prefill_rate
+        shared = self._longest_prefix(sequence.tokens, besides=sequence)[1]
+        copied = 2 * sequence.computed * self._device.state_bytes_per_token
+        return copied / self._copy_rate < (sequence.computed - shared) / prefill_rate
 
 
 def common_prefix(a: list[int], b: list[int], limit: int) -> int:

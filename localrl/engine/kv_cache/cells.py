@@ -1,7 +1,8 @@
-"""Account for the KV cells of one pool that all sequences share.
+"""Which cells are used, and by how many sequences each.
 
-A cell holds one token's keys and values and may belong to several sequences: copying one costs nothing.
-A sequence is a list of segments; a segment is a run of cells that belongs to the same sequences throughout.
+A cell holds one token's keys and values. In a unified cache it may belong to several sequences, so sharing a
+prefix takes no cells; where every sequence has a slot of its own, sharing copies. A sequence is a list of
+segments; a segment is a run of cells that belongs to the same sequences throughout.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ class _Segment:
 
 
 class CellPool:
-    """Counts cells; the device holds them. Sequences are numbered from 0 to `sequences` - 1."""
+    """Counts cells; the device holds them. Sequences are numbered from 0 to `sequences` - 1.
 
-    def __init__(self, capacity: int, sequences: int) -> None:
-        self.capacity = capacity
+    Without a unified cache their numbers are slots, one of which stays free.
+    """
+
+    def __init__(self, capacity: int, sequences: int, unified: bool = True) -> None:
+        self.capacity, self.sequences = capacity, sequences
         self.used = 0
-        self._idle = list(range(sequences - 1, -1, -1))
+        self.idle = set(range(sequences))
+        """Numbers without a sequence."""
+        self._unified = unified
         self._segments: dict[int, list[_Segment]] = {}
 
     @property
@@ -33,17 +39,25 @@ class CellPool:
         return self.capacity - self.used
 
     @property
-    def idle_sequences(self) -> int:
-        return len(self._idle)
+    def full(self) -> bool:
+        """Whether no further sequence can be created."""
+        return len(self.idle) <= (0 if self._unified else 1)
 
-    def create(self) -> int:
-        """A new, empty sequence; raises IndexError when all numbers are taken."""
-        sequence = self._idle.pop()
+    def create(self, last: bool = False) -> int:
+        """A new, empty sequence in the first free slot, or the last; ValueError when all are taken."""
+        sequence = max(self.idle) if last and not self._unified else min(self.idle)
+        self.idle.remove(sequence)
         self._segments[sequence] = []
         return sequence
 
+    def move(self, source: int, target: int) -> None:
+        """Give a sequence another, free number."""
+        self.idle.remove(target)
+        self.idle.add(source)
+        self._segments[target] = self._segments.pop(source)
+
     def append(self, sequence: int, tokens: int) -> None:
-        """Take cells for further tokens; the caller has made sure that they are free."""
+        """Take cells for further tokens; ValueError when fewer are free."""
         if tokens > self.free:
             raise ValueError(f"{tokens} cells wanted, {self.free} free")
         segments = self._segments[sequence]
@@ -54,7 +68,10 @@ class CellPool:
         self.used += tokens
 
     def share(self, source: int, target: int, tokens: int) -> None:
-        """Let the empty `target` begin with the first `tokens` cells of `source`."""
+        """Let the empty `target` begin with the first `tokens` cells of `source`, or with copies of them."""
+        if not self._unified:
+            self.append(target, tokens)
+            return
         self._split(source, tokens)
         left = tokens
         for segment in self._segments[source]:
@@ -64,20 +81,20 @@ class CellPool:
             self._segments[target].append(segment)
             left -= segment.length
 
-    def cut(self, sequence: int, tokens: int) -> None:
+    def truncate(self, sequence: int, tokens: int) -> None:
         """Let a sequence end after its first `tokens`."""
         self._split(sequence, tokens)
         segments, left = self._segments[sequence], tokens
-        kept = 0
-        while kept < len(segments) and left > 0:
-            left -= segments[kept].length
-            kept += 1
-        for segment in segments[kept:]:
+        whole = 0
+        while whole < len(segments) and left > 0:
+            left -= segments[whole].length
+            whole += 1
+        for segment in segments[whole:]:
             self._disown(segment)
-        del segments[kept:]
+        del segments[whole:]
 
     def held_only_by(self, sequences: Collection[int]) -> int:
-        """Cells that would become free if these sequences were given up."""
+        """Cells that would become free if these sequences were removed."""
         owners: dict[int, int] = {}
         lengths: dict[int, int] = {}
         for segment in (segment for sequence in sequences for segment in self._segments[sequence]):
@@ -86,10 +103,10 @@ class CellPool:
         return sum(lengths[which] for which, others in owners.items() if not others)
 
     def remove(self, sequence: int) -> None:
-        """Give a sequence up; cells that no other sequence holds become free."""
+        """Free a sequence's number, and the cells that no other sequence holds."""
         for segment in self._segments.pop(sequence):
             self._disown(segment)
-        self._idle.append(sequence)
+        self.idle.add(sequence)
 
     def _disown(self, segment: _Segment) -> None:
         segment.owners -= 1

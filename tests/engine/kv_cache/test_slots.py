@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localrl.engine.kv_cache.slots import Slots
+from localrl.engine.kv_cache.cells import CellPool
+from localrl.engine.kv_cache.slots import side_by_side
 
 
-@given(
-    count=st.integers(2, 12),
-    taken=st.lists(st.tuples(st.integers(0, 11), st.booleans()), unique_by=lambda one: one[0]),
-    gone=st.sets(st.integers(0, 11)),
-    running=st.sets(st.integers(0, 11)),
-)
+@given(count=st.integers(2, 12), held=st.sets(st.integers(0, 11)), running=st.sets(st.integers(0, 11)))
 def test_moves_bring_the_running_side_by_side_and_keep_every_content(
-    count: int, taken: list[tuple[int, bool]], gone: set[int], running: set[int]
+    count: int, held: set[int], running: set[int]
 ) -> None:
-    slots = Slots(count, 256)
-    content = {slots.of(sequence, stream): sequence for sequence, stream in taken[: count - 1]}
-    for sequence in gone & set(content.values()):
-        slot = slots.give_up(sequence)
-        assert slot is not None
-        assert content.pop(slot) == sequence
-    held = list(content.values())
-    now = [sequence for sequence in held if sequence in running]
-    for source, target in slots.arrange(now):
+    content = {slot: f"of {slot}" for slot in sorted(held)[: count - 1] if slot < count}
+    before, now = set(content.values()), [slot for slot in content if slot in running]
+    runs = {content[slot] for slot in now}
+    for source, target in side_by_side(now, set(range(count)) - set(content), count):
         assert target not in content
         content[target] = content.pop(source)
-    assert content == {slots.of(sequence): sequence for sequence in held}
-    places = sorted(slots.of(sequence) for sequence in now)
+    assert set(content.values()) == before
+    places = sorted(slot for slot in content if content[slot] in runs)
     assert not now or places[-1] - places[0] == len(now) - 1
-    assert not slots.arrange(now)
+    assert not side_by_side(places, set(range(count)) - set(content), count)
 
 
 def test_the_fewest_moves_are_made() -> None:
-    slots = Slots(7, 256)
-    for sequence in range(6):
-        slots.of(sequence, stream=True)
-    slots.give_up(1)
-    assert slots.arrange([0, 2, 3, 4]) in ([(0, 1)], [(4, 1)])
+    assert side_by_side([0, 2, 3, 4], {1, 6}, 7) in ([(0, 1)], [(4, 1)])
 
 
-def test_prompts_rest_away_from_the_streams() -> None:
-    slots = Slots(5, 256)
-    assert [slots.of(0), slots.of(1, stream=True), slots.of(2), slots.of(3, stream=True)] == [4, 0, 3, 1]
+def test_prompts_rest_away_from_the_streams_and_one_slot_stays_free() -> None:
+    pool = CellPool(5 * 256, 5, unified=False)
+    assert [pool.create(last=True), pool.create(), pool.create(last=True), pool.create()] == [4, 0, 3, 1]
+    assert pool.full
+    assert pool.idle == {2}
 
 
-def test_a_sequence_without_a_slot_gives_none_up() -> None:
-    assert Slots(2, 256).give_up(3) is None
+def test_a_moved_sequence_keeps_its_cells() -> None:
+    pool = CellPool(100, 3, unified=False)
+    sequence = pool.create()
+    pool.append(sequence, 10)
+    pool.move(sequence, 2)
+    assert (pool.used, pool.idle) == (10, {0, 1})
+    pool.remove(2)
+    assert pool.used == 0
+    with pytest.raises(KeyError):
+        pool.remove(sequence)

@@ -51,8 +51,8 @@ def usable() -> list[Accelerator]:
     return found
 
 
-def pools_are_slow() -> bool:
-    """Whether attention looks at all cells of a pool, those of other streams too, at full cost.
+def unified_is_slow() -> bool:
+    """Whether attention looks at all cells of a unified cache, those of other streams too, at full cost.
 
     CUDA's kernels do (and AMD's, which are built from them); Metal's and the processor's pass over what is
     masked.

@@ -10,7 +10,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from localrl.engine.device import Batch
-    from localrl.engine.kv_cache.slots import Slots
 
 
 class BatchArrays:
@@ -23,7 +22,7 @@ class BatchArrays:
         self._sequences = np.zeros(size, np.int32)
         self._logits = np.zeros(size, np.int8)
         self.places = np.zeros(size, np.int32)
-        """Where each row of the last batch stood, if it was ordered by slots."""
+        """Where each row of the last batch stood, if it was ordered by slot."""
         # One pointer a token into the array of sequences: every token belongs to exactly one.
         self._pointers = (self._sequences.ctypes.data + 4 * np.arange(size)).astype(np.uintp)
         self._batch = lib.llama_batch(
@@ -36,16 +35,15 @@ class BatchArrays:
             self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def fill(self, batch: Batch, slots: Slots | None = None) -> Any:
-        """The batch, ordered by slots where there are some: one pass then takes neighbours together."""
+    def fill(self, batch: Batch, by_slot: bool = False) -> Any:
+        """The batch, ordered by slots where sequences have some: one pass then takes neighbours together."""
         count = len(batch.tokens)
         self._tokens[:count] = batch.tokens
         self._positions[:count] = batch.positions
         self._sequences[:count] = batch.sequences
         self._logits[:count] = 0
         self._logits[batch.outputs] = 1
-        if slots:
-            self._sequences[:count] = [slots.of(sequence) for sequence in batch.sequences]
+        if by_slot:
             order = np.argsort(self._sequences[:count], kind="stable")
             for values in (self._tokens, self._positions, self._sequences, self._logits):
                 values[:count] = values[order]

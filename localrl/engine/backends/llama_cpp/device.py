@@ -11,9 +11,9 @@ import ctypes
 import hashlib
 import resource
 import sys
-from collections import Counter, deque
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import llama_cpp as lib
 import numpy as np
@@ -25,8 +25,7 @@ from localrl.engine.backends.llama_cpp.allocation import may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
 from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
 from localrl.engine.chat_template import Renderer
-from localrl.engine.kv_cache.cache import KEPT_PROMPTS
-from localrl.engine.kv_cache.slots import Slots
+from localrl.engine.kv_cache.cache import MOST_PREFIXES
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
 from localrl.errors import LocalrlError, Unavailable, UsageError
 from localrl.machine import hardware
@@ -42,11 +41,11 @@ SEQUENCES = 256
 IDLE_SHARE = 0.02
 """How much of a step of one stream may go into cells that nobody computes on."""
 SPARE_SLOTS = 2
-"""Slots beyond the streams': for the next prompt while all of them run, and one to move others through."""
-FEWEST_APART = 4
-"""With fewer streams of full length, all of them share one pool of cells instead."""
-STORED_BYTES = 4 << 30
-"""Most host memory for texts that may come back."""
+"""Beyond the streams': for the next prompt while all of them run, and one to move others through."""
+FEWEST_SLOTS = 4
+"""With fewer streams of full length the cache is unified instead."""
+OFFLOAD_BYTES = 4 << 30
+"""Most host memory for the prefix cache."""
 CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
 """ggml's numbers for the cache types."""
 
@@ -67,6 +66,14 @@ def _on_log(level: int, text: bytes, _data: Any) -> None:
     sys.stderr.write(line)
 
 
+class Slots(NamedTuple):
+    """Parts of the cache, each for one sequence."""
+
+    number: int
+    size: int
+    """Cells of each."""
+
+
 class LlamaDevice:
     """One model and one context, loaded in the process that calls this.
 
@@ -75,8 +82,8 @@ class LlamaDevice:
         Unavailable: there is not enough memory.
     """
 
-    def __init__(self, settings: EngineSettings, apart: bool | None = None) -> None:
-        """`apart` gives every sequence cells of its own; None decides by device and lengths."""
+    def __init__(self, settings: EngineSettings, unified: bool | None = None) -> None:
+        """A cache that is not `unified` gives every sequence a slot; None decides by device and lengths."""
         lib.llama_log_set(_on_log, ctypes.c_void_p(0))
         lib.llama_backend_init()
         self._settings = settings
@@ -85,9 +92,9 @@ class LlamaDevice:
         self._shape = shape.from_header(gguf.preflight(Path(settings.model)))
         machine = accelerators.machine()
         self._offloads = bool(accelerators.usable())
-        if apart is None:
-            apart = self._offloads and accelerators.pools_are_slow()
-        apart = apart and settings.parallel != 1 and not self._shape.state_bytes
+        if unified is None:
+            unified = not (self._offloads and accelerators.unified_is_slow())
+        unified = unified or settings.parallel == 1 or bool(self._shape.state_bytes)
         self._plan = fit.plan(
             self._shape,
             machine,
@@ -95,10 +102,10 @@ class LlamaDevice:
             context=settings.context,
             cache_type=settings.cache_type,
             gpu_layers=settings.gpu_layers,
-            streams=(settings.parallel or fit.STREAMS) + SPARE_SLOTS * apart,
+            streams=(settings.parallel or fit.STREAMS) + SPARE_SLOTS * (not unified),
         )
-        self._slots = self._own_cells() if apart else None
-        self.own_cells = self._slots is not None
+        self._slots = None if unified else self._fit_slots()
+        self.unified = self._slots is None
         self.max_sequences, self.most_streams = self._sequences()
         self._check_memory()
         self._model = self._load_model()
@@ -110,15 +117,15 @@ class LlamaDevice:
         self._context = self._make_context()
         self._memory = lib.llama_get_memory(self._context)
         self.cells = int(lib.llama_n_ctx(self._context))
-        one = int(lib.llama_n_ctx_seq(self._context)) if self.own_cells else self.cells
+        one = int(lib.llama_n_ctx_seq(self._context)) if self._slots else self.cells
         self.longest = min(one, int(lib.llama_model_n_ctx_train(self._model)) or one)
         self.batch_tokens = int(lib.llama_n_batch(self._context))
         self.state_bytes_per_token = self._shape.cache_bytes(256, self._plan.cache_type) // 256
         # One stream reads the active weights and its cells in every step.
         self.idle_cells = int(IDLE_SHARE * self._shape.active_bytes / max(1, self.state_bytes_per_token))
-        if self.own_cells:  # then nobody else looks at them
+        if self._slots:  # then nobody else looks at them
             self.idle_cells = self.cells
-        self.stored_bytes = min(STORED_BYTES, hardware.free_memory() // 8)
+        self.offload_bytes = min(OFFLOAD_BYTES, hardware.free_memory() // 8)
         self._batch = BatchArrays(self.batch_tokens)
         self._candidates = Candidates(self._vocab_size)
         self._pieces: dict[int, bytes] = {}
@@ -133,11 +140,11 @@ class LlamaDevice:
 
     # -- loading
 
-    def _own_cells(self) -> Slots | None:
+    def _fit_slots(self) -> Slots | None:
         """Slots for the streams wanted, each as long as a stream may become; None where they do not fit."""
         size = -(-self._settings.tokens_per_stream // fit.STEP) * fit.STEP
         count = min(self._plan.context // size, SEQUENCES)
-        wanted = self._settings.parallel or FEWEST_APART
+        wanted = self._settings.parallel or FEWEST_SLOTS
         if count < wanted + SPARE_SLOTS:
             return None
         if self._settings.parallel:
@@ -149,13 +156,13 @@ class LlamaDevice:
     def _sequences(self) -> tuple[int, int]:
         """How many sequences there are, and how many of them may be streams."""
         if self._slots:
-            return self._slots.count - 1, self._slots.count - SPARE_SLOTS
+            return self._slots.number, self._slots.number - SPARE_SLOTS
         count = SEQUENCES
         if self._shape.state_bytes:
             # Each sequence of a recurrent model holds a whole state.
             streams = self._settings.parallel or fit.RECURRENT_STREAMS
             count = min(SEQUENCES, streams + fit.SPARE_SEQUENCES)
-        return count, count - 2 * KEPT_PROMPTS
+        return count, count - 2 * MOST_PREFIXES
 
     def _check_memory(self) -> None:
         """Main memory is promised beyond what there is, and then the kernel kills: ask before."""
@@ -183,9 +190,9 @@ class LlamaDevice:
 
     def _make_context(self) -> Any:
         params = lib.llama_context_default_params()
-        params.n_ctx = self._slots.count * self._slots.size if self._slots else self._plan.context
+        params.n_ctx = self._slots.number * self._slots.size if self._slots else self._plan.context
         params.n_batch = params.n_ubatch = BATCH_TOKENS
-        params.n_seq_max = self._slots.count if self._slots else self.max_sequences
+        params.n_seq_max = self._slots.number if self._slots else self.max_sequences
         params.n_outputs_max = params.n_seq_max
         params.kv_unified = not self._slots
         params.no_perf = True
@@ -213,7 +220,7 @@ class LlamaDevice:
             settings={
                 "cache_type": self._plan.cache_type,
                 "batch_tokens": self.batch_tokens,
-                "slots": self._slots.count if self._slots else 0,
+                "slots": self._slots.number if self._slots else 0,
                 "threads": self.threads,
                 "gpu_layers": self._plan.gpu_layers,
                 "gpu_offload": self._offloads,
@@ -245,7 +252,7 @@ class LlamaDevice:
             raise LocalrlError(f"a text of {len(text)} characters could not be split into tokens")
         return list(tokens[:count])
 
-    def piece(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
         known = self._pieces.get(token)
         if known is None:
             known = self._pieces[token] = self._to_piece(token, special=token in self._shown)
@@ -274,12 +281,7 @@ class LlamaDevice:
     # -- computing
 
     def decode(self, batch: Batch) -> bool:
-        if self._slots:
-            tokens = Counter(batch.sequences)  # a chunk of a prompt takes a pass of its own anyway
-            for source, target in self._slots.arrange([one for one in tokens if tokens[one] == 1]):
-                lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-                lib.llama_memory_seq_rm(self._memory, source, -1, -1)
-        status = lib.llama_decode(self._context, self._batch.fill(batch, self._slots))
+        status = lib.llama_decode(self._context, self._batch.fill(batch, by_slot=not self.unified))
         if status == 1:
             return False
         if status != 0:
@@ -291,7 +293,7 @@ class LlamaDevice:
 
     def _row(self, row: int) -> Any:
         """The logits of one output row where llama.cpp keeps them, valid until the next forward pass."""
-        pointer = lib.llama_get_logits_ith(self._context, self._batch.places[row] if self._slots else row)
+        pointer = lib.llama_get_logits_ith(self._context, row if self.unified else self._batch.places[row])
         address = ctypes.cast(pointer, ctypes.c_void_p).value
         return np.frombuffer((ctypes.c_float * self._vocab_size).from_address(address), np.float32)
 
@@ -310,41 +312,37 @@ class LlamaDevice:
     # -- cells
 
     def share(self, source: int, target: int, tokens: int) -> None:
-        if self._slots:  # only whole ones can be copied
-            place = self._slots.of(target, stream=True)
-            lib.llama_memory_seq_cp(self._memory, self._slots.of(source), place, -1, -1)
-            lib.llama_memory_seq_rm(self._memory, place, tokens, -1)
+        if not self.unified:  # only whole ones can be copied
+            lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+            lib.llama_memory_seq_rm(self._memory, target, tokens, -1)
             return
         # A recurrent state cannot be cut; its caller only asks for whole sequences.
         lib.llama_memory_seq_cp(
             self._memory, source, target, 0 if self.partial else -1, tokens if self.partial else -1
         )
 
-    def cut(self, sequence: int, tokens: int) -> None:
-        lib.llama_memory_seq_rm(self._memory, self._place(sequence), tokens, -1)
+    def truncate(self, sequence: int, tokens: int) -> None:
+        lib.llama_memory_seq_rm(self._memory, sequence, tokens, -1)
 
     def remove(self, sequence: int) -> None:
-        lib.llama_memory_seq_rm(self._memory, self._place(sequence), -1, -1)
-        if self._slots:
-            self._slots.give_up(sequence)
+        lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def move(self, source: int, target: int) -> None:
+        lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        lib.llama_memory_seq_rm(self._memory, source, -1, -1)
 
     def replace_prefix(self, source: int, target: int, tokens: int) -> None:
         lib.llama_memory_seq_rm(self._memory, target, 0, tokens)
         lib.llama_memory_seq_cp(self._memory, source, target, 0, tokens)
 
     def save(self, sequence: int) -> Any:
-        place = self._place(sequence)
-        size = lib.llama_state_seq_get_size(self._context, place)
+        size = lib.llama_state_seq_get_size(self._context, sequence)
         buffer = (ctypes.c_uint8 * size)()
-        lib.llama_state_seq_get_data(self._context, buffer, size, place)
+        lib.llama_state_seq_get_data(self._context, buffer, size, sequence)
         return buffer
 
     def restore(self, sequence: int, state: Any) -> bool:
-        return bool(lib.llama_state_seq_set_data(self._context, state, len(state), self._place(sequence)))
-
-    def _place(self, sequence: int) -> int:
-        """llama.cpp's number for a sequence."""
-        return self._slots.of(sequence) if self._slots else sequence
+        return bool(lib.llama_state_seq_set_data(self._context, state, len(state), sequence))
 
     def peak_memory_bytes(self) -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -24,13 +24,13 @@ CANNOT: tuple[str, ...] = (
 
 
 def load(settings: EngineSettings) -> Backend:
-    """Raises what `MlxRows` raises."""
-    from localrl.engine.backends.mlx.model import MlxRows
-    from localrl.engine.backends.mlx.padded import PaddedBackend
+    """Raises what `MlxDevice` raises."""
+    from localrl.engine.backends.mlx.device import MlxDevice
+    from localrl.engine.backends.mlx.padded import PaddedScheduler
     from localrl.errors import Unavailable
 
     try:
-        return PaddedBackend(MlxRows(settings), settings.parallel)
+        return PaddedScheduler(MlxDevice(settings), settings.parallel)
     except MemoryError as error:
         raise Unavailable(f"no memory for {settings.model}") from error
 

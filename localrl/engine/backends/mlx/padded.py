@@ -2,7 +2,7 @@
 
 Such a cache costs rows × longest row: one long trace makes every row long. So streams of similar expected
 length run together, new ones are held back while they would not fit, and when the rows outgrow the memory the
-youngest is set aside and computed again later. The library is behind `Rows`.
+youngest is preempted and computed again later. The library is behind `PaddedDevice`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHUNK = 512
 START_STREAMS = 4
 
 
-class Rows(Protocol):
+class PaddedDevice(Protocol):
     """A loaded model that generates rows of one padded batch."""
 
     info: ModelInfo
@@ -38,13 +38,13 @@ class Rows(Protocol):
     longest: int
     """Most tokens in one row."""
     cell_step: int
-    """Rows grow by so many tokens at a time."""
+    """PaddedDevice grow by so many tokens at a time."""
     most_rows: int
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
 
-    def piece(self, token: int) -> bytes: ...
+    def token_bytes(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
     def prefill(self, cache: Any, tokens: Sequence[int]) -> Any:
         """Compute tokens behind those of a cache, None for an empty one; the cache with them."""
@@ -64,7 +64,7 @@ class Rows(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Prompt:
+class _PaddedPrompt:
     """A group's prompt, and its samples that have not started."""
 
     tokens: list[int]
@@ -73,7 +73,7 @@ class _Prompt:
     submitted: float
     samples: deque[SampleRequest]
     cache: Any = None
-    filled: int = 0
+    computed: int = 0
     served: bool = False
     """A sample has started from it."""
 
@@ -85,11 +85,11 @@ class _Prompt:
     @property
     def ready(self) -> bool:
         """What several samples share is computed first; the last token is each row's own."""
-        return (len(self.samples) == 1 and not self.filled) or self.filled == len(self.tokens) - 1
+        return (len(self.samples) == 1 and not self.computed) or self.computed == len(self.tokens) - 1
 
 
 @dataclass(slots=True, eq=False)
-class _Row:
+class _PaddedSample:
     stream: Stream
     prompt: list[int]
     bucket: int
@@ -100,20 +100,21 @@ class _Row:
         return len(self.prompt) + len(self.stream.tokens)
 
 
-class PaddedBackend:
+class PaddedScheduler:
     """The `Backend` of a library with a padded batch cache."""
 
     def __init__(
-        self, rows: Rows, parallel: int | None = None, clock: Callable[[], float] = time.monotonic
+        self, device: PaddedDevice, parallel: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.info = rows.info
-        self._rows = rows
+        self.info = device.info
+        self._device = device
+        self._longest_row = min(device.longest, device.cells)
         self._clock = clock
-        self._parallel = Parallel(parallel, START_STREAMS, rows.most_rows)
-        self._waiting: deque[_Prompt] = deque()
-        self._filling: _Prompt | None = None
-        self._running: list[_Row] = []
-        self._preempted: deque[_Row] = deque()
+        self._parallel = Parallel(parallel, START_STREAMS, device.most_rows)
+        self._waiting: deque[_PaddedPrompt] = deque()
+        self._prefilling: _PaddedPrompt | None = None
+        self._running: list[_PaddedSample] = []
+        self._preempted: deque[_PaddedSample] = deque()
         self._events: list[Event] = []
         self._steps = StepMetrics(self._parallel)
 
@@ -121,21 +122,21 @@ class PaddedBackend:
 
     @property
     def busy(self) -> bool:
-        return bool(self._waiting or self._filling or self._running or self._preempted or self._events)
+        return bool(self._waiting or self._prefilling or self._running or self._preempted or self._events)
 
     def submit(self, group: GroupRequest) -> None:
         try:
-            tokens, inside = encoded(self._rows.encode, group, min(self._rows.longest, self._rows.cells))
+            tokens, inside = encoded(self._device.encode, group, self._longest_row)
         except LocalrlError as error:
             self._events += refused(group, str(error))
             return
-        self._waiting.append(_Prompt(tokens, group, inside, self._clock(), deque(group.samples)))
+        self._waiting.append(_PaddedPrompt(tokens, group, inside, self._clock(), deque(group.samples)))
 
     def cancel(self, name: str) -> None:
-        self._events += cancelled([*self._waiting, *([self._filling] if self._filling else [])], name)
+        self._events += cancelled([*self._waiting, *([self._prefilling] if self._prefilling else [])], name)
         self._waiting = deque(prompt for prompt in self._waiting if prompt.samples)
-        if self._filling is not None and not self._filling.samples:
-            self._filling = None
+        if self._prefilling is not None and not self._prefilling.samples:
+            self._prefilling = None
         ended = [
             (row, FinishReason.CANCELLED)
             for row in [*self._running, *self._preempted]
@@ -146,12 +147,12 @@ class PaddedBackend:
     def step(self) -> list[Event]:
         self._admit()
         self._make_room()
-        if self._running or self._filling:
+        if self._running or self._prefilling:
             began = self._clock()
-            prefilled = self._fill()
+            prefilled = self._prefill()
             decoding = 0
             if self._running:
-                computed, drawn = self._rows.next()
+                computed, drawn = self._device.next()
                 prefilled += computed
                 decoding = len(drawn)
                 self._accept(drawn)
@@ -161,12 +162,12 @@ class PaddedBackend:
         return events
 
     def close(self) -> None:
-        self._rows.close()
+        self._device.close()
 
     # -- what may run
 
     def _admit(self) -> None:
-        """Continue what was set aside, oldest first; then start samples; then begin the next prompt."""
+        """Continue what was preempted, oldest first; then start samples; then begin the next prompt."""
         while self._preempted and self._fits(self._preempted[0].length):
             row = self._preempted.popleft()
             self._insert(row, 0, None)
@@ -174,20 +175,20 @@ class PaddedBackend:
             return
         while self._start_samples() and (following := self._following()) is not None:
             self._waiting.remove(following)
-            self._filling = following
+            self._prefilling = following
 
     def _start_samples(self) -> bool:
         """Start samples of the current prompt; True when it has none left, or there is no prompt."""
-        prompt = self._filling
+        prompt = self._prefilling
         if prompt is None:
             return True
         while prompt.ready and prompt.samples and self._open(len(prompt.tokens)):
             self._start(prompt, prompt.samples.popleft())
         if not prompt.samples:
-            self._filling = None
+            self._prefilling = None
         return not prompt.samples
 
-    def _following(self) -> _Prompt | None:
+    def _following(self) -> _PaddedPrompt | None:
         """The next prompt: one that becomes about as long as those that run, else the first, if it fits."""
         if not self._waiting:
             return None
@@ -202,52 +203,52 @@ class PaddedBackend:
         """Whether one more row of this length fits, with every row padded to the longest."""
         if not self._running:
             return True
-        return self._padded(len(self._running) + 1, max(length, self._longest())) <= self._rows.cells
+        return self._padded(len(self._running) + 1, max(length, self._longest())) <= self._device.cells
 
     def _longest(self) -> int:
         return max((row.length for row in self._running), default=0)
 
     def _padded(self, rows: int, longest: int) -> int:
-        step = self._rows.cell_step
+        step = self._device.cell_step
         return rows * -(-(longest + 1) // step) * step
 
-    def _start(self, prompt: _Prompt, sample: SampleRequest) -> None:
-        shared = prompt.filled if prompt.served else 0
+    def _start(self, prompt: _PaddedPrompt, sample: SampleRequest) -> None:
+        shared = prompt.computed if prompt.served else 0
         prompt.served = True
         stream = Stream(
             sample, prompt.group, prompt.submitted, len(prompt.tokens), prompt.starts_thinking, shared
         )
-        self._insert(_Row(stream, prompt.tokens, prompt.bucket), prompt.filled, prompt.cache)
+        self._insert(_PaddedSample(stream, prompt.tokens, prompt.bucket), prompt.computed, prompt.cache)
 
-    def _insert(self, row: _Row, known: int, cache: Any) -> None:
+    def _insert(self, row: _PaddedSample, known: int, cache: Any) -> None:
         stream = row.stream
         drawn = len(stream.tokens)
-        sampler = self._rows.sampler(stream.group.sampling, stream.sample.seed, drawn)
-        row.number = self._rows.insert([*row.prompt, *stream.tokens], known, cache, sampler)
+        sampler = self._device.sampler(stream.group.sampling, stream.sample.seed, drawn)
+        row.number = self._device.insert([*row.prompt, *stream.tokens], known, cache, sampler)
         self._running.append(row)
 
     def _make_room(self) -> None:
-        """Set the youngest rows aside when all of them, padded, outgrow the memory."""
+        """Preempt the youngest rows when all of them, padded, outgrow the memory."""
         removed = []
         while len(self._running) > 1 and (
-            self._padded(len(self._running), self._longest()) > self._rows.cells
+            self._padded(len(self._running), self._longest()) > self._device.cells
         ):
             row = self._running.pop()
             removed.append(row.number)
             self._preempted.appendleft(row)
         if removed:
-            self._rows.remove(removed)
+            self._device.remove(removed)
 
     # -- one step
 
-    def _fill(self) -> int:
+    def _prefill(self) -> int:
         """Compute the next piece of the prompt that several samples will share."""
-        prompt = self._filling
+        prompt = self._prefilling
         if prompt is None or prompt.ready:
             return 0
-        end = min(prompt.filled + CHUNK, len(prompt.tokens) - 1)
-        prompt.cache = self._rows.prefill(prompt.cache, prompt.tokens[prompt.filled : end])
-        count, prompt.filled = end - prompt.filled, end
+        end = min(prompt.computed + CHUNK, len(prompt.tokens) - 1)
+        prompt.cache = self._device.prefill(prompt.cache, prompt.tokens[prompt.computed : end])
+        count, prompt.computed = end - prompt.computed, end
         return count
 
     def _accept(self, drawn: list[tuple[int, int]]) -> None:
@@ -265,32 +266,32 @@ class PaddedBackend:
                 self._events += row.stream.texts()
         self._end(ended)
 
-    def _push(self, row: _Row, token: int, now: float) -> FinishReason | None:
+    def _push(self, row: _PaddedSample, token: int, now: float) -> FinishReason | None:
         stream = row.stream
-        if self._rows.is_end(token) and not stream.group.ignore_end:
+        if self._device.is_end(token) and not stream.group.ignore_end:
             stream.end(now)
             return FinishReason.STOP
         self._steps.generated += 1
-        reason = stream.push(token, self._rows.piece(token), now)
-        if reason is None and row.length + 1 >= min(self._rows.longest, self._rows.cells):
+        reason = stream.push(token, self._device.token_bytes(token), now)
+        if reason is None and row.length + 1 >= self._longest_row:
             return FinishReason.CONTEXT
         return reason
 
-    def _end(self, ended: list[tuple[_Row, FinishReason]]) -> None:
+    def _end(self, ended: list[tuple[_PaddedSample, FinishReason]]) -> None:
         if removed := [row.number for row, _ in ended if row in self._running]:
-            self._rows.remove(removed)
+            self._device.remove(removed)
         for row, reason in ended:
             (self._running if row in self._running else self._preempted).remove(row)
             self._events += row.stream.finish(reason)
 
     def _metrics(self) -> Metrics:
-        waiting = [*self._waiting, *([self._filling] if self._filling else [])]
+        waiting = [*self._waiting, *([self._prefilling] if self._prefilling else [])]
         return replace(
             self._steps.metrics(),
             running=len(self._running),
             waiting=sum(len(prompt.samples) for prompt in waiting),
             preempted=len(self._preempted),
             cells_used=self._padded(len(self._running), self._longest()),
-            cells=self._rows.cells,
-            peak_memory_bytes=self._rows.peak_memory_bytes(),
+            cells=self._device.cells,
+            peak_memory_bytes=self._device.peak_memory_bytes(),
         )

@@ -13,7 +13,7 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = "▁"
 
 
-class Pieces:
+class TokenBytes:
     """Token to bytes; special tokens are empty, except those in the thinking tags."""
 
     def __init__(self, tokenizer: Any, tags: ThinkingTags | None) -> None:

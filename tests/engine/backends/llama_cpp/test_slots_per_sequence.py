@@ -1,4 +1,4 @@
-"""Sequences with cells of their own say what those in one pool say, wherever their slots are moved."""
+"""Sequences in slots say what those in a unified cache say, wherever they are moved."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_gguf(tmp_path_factory.mktemp("tiny") / "tiny.gguf", ends=0.2)
 
 
-def device(model: Path, apart: bool, parallel: int | None = None, length: int = 256) -> LlamaDevice:
+def device(model: Path, unified: bool, parallel: int | None = None, length: int = 256) -> LlamaDevice:
     settings = EngineSettings(
         model=str(model), parallel=parallel, context=2048, cache_type="f16", tokens_per_stream=length
     )
-    return LlamaDevice(settings, apart=apart)
+    return LlamaDevice(settings, unified=unified)
 
 
 def logits(device: LlamaDevice, *runs: tuple[int, list[int], int]) -> list[np.ndarray]:
@@ -49,7 +49,7 @@ def history(device: LlamaDevice) -> Iterator[np.ndarray]:
     for sequence in (5, 2, 4):
         device.share(0, sequence, len(prompt) - sequence)
     yield from logits(device, *((s, [80 + s], len(prompt) - s) for s in (5, 2, 4)))
-    device.cut(0, 10)
+    device.truncate(0, 10)
     device.remove(2)
     for step in range(5):
         yield from logits(device, (4, [90 + step], len(prompt) - 3 + step), (0, [75 + step], 10 + step))
@@ -58,8 +58,8 @@ def history(device: LlamaDevice) -> Iterator[np.ndarray]:
 
 
 def test_logits_are_those_of_one_pool(model: Path) -> None:
-    pool, own = device(model, apart=False), device(model, apart=True)
-    assert (pool.own_cells, own.own_cells) == (False, True)
+    pool, own = device(model, unified=True), device(model, unified=False)
+    assert (pool.unified, own.unified) == (True, False)
     for expected, found in zip(history(pool), history(own), strict=True):
         assert np.allclose(found, expected, atol=1e-3)
     pool.close()
@@ -81,8 +81,8 @@ def ends(device: LlamaDevice, parallel: int | None, k: int) -> dict[str, Finishe
 
 @pytest.mark.parametrize(("parallel", "k"), [(4, 1), (5, 7), (None, 3)])
 def test_groups_end_with_the_texts_of_one_pool(model: Path, parallel: int | None, k: int) -> None:
-    own = ends(device(model, True, parallel), parallel, k)
-    pool = ends(device(model, False, parallel), parallel, k)
+    own = ends(device(model, False, parallel), parallel, k)
+    pool = ends(device(model, True, parallel), parallel, k)
     assert len(own) == len(PROMPTS) * k
     assert all(e.reason in (FinishReason.STOP, FinishReason.LENGTH) for e in own.values())
     same = sum(own[name].text == pool[name].text for name in pool)
@@ -93,26 +93,28 @@ def test_groups_end_with_the_texts_of_one_pool(model: Path, parallel: int | None
 
 
 def test_a_context_that_is_asked_for_is_used_whole(model: Path) -> None:
-    wide = device(model, apart=True, parallel=4, length=256)
-    assert wide.own_cells
+    wide = device(model, unified=False, parallel=4, length=256)
+    assert not wide.unified
     assert (wide.longest, wide.cells) == (2048 // 6 // 256 * 256, 6 * 256)
     wide.close()
-    one = LlamaDevice(EngineSettings(model=str(model), parallel=4, context=8192, tokens_per_stream=256), True)
+    one = LlamaDevice(
+        EngineSettings(model=str(model), parallel=4, context=8192, tokens_per_stream=256), False
+    )
     assert one.longest == 8192 // 6 // 256 * 256
     one.close()
 
 
 def test_streams_that_do_not_fit_side_by_side_share_a_pool(model: Path) -> None:
-    long = device(model, apart=True, length=1024)
-    assert not long.own_cells
+    long = device(model, unified=False, length=1024)
+    assert long.unified
     long.close()
-    wide = device(model, apart=True, parallel=8)
-    assert not wide.own_cells
+    wide = device(model, unified=False, parallel=8)
+    assert wide.unified
     wide.close()
 
 
 def test_a_text_ends_where_its_slot_does(model: Path) -> None:
-    scheduler = Scheduler(device(model, apart=True), 4)
+    scheduler = Scheduler(device(model, unified=False), 4)
     sampling = Sampling(temperature=0.8, max_tokens=1000)
     scheduler.submit(
         GroupRequest("g", PROMPTS[0], (SampleRequest("s", 1),), sampling, loop_guard=False, ignore_end=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.engine.backends.mlx.padded import PaddedBackend
+from localrl.engine.backends.mlx.padded import PaddedScheduler
 from localrl.engine.conformance import Outcomes, run
 from localrl.engine.protocol import FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
 from localrl.sampling import Sampling
@@ -38,7 +38,7 @@ class FakeRows:
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         return [token for token in group.prompt if isinstance(token, int)], False
 
-    def piece(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
         return f"{token} ".encode()
 
     def is_end(self, token: int) -> bool:
@@ -109,7 +109,7 @@ def test_texts_do_not_depend_on_what_ran_beside_and_the_padding_fits(cells: int)
         for i in range(25)
     ]
     rows = FakeRows(cells)
-    backend = PaddedBackend(rows, parallel=12)
+    backend = PaddedScheduler(rows, parallel=12)
     outcomes = run(backend, groups)
     backend.close()
     assert rows.most_cells <= cells
@@ -119,7 +119,7 @@ def test_texts_do_not_depend_on_what_ran_beside_and_the_padding_fits(cells: int)
 
 
 def test_streams_of_similar_length_run_together() -> None:
-    backend = PaddedBackend(FakeRows(100_000), parallel=4)
+    backend = PaddedScheduler(FakeRows(100_000), parallel=4)
     for i in range(8):
         backend.submit(group(f"{'short' if i % 2 else 'long'}{i}", 5, 1, 20 if i % 2 else 2000))
     outcomes = Outcomes()
@@ -130,7 +130,7 @@ def test_streams_of_similar_length_run_together() -> None:
 
 def test_a_group_computes_its_prompt_once() -> None:
     rows = FakeRows()
-    backend = PaddedBackend(rows, parallel=8)
+    backend = PaddedScheduler(rows, parallel=8)
     outcomes = run(backend, [group("g", 40, 6, 5)])
     assert rows.computed < 2 * 40
     assert sorted(outcome.finished.shared_tokens for outcome in outcomes.values()) == [0, *([39] * 5)]
@@ -139,7 +139,7 @@ def test_a_group_computes_its_prompt_once() -> None:
 def test_a_row_that_fills_all_memory_ends_by_the_context() -> None:
     rows = FakeRows(64)
     endless = group("g", 10, 1, 10_000)
-    backend = PaddedBackend(rows, parallel=2)
+    backend = PaddedScheduler(rows, parallel=2)
     end = run(backend, [GroupRequest(**{**vars_of(endless), "ignore_end": True})])["g.0"]
     assert end.reason is FinishReason.CONTEXT
     assert rows.most_cells <= 64
@@ -150,7 +150,7 @@ def vars_of(group: GroupRequest) -> dict[str, Any]:
 
 
 def test_metrics_say_how_many_are_preempted() -> None:
-    backend = PaddedBackend(FakeRows(160), parallel=8)
+    backend = PaddedScheduler(FakeRows(160), parallel=8)
     for i in range(12):
         backend.submit(group(f"g{i}", 10, 1, 60))
     most = 0

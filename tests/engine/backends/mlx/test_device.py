@@ -13,9 +13,9 @@ import pytest
 from localrl.catalog.locate import locate
 from localrl.chat import Message
 from localrl.engine.backends.llama_cpp.device import LlamaDevice
-from localrl.engine.backends.mlx import model
-from localrl.engine.backends.mlx.model import MlxRows, wired_limit_advice
-from localrl.engine.backends.mlx.padded import PaddedBackend
+from localrl.engine.backends.mlx import device
+from localrl.engine.backends.mlx.device import MlxDevice, wired_limit_advice
+from localrl.engine.backends.mlx.padded import PaddedScheduler
 from localrl.engine.conformance import run
 from localrl.engine.protocol import EngineSettings, FinishReason, GroupRequest, SampleRequest
 from localrl.engine.scheduler import Scheduler
@@ -49,7 +49,7 @@ def groups(count: int, sampling: Sampling) -> list[GroupRequest]:
     ]
 
 
-def texts(backend: PaddedBackend | Scheduler, work: list[GroupRequest]) -> dict[str, str]:
+def texts(backend: PaddedScheduler | Scheduler, work: list[GroupRequest]) -> dict[str, str]:
     try:
         return {name: outcome.text for name, outcome in run(backend, work).items()}
     finally:
@@ -60,7 +60,7 @@ def test_the_same_weights_say_the_same_on_both_libraries(tiny: tuple[Path, Path]
     """Greedy, so that only the arithmetic decides; a near tie may fall otherwise."""
     gguf, folder = tiny
     work = groups(6, Sampling(max_tokens=24))
-    ours = texts(PaddedBackend(MlxRows(EngineSettings("mlx", str(folder), context=4096)), 4), work)
+    ours = texts(PaddedScheduler(MlxDevice(EngineSettings("mlx", str(folder), context=4096)), 4), work)
     settings = EngineSettings("llama.cpp", str(gguf), context=2048, cache_type="f16")
     theirs = texts(Scheduler(LlamaDevice(settings), 4), work)
     assert sum(ours[name] == theirs[name] for name in ours) >= 10
@@ -77,8 +77,8 @@ def test_the_same_weights_say_the_same_on_both_libraries(tiny: tuple[Path, Path]
 )
 def test_a_seed_gives_the_same_text_in_any_batch(tiny: tuple[Path, Path], sampling: Sampling) -> None:
     settings = EngineSettings("mlx", str(tiny[1]), context=4096)
-    wide = texts(PaddedBackend(MlxRows(settings), 8), groups(3, sampling))
-    narrow = texts(PaddedBackend(MlxRows(settings), 1), groups(3, sampling))
+    wide = texts(PaddedScheduler(MlxDevice(settings), 8), groups(3, sampling))
+    narrow = texts(PaddedScheduler(MlxDevice(settings), 1), groups(3, sampling))
     assert wide == narrow
     assert len(set(wide.values())) == 6
 
@@ -90,7 +90,7 @@ def test_filters_keep_what_they_say() -> None:
 
     def drawn(**filters: float) -> set[int]:
         sampling = Sampling(temperature=3.0, **filters)
-        sample = model._sampler(mx, sampling, 7, 0)
+        sample = device._sampler(mx, sampling, 7, 0)
         return {int(sample(chances).item()) for _ in range(300)}
 
     assert drawn() == {0, 1, 2, 3, 4}
@@ -104,10 +104,10 @@ def test_memory_holds_new_streams_back_and_nothing_is_lost(tiny: tuple[Path, Pat
     """Room for two padded rows only: the others wait or are preempted, and every text is complete."""
     settings = EngineSettings("mlx", str(tiny[1]), context=600)
     work = groups(4, Sampling(temperature=1.0, max_tokens=20))
-    tight = run(backend := PaddedBackend(MlxRows(settings), 8), work)
+    tight = run(backend := PaddedScheduler(MlxDevice(settings), 8), work)
     backend.close()
     assert {outcome.reason for outcome in tight.values()} == {FinishReason.LENGTH}
-    roomy = texts(PaddedBackend(MlxRows(EngineSettings("mlx", str(tiny[1]), context=8192)), 8), work)
+    roomy = texts(PaddedScheduler(MlxDevice(EngineSettings("mlx", str(tiny[1]), context=8192)), 8), work)
     assert {name: outcome.text for name, outcome in tight.items()} == roomy
 
 
@@ -116,21 +116,21 @@ def test_a_folder_that_brings_its_own_code_is_refused_unread(tmp_path: Path, fil
     (tmp_path / file).write_text(json.dumps({"model_type": "llama", key: "evil.py"}))
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")
     with pytest.raises(UsageError, match="own code"):
-        MlxRows(EngineSettings("mlx", str(tmp_path)))
+        MlxDevice(EngineSettings("mlx", str(tmp_path)))
 
 
 def test_what_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"config\.json"):
-        MlxRows(EngineSettings("mlx", str(tmp_path)))
+        MlxDevice(EngineSettings("mlx", str(tmp_path)))
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(UsageError, match="cannot load"):
-        MlxRows(EngineSettings("mlx", str(tmp_path)))
+        MlxDevice(EngineSettings("mlx", str(tmp_path)))
 
 
 def test_code_named_in_a_part_of_the_config_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"text_config": {"model_file": "evil.py"}}))
     with pytest.raises(UsageError, match="own code"):
-        MlxRows(EngineSettings("mlx", str(tmp_path)))
+        MlxDevice(EngineSettings("mlx", str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -156,13 +156,13 @@ def test_a_folder_whose_files_make_no_sense_is_refused_in_words(
     whole = json.loads((folder / file).read_text())
     (folder / file).write_text(json.dumps({**whole, **broken} if isinstance(broken, dict) else broken))
     with pytest.raises(UsageError):
-        MlxRows(EngineSettings("mlx", str(folder)))
+        MlxDevice(EngineSettings("mlx", str(folder)))
 
 
 def test_more_layers_than_the_files_hold_are_refused_before_mlx_makes_them(
     tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "_load", lambda folder: pytest.fail(f"mlx-lm was given {folder}"))
+    monkeypatch.setattr(device, "_load", lambda folder: pytest.fail(f"mlx-lm was given {folder}"))
     folder = tmp_path / "deep"
     shutil.copytree(tiny[1], folder)
     whole = json.loads((folder / "config.json").read_text())
@@ -170,16 +170,16 @@ def test_more_layers_than_the_files_hold_are_refused_before_mlx_makes_them(
     with pytest.raises(
         UsageError, match=r"names 10,000,000 layers, but the files of .*/deep hold 21 tensors"
     ):
-        MlxRows(EngineSettings("mlx", str(folder)))
+        MlxDevice(EngineSettings("mlx", str(folder)))
 
 
 def test_a_quantised_cache_is_refused(tiny: tuple[Path, Path]) -> None:
     with pytest.raises(UsageError, match="--cache-type"):
-        MlxRows(EngineSettings("mlx", str(tiny[1]), cache_type="q8_0"))
+        MlxDevice(EngineSettings("mlx", str(tiny[1]), cache_type="q8_0"))
 
 
 def test_asking_what_mlx_cannot_do_imports_nothing_of_it() -> None:
-    code = "import sys; from localrl.engine.backends.mlx import model; model.limits(), model.available()"
+    code = "import sys; from localrl.engine.backends.mlx import device"
     code += "; print('mlx.core' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
@@ -200,7 +200,7 @@ def test_the_starter_reads_a_prompt_and_answers_a_sum_the_same_on_both_libraries
     folder = convert(starter, tmp_path / "starter-mlx")
     prompt = (Message(role="user", content="What is 2 + 2?"),)
     work = GroupRequest("a", prompt, (SampleRequest("a.0", 1),), Sampling(max_tokens=8))
-    rows = MlxRows(EngineSettings("mlx", str(folder), context=1024))
+    rows = MlxDevice(EngineSettings("mlx", str(folder), context=1024))
     device = LlamaDevice(EngineSettings("llama.cpp", str(starter), context=1024, cache_type="f16"))
     assert rows.encode(work) == device.encode(work)
-    assert texts(PaddedBackend(rows, 1), [work]) == texts(Scheduler(device, 1), [work])
+    assert texts(PaddedScheduler(rows, 1), [work]) == texts(Scheduler(device, 1), [work])

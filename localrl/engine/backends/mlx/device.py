@@ -1,4 +1,4 @@
-"""mlx-lm's batch generator as the `Rows` of a padded backend. Only this module touches mlx and mlx-lm.
+"""mlx-lm's batch generator as a `PaddedDevice`. Only this module touches mlx and mlx-lm.
 
 mlx-lm is pinned exactly: the generator's interface changes with patch releases.
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrl.engine.backends.mlx.token_bytes import Pieces
+from localrl.engine.backends.mlx.token_bytes import TokenBytes
 from localrl.engine.chat_template import Renderer
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
 from localrl.errors import Unavailable, UsageError
@@ -59,7 +59,7 @@ def wired_limit_advice(needed_bytes: int, working_set_bytes: int, memory_bytes: 
     return f"sudo sysctl iogpu.wired_limit_mb={min(room, needed_bytes * 5 // 4) >> 20}"
 
 
-class MlxRows:
+class MlxDevice:
     """A model folder, loaded in the process that calls this.
 
     Raises (when made):
@@ -101,7 +101,7 @@ class MlxRows:
         )
         self._done: dict[int, int] = {}
         self._ends = {int(token) for token in self._tokenizer.eos_token_ids}
-        self._pieces = Pieces(self._tokenizer, settings.tags)
+        self._pieces = TokenBytes(self._tokenizer, settings.tags)
         template = self._tokenizer.chat_template
         self._template = template if isinstance(template, str) else ""
         self._renderer = Renderer(
@@ -185,7 +185,7 @@ class MlxRows:
         inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
         return list(self._tokenizer.encode(text, add_special_tokens=not self._template)), inside
 
-    def piece(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
         return self._pieces[token]
 
     def is_end(self, token: int) -> bool:
@@ -244,7 +244,7 @@ def _sampler(mx: Any, sampling: Sampling, seed: int, drawn: int) -> Any:
     """From log-probabilities (1, vocabulary) to a token (1,): top_k, top_p, min_p, temperature, draw.
 
     The key of each draw is made of the seed and its number, so a row draws the same wherever it stands in the
-    batch, and goes on the same after it was set aside.
+    batch, and goes on the same after it was preempted.
     """
 
     def sample(logprobs: Any) -> Any:
