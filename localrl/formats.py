@@ -5,12 +5,22 @@ What was not measured is `ABSENT`. A minus is typographic, and a unit stands aft
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 ABSENT = "–"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A share in [0, 1]: `78.9 %`."""
     return ABSENT if share is None else f"{100 * share:.{digits}f} %"
+
+
+def percents(shares: Iterable[float | None]) -> str:
+    """Several shares in little room: `46.0, 3.8 %`."""
+    return ", ".join(percent(share).removesuffix(" %") for share in shares) + " %"
 
 
 def points(difference: float) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
 from localrl.errors import UsageError
-from localrl.formats import percent
-from localrl.report import report
+from localrl.formats import percents
+from localrl.report import listing, report
 from localrl.store import locks
-from localrl.store.runs import Run, Store
+from localrl.store.runs import Store
 
 
 @click.group("runs", cls=LazyGroup)
@@ -26,23 +24,23 @@ def command() -> None:
 def list_runs(as_json: bool) -> None:
     """List all runs, the newest first."""
     with Store() as store:
-        found = [_line(store, run) for run in store.runs()]
+        found = listing.runs(store)
     if as_json:
-        document(found)
+        document([run.as_dict() for run in found])
         return
     if not found:
         note("no runs yet; start one with: localrl bench")
         return
     rows = [
         [
-            run["run"],
-            run["name"],
-            run["created"][:16].replace("T", " "),
-            run["status"],
-            ":".join(filter(None, (run["model"], run["quantisation"]))),
-            ", ".join(run["evals"]),
-            f"{run['samples']:,}",
-            percent(run["accuracy"]),
+            run.id,
+            run.report["name"],
+            run.report["created"][:16].replace("T", " "),
+            run.status,
+            run.model,
+            ", ".join(run.evals),
+            f"{run.samples:,}",
+            percents(run.accuracies.values()),
         ]
         for run in found
     ]
@@ -77,21 +75,3 @@ def remove(runs: tuple[str, ...], yes: bool) -> None:
         for run in found:
             store.remove(run)
             note(f"deleted run {run.id}")
-
-
-def _line(store: Store, run: Run) -> dict[str, Any]:
-    made = report.make(store, run)
-    outcomes = [part["outcomes"] for part in made["evals"]]
-    samples = sum(sum(counts.values()) for counts in outcomes)
-    correct = sum(counts["correct"] for counts in outcomes)
-    return {
-        "run": run.id,
-        "name": run.name,
-        "created": run.created,
-        "status": "running" if locks.is_locked(run) else made["status"],
-        "model": made["model"]["name"],
-        "quantisation": made["model"]["quantisation"],
-        "evals": [part["eval"] for part in made["evals"]],
-        "samples": samples,
-        "accuracy": correct / samples if samples else None,
-    }

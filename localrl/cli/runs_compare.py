@@ -6,7 +6,7 @@ import click
 
 from localrl.cli.flags import Real
 from localrl.cli.output import document
-from localrl.report import comparing, results, tables
+from localrl.report import comparison, comparison_summary, results
 from localrl.store.runs import Store
 
 
@@ -23,8 +23,8 @@ def command(runs: tuple[str, ...], flips: int, level: float, as_json: bool) -> N
     A run is an id, the beginning of one, a name, or 'last'.
     """
     with Store() as store:
-        side = comparing.compare([results.find(store, run) for run in runs], level)
+        compared = comparison.compare([results.find(store, run) for run in runs], level)
     if as_json:
-        document(side.as_dict())
+        document(compared.as_dict())
     else:
-        click.echo(tables.comparison(side, flips))
+        click.echo(comparison_summary.text(comparison_summary.of_comparison(compared), flips))

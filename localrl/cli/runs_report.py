@@ -11,7 +11,7 @@ import click
 from localrl.cli.flags import Real
 from localrl.cli.output import note
 from localrl.formats import size
-from localrl.report import publish, results
+from localrl.report import results, writing
 from localrl.store.runs import Store
 
 
@@ -23,12 +23,12 @@ from localrl.store.runs import Store
 @click.option(
     "--format",
     "form",
-    type=click.Choice(publish.FORMATS),
+    type=click.Choice(writing.FORMATS),
     help="Default: by the file's ending; Markdown on stdout.",
 )
 @click.option(
     "--transcripts",
-    type=click.Choice(publish.TRANSCRIPTS),
+    type=click.Choice(writing.TRANSCRIPTS),
     default="all",
     show_default=True,
     help="Which texts an HTML report carries.",
@@ -45,9 +45,9 @@ def command(
     An HTML report is one file that opens without a network, texts included.
     """
     ending = output.suffix.lstrip(".") if output else ""
-    chosen = form or (ending if ending in publish.FORMATS else "html" if output else "md")
+    chosen = form or (ending if ending in writing.FORMATS else "html" if output else "md")
     with Store() as store:
-        made = publish.write(
+        made = writing.write(
             [results.find(store, run) for run in runs or ("last",)],
             chosen,
             output,

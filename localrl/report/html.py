@@ -10,18 +10,19 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-from dataclasses import asdict
 from importlib.resources import files
 from typing import IO, TYPE_CHECKING, Any
 
-from localrl import jsontext
-from localrl.report import charts, summary
+from localrl import __version__, jsontext
+from localrl.report import charts
+from localrl.report.document import FOOTER
 from localrl.sample import by_problem
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from localrl.report.document import Document
     from localrl.report.results import Results
     from localrl.sample import Sample, SampleRow
 
@@ -31,6 +32,7 @@ _CHUNK = 200_000  # characters of JSON packed together: large enough to compress
 
 
 def write(
+    document: Document,
     runs: Sequence[Results],
     out: IO[bytes],
     *,
@@ -38,35 +40,51 @@ def write(
     max_texts: int = 20_000,
     max_bytes: int = 32_000_000,
 ) -> None:
-    """Write the report of one or more runs.
+    """Write the report of the runs that the document is made of.
 
     Args:
         transcripts: "all", "failed" (only problems with a sample that is not correct) or "none".
         max_texts, max_bytes: transcripts beyond this many samples or packed bytes are left out, and the page
             says so.
-
-    Raises:
-        UsageError: there is no run, or a run has no sample.
     """
-    page = summary.page(runs)
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    packer = _Packer(max_texts, max_bytes)
     style = charts.css("var(--ink)", "var(--quiet)", "var(--line)") + _file("page.css")
     script = _file("page.js")
-    head, tail = _render(page, style, script).split("@@DATA@@")
-    out.write(head.encode("utf-8", "replace"))
-    index = [_index(rows) for rows in page.rows]
-    packer = _Packer(out, max_texts, max_bytes)
-    if transcripts != "none":
-        for run, entries in zip(runs, index, strict=True):
-            _pack(run, entries, packer, only_failed=transcripts == "failed")
-    packer.flush()
-    by_grid: dict[str, list[_Entry]] = {}
-    for number, entries in enumerate(index):
+    page = (
+        Environment(autoescape=True)
+        .from_string(_file("page.html.j2"))
+        .generate(
+            document=document,
+            comparison=document.comparison,
+            footer=FOOTER,
+            version=__version__,
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            data=_data(document, runs, packer, transcripts),
+            packed=lambda: packer.texts,
+            samples=sum(len(section.rows) for section in document.sections),
+        )
+    )
+    for piece in page:  # the data is made while it is written
+        out.write(piece.encode("utf-8", "replace"))
+
+
+def _data(document: Document, runs: Sequence[Results], packer: _Packer, transcripts: str) -> Iterator[str]:
+    """Script elements: the transcripts, and then the index that says where each problem's is."""
+    index: dict[str, list[_Entry]] = {}
+    for number, (section, run) in enumerate(zip(document.sections, runs, strict=True)):
+        entries = _index(section.rows)
+        if transcripts != "none":
+            yield from _pack(run, entries, packer, only_failed=transcripts == "failed")
         for (name, _), entry in entries.items():
-            by_grid.setdefault(f"{number}/{name}", []).append(entry)
-    out.write(_data("index", "application/json", _json(by_grid).replace("<", "\\u003c")))
-    samples = sum(len(rows) for rows in page.rows)
-    said = f"Transcripts of {packer.texts:,} of {samples:,} samples are inside."
-    out.write(tail.replace("@@TEXTS@@", said).encode("utf-8", "replace"))
+            index.setdefault(f"{number}/{name}", []).append(entry)
+    yield from packer.flush()
+    yield _script("index", "application/json", _json(index).replace("<", "\\u003c"))
 
 
 _Entry = list[Any]
@@ -88,63 +106,51 @@ def _index(rows: Iterable[SampleRow]) -> dict[tuple[str, str], _Entry]:
 
 def _pack(
     run: Results, entries: dict[tuple[str, str], _Entry], packer: _Packer, *, only_failed: bool
-) -> None:
-    """Write the run's transcripts until there is no more room, and enter where each problem's is."""
-    for problem in by_problem(run.samples()):
-        entry = entries[problem[0].problem.eval, problem[0].problem.id]
+) -> Iterator[str]:
+    """The run's transcripts until there is no more room; enters where each problem's is."""
+    for samples in by_problem(run.samples()):
+        entry = entries[samples[0].problem.eval, samples[0].problem.id]
         if only_failed and not entry[1].strip("c"):
             continue
-        place = packer.add(problem)
-        if place is None:
+        if not packer.has_room(samples):
             return
-        entry[3:] = place
-
-
-def _render(page: summary.Page, style: str, script: str) -> str:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    template = Environment(autoescape=True).from_string(_file("page.html.j2"))
-    return template.render(
-        asdict(page.content),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
+        entry[3:] = packer.add(samples)
+        if packer.full:
+            yield from packer.flush()
 
 
 class _Packer:
-    """Collects transcripts and writes them in compressed chunks, each a script element that is no script."""
+    """Collects transcripts and compresses them in chunks, each a script element that is no script."""
 
-    def __init__(self, out: IO[bytes], most: int, budget: int) -> None:
-        self._out, self._most, self._budget = out, most, budget
+    def __init__(self, most: int, budget: int) -> None:
+        self._most, self._budget = most, budget
         self.texts = 0
         """Samples taken so far."""
         self._waiting: list[str] = []
         self._size, self._number = 0, 0
 
-    def add(self, problem: list[Sample]) -> tuple[str, int] | None:
-        """Take one problem's transcript; returns its chunk and its place there, or None without room."""
-        if self._budget <= 0 or self.texts + len(problem) > self._most:
-            return None
-        self.texts += len(problem)
-        transcript = _transcript(problem)
-        self._waiting.append(transcript)
-        self._size += len(transcript)
-        place = (f"t{self._number}", len(self._waiting) - 1)
-        if self._size > _CHUNK:
-            self.flush()
-        return place
+    def has_room(self, samples: list[Sample]) -> bool:
+        return self._budget > 0 and self.texts + len(samples) <= self._most
 
-    def flush(self) -> None:
-        if not self._waiting:
-            return
-        joined = f"[{','.join(self._waiting)}]".encode("utf-8", "replace")
-        packed = base64.b64encode(gzip.compress(joined, 4, mtime=0)).decode()
-        self._out.write(_data(f"t{self._number}", "text/plain", packed))
-        self._budget -= len(packed)
-        self._waiting, self._size, self._number = [], 0, self._number + 1
+    @property
+    def full(self) -> bool:
+        return self._size > _CHUNK
+
+    def add(self, samples: list[Sample]) -> tuple[str, int]:
+        """Take one problem's transcript; returns its chunk and its place there."""
+        self.texts += len(samples)
+        self._waiting.append(_transcript(samples))
+        self._size += len(self._waiting[-1])
+        return f"t{self._number}", len(self._waiting) - 1
+
+    def flush(self) -> Iterator[str]:
+        """The chunk of what waits, if something does."""
+        if self._waiting:
+            joined = f"[{','.join(self._waiting)}]".encode("utf-8", "replace")
+            packed = base64.b64encode(gzip.compress(joined, 4, mtime=0)).decode()
+            self._budget -= len(packed)
+            yield _script(f"t{self._number}", "text/plain", packed)
+            self._waiting, self._size, self._number = [], 0, self._number + 1
 
 
 def _transcript(problem: list[Sample]) -> str:
@@ -172,8 +178,8 @@ def _transcript(problem: list[Sample]) -> str:
     )
 
 
-def _data(name: str, kind: str, text: str) -> bytes:
-    return f'<script id="{name}" type="{kind}">{text}</script>\n'.encode("utf-8", "replace")
+def _script(name: str, kind: str, text: str) -> str:
+    return f'<script id="{name}" type="{kind}">{text}</script>\n'
 
 
 def _json(value: Any) -> str:

@@ -30,8 +30,6 @@ REVISION = 5
 """Counts up when the report of the same run comes out otherwise: what was kept before is made again."""
 VOTES, VOTING_PROBLEMS = 50_000, 10_000
 """Votes are counted over all answers, or over about so many, and those of so many problems at the least."""
-SO_FAR = "unfinished: what ends first is short, and short ones are more often right"
-"""To be said beside every accuracy of a run that is partial."""
 
 
 def make(store: Store, run: Run) -> dict[str, Any]:

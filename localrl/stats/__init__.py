@@ -5,7 +5,7 @@ method is used where, why, and how often its intervals cover is in docs/statisti
 """
 
 from localrl.stats.intervals import Interval, generalisation, mean_interval, repeatability, wilson
-from localrl.stats.paired import Comparison, compare, holm, mcnemar
+from localrl.stats.paired import PairedComparison, compare, holm, mcnemar
 from localrl.stats.passk import (
     Ballots,
     ballots,
@@ -28,10 +28,10 @@ from localrl.stats.sequential import Decision, difference_sequence, mean_sequenc
 
 __all__ = [
     "Ballots",
-    "Comparison",
     "Completed",
     "Decision",
     "Interval",
+    "PairedComparison",
     "Spread",
     "ballots",
     "compare",

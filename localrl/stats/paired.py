@@ -25,7 +25,7 @@ not prove that there are none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedComparison:
     """Run a against run b on the problems that both answered."""
 
     problems: int
@@ -46,7 +46,7 @@ class Comparison:
 
 def compare(
     n_a: ArrayLike, c_a: ArrayLike, n_b: ArrayLike, c_b: ArrayLike, level: float = 0.95
-) -> Comparison:
+) -> PairedComparison:
     """Compare two runs on shared problems.
 
     Args:
@@ -68,7 +68,7 @@ def compare(
     difference = _clipped(mean, half, level, "paired-student")
     single = bool(na.max() == nb.max() == 1)
     won, lost = int((d > 0).sum()), int((d < 0).sum())
-    return Comparison(
+    return PairedComparison(
         problems=d.size,
         difference=difference,
         same_problems=_same_problems(na, ca, nb, cb, difference),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.report.report import SO_FAR
+from localrl.report.run_summary import SO_FAR
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 from tests.commands import command, localrl

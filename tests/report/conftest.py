@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 
 from localrl.chat import Message
+from localrl.report import metrics
 from localrl.sample import Problem, Sample, SampleRow
+from localrl.stats.groups import groups
+from localrl.store.aggregates import GroupCounts
 from localrl.verdict import Outcome, Response
 
 if TYPE_CHECKING:
@@ -21,9 +25,16 @@ if TYPE_CHECKING:
 class MadeRun:
     """Implements `Results` from a list of samples."""
 
-    report: dict[str, Any]
+    about: dict[str, Any]
+    """The report without what follows from the samples."""
     made: list[Sample] = field(default_factory=list)
     origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        for entry in self.about["evals"]:
+            entry |= statistics([row for row in self.rows() if row.eval == entry["eval"]])
+        return self.about
 
     def rows(self) -> list[SampleRow]:
         return [sample.row for sample in self.made]
@@ -36,6 +47,21 @@ class MadeRun:
 
     def samples(self) -> Iterator[Sample]:
         return iter(self.made)
+
+
+def statistics(rows: list[SampleRow]) -> dict[str, Any]:
+    """What a report says of an eval with these samples."""
+    counts: Counter[GroupCounts] = Counter()
+    for problems in groups(rows).values():
+        counts.update(GroupCounts(g.n, g.correct, g.n - g.completed, g.failed) for g in problems.values())
+    return {
+        **metrics.evaluate(counts),
+        "outcomes": {str(o): sum(row.outcome == o for row in rows) for o in Outcome},
+        "tokens": {
+            name: sum(getattr(row, f"{name}_tokens") for row in rows)
+            for name in ("prompt", "thinking", "answer")
+        },
+    }
 
 
 def made_run(
@@ -83,7 +109,7 @@ def made_run(
             )
     correct = sum(s.outcome == "correct" for s in samples)
     return MadeRun(
-        report={
+        about={
             "schema": 1,
             "run": run,
             "name": None,
@@ -120,7 +146,15 @@ def made_run(
                     "samples": k,
                     "extractor": "boxed",
                     "verifier": "math",
+                    "sampling": {
+                        "temperature": 0.6,
+                        "top_p": 0.95,
+                        "top_k": 20,
+                        "min_p": 0.0,
+                        "max_tokens": 2048,
+                    },
                     "published": [],
+                    "stopped": None,
                     "deviations": ["quantised Q8_0"],
                 }
             ],

@@ -87,7 +87,7 @@ ESSENTIAL: dict[str, tuple[str, ...]] = {
         "ETA 12 min",
         "answering, after 3 min 41 s",
     ),
-    "results": ("first", "second", "accuracy", "39.6 %", "95 %:", "correct", "wrong", "cut", "looped"),
+    "results": ("first", "second", "accuracy", "39.6 %", "95 %", "correct", "wrong", "cut", "looped"),
     "sample": ("sum-00000", "□ wrong", "extracted 1", "gold 1", "0 + 1?", "The answer is 1."),
     "comparison": ("12 shared problems", "decode tok/s", "first", "second"),
     "log": ("worker-1.log", "loading the model", "ready"),

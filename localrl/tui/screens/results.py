@@ -8,7 +8,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher, Input, Static
 
-from localrl.formats import number, percent
+from localrl.formats import number, percents
 from localrl.tui import keys
 from localrl.tui.screens.base import BaseScreen
 from localrl.tui.symbols import SYMBOLS
@@ -21,16 +21,17 @@ from localrl.tui.widgets.table import Cell, Column, VirtualTable
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from localrl.report.comparing import Side
+    from localrl.report.comparison_summary import ComparisonSummary
+    from localrl.report.listing import ListedRun
     from localrl.sample import SampleRow
-    from localrl.tui.work.results import Detail, RunLine, SampleRows
+    from localrl.tui.work.results import Detail, SampleRows
 
 RUNS = (
     Column("", 3),
     Column("run", 12),
     Column("model", 0),
     Column("evals", 14, least=100),
-    Column("accuracy", 8, right=True),
+    Column("accuracy", 12, right=True),
     Column("tok/s", 7, right=True),
     Column("samples", 7, right=True),
     Column("status", 8),
@@ -66,9 +67,9 @@ class ResultsScreen(BaseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: list[RunLine] = []
+        self._lines: list[ListedRun] = []
         self._marked: list[str] = []
-        self._run: RunLine | None = None
+        self._run: ListedRun | None = None
         self._outcome = ""
         self._asked = 0
         self._sure = ""
@@ -117,11 +118,11 @@ class ResultsScreen(BaseScreen):
         def look() -> None:
             from localrl.tui.work import results
 
-            self.call_later(self._loaded, results.lines())
+            self.call_later(self._loaded, results.runs())
 
         self.program.in_thread(look, "results")
 
-    def _loaded(self, lines: list[RunLine]) -> None:
+    def _loaded(self, lines: list[ListedRun]) -> None:
         self._lines = lines
         self._marked = [run for run in self._marked if any(line.id == run for line in lines)]
         self.query_one("#run-table", VirtualTable).show(lines, keep_cursor=True)
@@ -129,21 +130,20 @@ class ResultsScreen(BaseScreen):
             words = f"No runs yet. Start one on the Bench screen ({self.program.key('app.bench')})."
             self.query_one(ReportView).update(Content.assemble((words, "$secondary")))
         speed, length = self.query(Scatter)
-        numbered = [(i, line) for i, line in enumerate(lines) if line.accuracy is not None]
-        speed.show([ScatterPoint(line.speed, line.accuracy or 0, i) for i, line in numbered if line.speed])
-        length.show([ScatterPoint(line.tokens / line.samples, line.accuracy or 0, i) for i, line in numbered])
+        judged = [(i, line, e) for i, line in enumerate(lines) for e in line.judged]
+        speed.show([ScatterPoint(line.speed, e.accuracy, i) for i, line, e in judged if line.speed])
+        length.show([ScatterPoint(e.tokens_per_sample, e.accuracy, i) for i, _, e in judged])
 
-    def _run_cells(self, line: RunLine) -> list[Cell]:
+    def _run_cells(self, line: ListedRun) -> list[Cell]:
         mark = "●" if line.id in self._marked else " "
         sign = SIGNS[self._lines.index(line) % len(SIGNS)]
-        evals = ", ".join(part["eval"] for part in line.report["evals"])
         colour = {"complete": "secondary", "running": "success"}.get(line.status, "warning")
         return [
             (f"{mark}{sign}", "primary"),
             (line.label, ""),
             (line.model, ""),
-            (evals, "secondary"),
-            (percent(line.accuracy), ""),
+            (", ".join(line.evals), "secondary"),
+            (percents(line.accuracies.values()), ""),
             (number(line.speed), ""),
             (f"{line.samples:,}", "secondary"),
             (line.status, colour),
@@ -244,7 +244,7 @@ class ResultsScreen(BaseScreen):
             self._switch("runs", "#run-table")
 
     def action_mark(self) -> None:
-        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
+        line: ListedRun | None = self.query_one("#run-table", VirtualTable).current
         if line is None:
             return
         if line.id in self._marked:
@@ -268,12 +268,12 @@ class ResultsScreen(BaseScreen):
 
         self.program.in_thread(look, "comparison")
 
-    def _compared(self, side: Side) -> None:
-        self.query_one(ComparisonView).show(side)
+    def _compared(self, summary: ComparisonSummary) -> None:
+        self.query_one(ComparisonView).show(summary)
         self._switch("compare", "#compare")
 
     async def action_go_on(self) -> None:
-        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
+        line: ListedRun | None = self.query_one("#run-table", VirtualTable).current
         if line is None or line.status == "complete":
             self.notify("This run lacks nothing.", timeout=3)
         else:
@@ -312,7 +312,7 @@ class ResultsScreen(BaseScreen):
             self.notify("Copied the sample.", timeout=2)
 
     def action_report(self) -> None:
-        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
+        line: ListedRun | None = self.query_one("#run-table", VirtualTable).current
         chosen = self._marked or ([line.id] if line else [])
 
         def write() -> None:
@@ -326,7 +326,7 @@ class ResultsScreen(BaseScreen):
 
     def action_remove(self) -> None:
         """Delete the run; asks by wanting the key twice."""
-        line: RunLine | None = self.query_one("#run-table", VirtualTable).current
+        line: ListedRun | None = self.query_one("#run-table", VirtualTable).current
         if line is None:
             return
         if self._sure != line.id:

@@ -10,41 +10,10 @@ from typing import Any, overload
 
 from localrl.errors import UsageError
 from localrl.formats import duration, number
-from localrl.report import comparing, publish, report, results
+from localrl.report import comparison, comparison_summary, listing, results, writing
 from localrl.sample import SampleRow
 from localrl.store import locks
 from localrl.store.runs import Store
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    """One run as the table shows it."""
-
-    id: str
-    status: str
-    report: dict[str, Any]
-    samples: int
-    correct: int
-    tokens: int
-
-    @property
-    def accuracy(self) -> float | None:
-        return self.correct / self.samples if self.samples else None
-
-    @property
-    def label(self) -> str:
-        return str(self.report["name"] or self.id)
-
-    @property
-    def model(self) -> str:
-        model = self.report["model"]
-        return f"{model['name']}:{model['quantisation']}" if model["quantisation"] else str(model["name"])
-
-    @property
-    def speed(self) -> float | None:
-        """Decode tokens per second over all streams."""
-        value: float | None = self.report["speed"]["decode_tokens_per_s"]
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +34,10 @@ class Detail:
     """Tokens, speed, seed."""
 
 
-def lines() -> list[RunLine]:
+def runs() -> list[listing.ListedRun]:
     """All runs, the newest first."""
-    found = []
     with Store() as store:
-        for run in store.runs():
-            made = report.make(store, run)
-            outcomes = [part["outcomes"] for part in made["evals"]]
-            found.append(
-                RunLine(
-                    id=run.id,
-                    status="running" if locks.is_locked(run) else made["status"],
-                    report=made,
-                    samples=sum(sum(counts.values()) for counts in outcomes),
-                    correct=sum(counts["correct"] for counts in outcomes),
-                    tokens=sum(
-                        part["tokens"]["thinking"] + part["tokens"]["answer"] for part in made["evals"]
-                    ),
-                )
-            )
-    return found
+        return listing.runs(store)
 
 
 class SampleRows(Sequence[SampleRow]):
@@ -153,21 +106,22 @@ def _gold(target: Any) -> str:
     return target if isinstance(target, str) else json.dumps(target)
 
 
-def compare(run_ids: Sequence[str]) -> comparing.Side:
+def compare(run_ids: Sequence[str]) -> comparison_summary.ComparisonSummary:
     """Runs against the first of them.
 
     Raises:
         UsageError: they share no problems.
     """
     with Store() as store:
-        return comparing.compare([results.find(store, run) for run in run_ids])
+        compared = comparison.compare([results.find(store, run) for run in run_ids])
+    return comparison_summary.of_comparison(compared)
 
 
 def write_report(run_ids: Sequence[str]) -> Path:
     """A report on runs as one HTML page in the current folder."""
     path = Path(f"localrl-{'-'.join(run_ids)}.html").absolute()
     with Store() as store:
-        publish.write([results.find(store, run) for run in run_ids], "html", path)
+        writing.write([results.find(store, run) for run in run_ids], "html", path)
     return path
 
 

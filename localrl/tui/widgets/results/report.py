@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
-from localrl.formats import bounds, duration, number, percent, size
 from localrl.tui.symbols import SYMBOLS
 
 if TYPE_CHECKING:
-    from localrl.tui.work.results import RunLine
+    from collections.abc import Iterable
+
+    from localrl.report.listing import ListedRun
+    from localrl.report.run_summary import EvalSummary, Line
 
 Part = str | tuple[str, str]
 
@@ -19,56 +21,28 @@ Part = str | tuple[str, str]
 class ReportView(Static):
     DEFAULT_CSS = "ReportView { height: auto; }"
 
-    def show(self, line: RunLine) -> None:
-        from localrl.report.report import SO_FAR
+    def show(self, run: ListedRun) -> None:
+        from localrl.report import run_summary
 
-        made, speed = line.report, line.report["speed"]
-        parts: list[Part] = [(line.model, "bold"), (f"  {made['run']}  {made['created'][:16]}", "$secondary")]
-        parts.append((f"  {line.status}\n", "" if line.status == "complete" else "$warning"))
-        backend = made["backend"]
-        parts.append(
-            (f"{made['hardware'].get('device', '')} · {backend['name']} {backend['version']}\n", "$secondary")
-        )
-        for part in made["evals"]:
-            parts += self._eval(part)
-            if made["status"] == "partial" and part["accuracy"]:
-                parts += [("so far    ", "$secondary"), (SO_FAR + "\n", "$warning")]
-        parts += [
-            ("\nspeed     ", "$secondary"),
-            f"{number(speed['decode_tokens_per_s'])} tok/s all streams, "
-            f"{number(speed['stream_tokens_per_s']['p50'])} one, "
-            f"{number(speed['prefill_tokens_per_s'])} prefill\n",
-            ("cost      ", "$secondary"),
-            f"{duration(speed['wall_s'])}, {number(speed['correct_per_hour'], 0)} right/h, "
-            f"{size(speed['peak_memory_bytes'])} peak, first token {duration(speed['ttft_s']['p50'])}\n",
-        ]
-        self.update(Content.assemble(*parts))
+        view = run_summary.of_run(run.report)
+        parts: list[Part] = [(view.model, "bold"), (f"  {view.run}  {view.created}", "$secondary")]
+        parts.append((f"  {run.status}\n", "" if run.status == "complete" else "$warning"))
+        parts.append((f"{view.setup}\n", "$secondary"))
+        for part in view.evals:
+            parts += [(f"\n{part.title}  ", "bold $primary"), (f"{part.problems}\n", "$secondary")]
+            parts += _labelled(part.lines, part)
+        self.update(Content.assemble(*parts, "\n", *_labelled(view.lines)))
 
-    def _eval(self, part: dict[str, Any]) -> list[Part]:
-        accuracy = part["accuracy"]
-        parts: list[Part] = [(f"\n{part['eval']} v{part['version']}  ", "bold $primary")]
-        parts.append((f"{part['problems']} problems × {part['samples']}\n", "$secondary"))
-        if accuracy is None:
-            return [*parts, ("nothing was judged yet\n", "$secondary")]
-        parts += [("accuracy  ", "$secondary"), (percent(accuracy["value"]), "bold")]
-        parts.append(f"  95 %: {bounds(accuracy['low'], accuracy['high'])}\n")
-        if part["samples"] > 1:
-            passed = [f"pass@{k} {percent(value)}" for k, value in part["pass_at"].items()]
-            voted = [f"majority@{k} {percent(value)}" for k, value in part["majority_at"].items()]
-            parts += [("groups    ", "$secondary"), "  ".join(passed) + "\n"]
-            parts += [("votes     ", "$secondary"), "  ".join(voted) + "\n"] if voted else []
-        parts.append(("outcomes  ", "$secondary"))
-        for name, mark in SYMBOLS.items():
-            if count := part["outcomes"].get(name):
-                parts += [(f"{mark.sign} ", f"${mark.colour}"), f"{count:,} {mark.label}  "]
-        tokens = part["tokens"]
-        parts += [
-            "\n",
-            ("tokens    ", "$secondary"),
-            f"{tokens['thinking']:,} thinking, {tokens['answer']:,} answer\n",
-        ]
-        for score in part["published"]:
-            parts += [("published ", "$secondary"), f"{percent(score['value'])}  {score['source']}\n"]
-        if part["deviations"]:
-            parts += [("differs   ", "$secondary"), ("; ".join(part["deviations"]) + "\n", "$warning")]
-        return parts
+
+def _labelled(lines: Iterable[Line], part: EvalSummary | None = None) -> list[Part]:
+    parts: list[Part] = []
+    for line in lines:
+        parts.append((f"{line.label:<10}", "$secondary"))
+        if part and line.label == "outcomes":
+            for name, count in part.outcomes:
+                symbol = SYMBOLS[name]
+                parts += [(f"{symbol.sign} ", f"${symbol.colour}"), f"{count:,} {symbol.label}  "]
+        else:
+            parts.append((line.text, "$warning" if line.warns else ""))
+        parts.append("\n")
+    return parts

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from localrl import formats, stats
 from localrl.errors import UsageError
-from localrl.report.report import SO_FAR
+from localrl.report import metrics
+from localrl.report.run_summary import SO_FAR, model_name
 from localrl.stats.groups import Group, Groups, arrays, groups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from localrl.report.metrics import RunMetrics
     from localrl.report.results import Results
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
@@ -35,12 +37,12 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class RunPair:
     """One run against the baseline on one eval."""
 
     eval: str
     run: str
-    comparison: stats.Comparison
+    comparison: stats.PairedComparison
     """The run minus the baseline."""
     holm: float | None
     """McNemar's p-value, adjusted for all the comparisons shown; None where there is none."""
@@ -54,42 +56,23 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What a run costs and yields; None where it was not measured."""
-
-    run: str
-    name: str
-    decode_tokens_per_s: float | None
-    stream_tokens_per_s: float | None
-    prefill_tokens_per_s: float | None
-    ttft_s: float | None
-    peak_memory_bytes: int | None
-    wall_s: float | None
-    energy_j: float | None
-    tokens_per_sample: float
-    correct: int
-    correct_per_hour: float | None
-    correct_per_thousand_tokens: float | None
-    correct_per_kilojoule: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
+class RunComparison:
     """Runs compared with the first of them."""
 
     baseline: str
-    figures: tuple[Figures, ...]
-    pairs: tuple[Pair, ...]
+    metrics: tuple[RunMetrics, ...]
+    pairs: tuple[RunPair, ...]
     warnings: tuple[str, ...] = ()
     """Differences of protocol: reasons why a difference of accuracy may not be the model's."""
     changed: tuple[str, ...] = ()
     """Differences of model, backend and machine: what is being compared."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"schema": 1, **asdict(self)}
+        found = asdict(self)
+        return {"schema": 1, "baseline": found["baseline"], "figures": found.pop("metrics"), **found}
 
 
-def compare(runs: Sequence[Results], level: float = 0.95, counted: Sequence[Groups] = ()) -> Side:
+def compare(runs: Sequence[Results], level: float = 0.95, counted: Sequence[Groups] = ()) -> RunComparison:
     """Compare runs with the first one.
 
     Args:
@@ -129,18 +112,27 @@ def compare(runs: Sequence[Results], level: float = 0.95, counted: Sequence[Grou
                 f"{pair.run}: {pair.unshared} problems of {pair.eval} are in one run only, left out; "
                 "what a run costs and yields is told of all that it answered"
             )
-    return Side(
+    return RunComparison(
         baseline=labels[0],
-        figures=tuple(
-            figures(label, run.report, count) for label, run, count in zip(labels, runs, counted, strict=True)
-        ),
+        metrics=tuple(metrics.of_run(run.report, label) for label, run in zip(labels, runs, strict=True)),
         pairs=tuple(_adjusted(pairs)),
         warnings=tuple(warnings),
         changed=tuple(changed),
     )
 
 
-def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[Pair]:
+def of_sharing(runs: Sequence[Results], counted: Sequence[Groups]) -> RunComparison | None:
+    """The comparison, or None where no run shares two problems of an eval with the first."""
+    first = counted[0]
+    shares = any(
+        len(first.get(name, {}).keys() & problems.keys()) > 1
+        for other in counted[1:]
+        for name, problems in other.items()
+    )
+    return compare(runs, counted=counted) if shares else None
+
+
+def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[RunPair]:
     found = []
     alike = {name: set(base[name]) for name in base} == {name: set(other[name]) for name in other}
     for name in base:
@@ -151,7 +143,7 @@ def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[Pair]:
             continue
         a, b = [other[name][p] for p in shared], [base[name][p] for p in shared]
         found.append(
-            Pair(
+            RunPair(
                 eval=name,
                 run=label,
                 comparison=stats.compare(*arrays(a), *arrays(b), level=level),
@@ -179,7 +171,7 @@ def _flips(problems: list[str], others: list[Group], bases: list[Group]) -> tupl
     return tuple(flip for _, flip in sorted(turned, key=lambda item: (-item[0], item[1].problem)))
 
 
-def _adjusted(pairs: list[Pair]) -> list[Pair]:
+def _adjusted(pairs: list[RunPair]) -> list[RunPair]:
     tested = [i for i, pair in enumerate(pairs) if pair.comparison.mcnemar is not None]
     p_values = stats.holm([pairs[i].comparison.mcnemar or 0.0 for i in tested])
     for i, p in zip(tested, p_values, strict=True):
@@ -187,48 +179,20 @@ def _adjusted(pairs: list[Pair]) -> list[Pair]:
     return pairs
 
 
-def figures(label: str, report: dict[str, Any], counted: Groups) -> Figures:
-    """Speed and yield of one run from its report and counts."""
-    speed = report.get("speed") or {}
-    every = [group for problems in counted.values() for group in problems.values()]
-    samples, correct = sum(g.n for g in every), sum(g.correct for g in every)
-    tokens, energy = sum(g.tokens for g in every), (speed.get("energy") or {}).get("total_j")
-    return Figures(
-        run=str(report.get("run", label)),
-        name=label,
-        decode_tokens_per_s=speed.get("decode_tokens_per_s"),
-        stream_tokens_per_s=(speed.get("stream_tokens_per_s") or {}).get("p50"),
-        prefill_tokens_per_s=speed.get("prefill_tokens_per_s"),
-        ttft_s=(speed.get("ttft_s") or {}).get("p50"),
-        peak_memory_bytes=speed.get("peak_memory_bytes"),
-        wall_s=speed.get("wall_s"),
-        energy_j=energy,
-        tokens_per_sample=tokens / samples if samples else 0.0,
-        correct=correct,
-        correct_per_hour=stats.per(correct, speed.get("wall_s"), 3600),
-        correct_per_thousand_tokens=stats.per(correct, tokens, 1000),
-        correct_per_kilojoule=stats.per(correct, energy, 1000),
-    )
-
-
-def protocol_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+def protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """What must be the same for two accuracies to compare, and is not, in words."""
     found = []
-    ours = {e.get("eval"): e for e in a.get("evals") or []}
-    for theirs in b.get("evals") or []:
-        mine = ours.get(theirs.get("eval"))
-        if mine is None:
-            continue
-        pairs = [(key, mine.get(key), theirs.get(key)) for key in ("version", "extractor", "verifier")]
-        x, y = (e.get("sampling") or r.get("sampling") or {} for e, r in ((mine, a), (theirs, b)))
-        pairs += [(key, x.get(key), y.get(key)) for key in SAMPLING]
-        found += [f"{theirs.get('eval')}: {k} {_shown(p)} against {_shown(q)}" for k, p, q in pairs if p != q]
-    guards = [(r.get("sampling") or {}).get("loop_guard", True) for r in (a, b)]
+    ours = {entry["eval"]: entry for entry in a["evals"]}
+    for theirs in b["evals"]:
+        if mine := ours.get(theirs["eval"]):
+            named = _differences(mine, theirs, ("version", "extractor", "verifier"))
+            named += _differences(mine["sampling"], theirs["sampling"], SAMPLING)
+            found += [f"{theirs['eval']}: {words}" for words in named]
+    guards = [report["sampling"].get("loop_guard", True) for report in (a, b)]
     if guards[0] != guards[1]:
         found.append("only one of the two ran with the loop guard")
-    models = (a.get("model") or {}), (b.get("model") or {})
-    templates = [model.get("template_sha256") for model in models]
-    if models[0].get("name") == models[1].get("name") and templates[0] != templates[1]:
+    x, y = a["model"], b["model"]
+    if x["name"] == y["name"] and x["template_sha256"] != y["template_sha256"]:
         found.append("the chat templates of the same model differ")
     return found
 
@@ -245,53 +209,45 @@ def question_differences(a: Questions, b: Questions) -> list[str]:
     return found
 
 
-def reservations(report: dict[str, Any]) -> list[str]:
+def reservations(report: Mapping[str, Any]) -> list[str]:
     """What is to be said of a run that did not ask all that was planned, in words."""
-    found = [SO_FAR] if report.get("status") in ("partial", "failed") else []
-    for entry in report.get("evals") or []:
-        stop = entry.get("stopped") or {}
-        if stop.get("rule") == "decide":
+    found = [] if report["status"] == "complete" else [SO_FAR]
+    for entry in report["evals"]:
+        stop = entry["stopped"]
+        if stop and stop["rule"] == "decide":
             low, high = (formats.points(stop["interval"][end]) for end in ("low", "high"))
             found.append(
-                f"{entry.get('eval')} was stopped because a comparison was settled, so that intervals here "
+                f"{entry['eval']} was stopped because a comparison was settled, so that intervals here "
                 f"are too sure; the one that holds for it is {low} to {high} points"
             )
     return found
 
 
-def setup_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+def setup_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """What differs of model, backend and machine, in words; a comparison is usually about one of these."""
-    found = []
-    for part, keys in (
-        ("model", ("name", "quantisation", "sha256")),
-        ("backend", ("name", "version", "parallel", "context")),
-        ("hardware", ("device", "cpu")),
-    ):
-        x, y = a.get(part) or {}, b.get(part) or {}
-        found += [
-            f"{part} {key} {_shown(x.get(key))} against {_shown(y.get(key))}"
-            for key in keys
-            if x.get(key) != y.get(key)
-        ]
-    x, y = ((r.get("backend") or {}).get("settings") or {} for r in (a, b))
-    found += [
-        f"backend setting {key} {_shown(x.get(key))} against {_shown(y.get(key))}"
-        for key in sorted({*x, *y})
-        if x.get(key) != y.get(key)
+    parts = {
+        "model": ("name", "quantisation", "sha256"),
+        "backend": ("name", "version", "parallel", "context"),
+        "hardware": ("device", "cpu"),
+    }
+    found = [
+        f"{part} {words}" for part, keys in parts.items() for words in _differences(a[part], b[part], keys)
     ]
-    return found
+    x, y = a["backend"]["settings"], b["backend"]["settings"]
+    return found + [f"backend setting {words}" for words in _differences(x, y, sorted({*x, *y}))]
 
 
-def names(reports: Sequence[dict[str, Any]]) -> list[str]:
-    """A short label a run, all different: its own name, else the model with its quantisation, else its id."""
-    labels = []
-    for report in reports:
-        model = report.get("model") or {}
-        words = [str(model[key]) for key in ("name", "quantisation") if model.get(key)]
-        labels.append(str(report.get("name") or ":".join(words) or report.get("run", "run")))
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    pairs = [(key, a.get(key), b.get(key)) for key in keys]
+    return [f"{key} {_shown(x)} against {_shown(y)}" for key, x, y in pairs if x != y]
+
+
+def names(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A short label a run, all different: its own name, else its model, with its id where two are alike."""
+    labels = [report["name"] or model_name(report) for report in reports]
     return [
-        f"{label} ({str(report.get('run', i))[-6:]})" if labels.count(label) > 1 else label
-        for i, (label, report) in enumerate(zip(labels, reports, strict=True))
+        f"{label} ({report['run'][-6:]})" if labels.count(label) > 1 else label
+        for label, report in zip(labels, reports, strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ import json
 import re
 import time
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -19,7 +20,8 @@ import pytest
 
 from localrl import stats
 from localrl.errors import UsageError
-from localrl.report import charts, publish, summary
+from localrl.report import charts, document, markdown, numbers, run_summary, writing
+from localrl.report.run_summary import SO_FAR
 from localrl.stats.groups import arrays, groups
 from localrl.verdict import Outcome, Response
 
@@ -56,8 +58,12 @@ class Elements(HTMLParser):
 
 def html(runs: list[Any], **options: Any) -> str:
     out = io.BytesIO()
-    publish.write(runs, "html", None, out, **options)
+    writing.write(runs, "html", None, out, **options)
     return out.getvalue().decode()
+
+
+def markdown_of(runs: list[Any]) -> str:
+    return markdown.text(document.make(runs))
 
 
 def transcripts(page: str) -> list[Any]:
@@ -86,6 +92,32 @@ def test_nothing_a_model_says_becomes_an_element_of_the_page(make_run: Callable[
     assert not any(
         name.startswith("on") or name == "style" for _, attributes in foul.found for name in attributes
     )
+
+
+def test_no_text_of_a_run_can_stand_for_a_part_of_the_page(make_run: Callable[..., Any]) -> None:
+    plain = Elements(html([make_run()]))
+    for text in ("@@DATA@@", "@@TEXTS@@", "{{ 7 * 7 }}", "{% for x in data %}", "</title>", "\\g<0>"):
+        run = make_run(name=text, quantisation=text)
+        run.made = [
+            replace(s, problem=replace(s.problem, id=f"{text} {s.problem.id}", target=text)) for s in run.made
+        ]
+        run.about |= {"name": text, "created": text, "command": [text]}
+        for part in ("backend", "hardware", "sampling"):
+            run.about[part] = dict.fromkeys(run.about[part], text) | {"settings": {text: text}}
+        run.about["evals"][0] |= {
+            "verifier": text,
+            "deviations": [text],
+            "published": [{"value": 1, "source": text}],
+        }
+        page = html([run])
+        found = Elements(page)
+        scripts = [attributes.get("id") for tag, attributes in found.found if tag == "script"]
+        assert scripts == [attributes.get("id") for tag, attributes in plain.found if tag == "script"]
+        assert page.count("samples are inside.") == 1
+        assert f"<h1>{escape(text)}</h1>" in page
+        assert transcripts(page)[0]["target"] == text
+        (index,) = [s for s in found.scripts if s.startswith("{")]
+        assert json.loads(index)["0/sums"][0][0] == f"{text} sums-0"
 
 
 def test_only_our_own_script_and_style_may_run_and_nothing_may_be_loaded(
@@ -139,26 +171,26 @@ def test_the_headline_is_the_accuracy_with_its_interval(make_run: Callable[..., 
 
 def test_markdown_csv_and_json_tell_the_same(make_run: Callable[..., Any]) -> None:
     runs = [make_run("a"), make_run("b", accuracy=0.4, seed=3, quantisation="Q4_K_M")]
-    document = json.loads(publish.json_document(runs))
-    lines = list(csv.DictReader(io.StringIO(publish.csv_table(runs))))
-    text = publish.markdown(runs)
+    whole = json.loads(numbers.json_document(runs))
+    lines = list(csv.DictReader(io.StringIO(numbers.csv_table(runs))))
+    text = markdown_of(runs)
     for number, run in enumerate(runs):
         ours = stats.generalisation(*arrays(groups(run.rows())["sums"].values()))
-        assert document["runs"][number]["evals"][0]["accuracy"]["value"] == ours.value
+        assert whole["runs"][number]["evals"][0]["accuracy"]["value"] == ours.value
         assert float(lines[number]["low"]) == ours.low
         assert f"{100 * ours.value:.1f} % ({100 * ours.low:.1f}–{100 * ours.high:.1f})" in text
-    assert document["comparison"]["pairs"][0]["comparison"]["problems"] == 12
+    assert whole["comparison"]["pairs"][0]["comparison"]["problems"] == 12
     assert "Comparison with tiny:Q8_0" in text
 
 
 def test_markdown_holds_no_markup_of_a_models_making(make_run: Callable[..., Any]) -> None:
-    text = publish.markdown([hostile(make_run())])
+    text = markdown_of([hostile(make_run())])
     assert "<script" not in text
     assert not any(ord(c) < 32 and c != "\n" for c in text)
 
 
 def test_plots_are_well_formed_and_png_is_drawn(tmp_path: Path, make_run: Callable[..., Any]) -> None:
-    made = publish.write([hostile(make_run())], "svg", tmp_path / "plots")
+    made = writing.write([hostile(make_run())], "svg", tmp_path / "plots")
     assert {path.name for path in made} == {
         "accuracy.svg",
         "speed.svg",
@@ -168,7 +200,7 @@ def test_plots_are_well_formed_and_png_is_drawn(tmp_path: Path, make_run: Callab
     for path in made:
         root = ElementTree.fromstring(path.read_bytes())
         assert len(list(root.iter())) > 10
-    (png, *_) = publish.write([make_run()], "png", tmp_path / "png")
+    (png, *_) = writing.write([make_run()], "png", tmp_path / "png")
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
@@ -200,7 +232,7 @@ def test_labels_of_a_plot_do_not_cover_each_other() -> None:
 
 
 def test_a_csv_line_has_every_outcome_and_they_sum_to_the_samples(make_run: Callable[..., Any]) -> None:
-    (line,) = csv.DictReader(io.StringIO(publish.csv_table([make_run(k=4)])))
+    (line,) = csv.DictReader(io.StringIO(numbers.csv_table([make_run(k=4)])))
     assert sum(int(line[outcome]) for outcome in Outcome) == int(line["samples"]) == 48
     assert (line["k"], float(line["pass_at_k"]) > float(line["accuracy"])) == ("4", True)
 
@@ -209,9 +241,9 @@ def test_the_command_to_repeat_a_run_is_the_recorded_one_or_names_its_settings(
     make_run: Callable[..., Any],
 ) -> None:
     report = make_run().report
-    assert summary.command(report).startswith("localrl bench tiny:Q8_0 sums --samples 4 --seed 0")
+    assert run_summary.command(report).startswith("localrl bench tiny:Q8_0 sums --samples 4 --seed 0")
     report["command"] = ["localrl", "bench", "a b"]
-    assert summary.command(report) == "localrl bench 'a b'"
+    assert run_summary.command(report) == "localrl bench 'a b'"
 
 
 def test_a_partial_run_and_failed_verdicts_are_said(make_run: Callable[..., Any]) -> None:
@@ -219,20 +251,20 @@ def test_a_partial_run_and_failed_verdicts_are_said(make_run: Callable[..., Any]
     run.report["status"] = "partial"
     run.made[0] = replace(run.made[0], outcome=Outcome.VERIFIER_ERROR)
     page = html([run])
-    assert "This run is unfinished" in page
+    assert SO_FAR in page
     assert "the verifier failed on some samples; accuracy lies between" in page
-    assert "Energy was not measured" in page
+    assert "not measured" in page
 
 
 def test_nothing_to_report_is_refused(tmp_path: Path, make_run: Callable[..., Any]) -> None:
     empty = make_run()
     empty.made.clear()
     with pytest.raises(UsageError, match="no finished sample"):
-        publish.write([empty], "html", tmp_path / "x.html")
+        writing.write([empty], "html", tmp_path / "x.html")
     with pytest.raises(UsageError, match="needs a run"):
-        publish.write([], "md", tmp_path / "x.md")
+        writing.write([], "md", tmp_path / "x.md")
     with pytest.raises(UsageError, match="did you mean 'html'"):
-        publish.write([make_run()], "htm", tmp_path / "x")
+        writing.write([make_run()], "htm", tmp_path / "x")
     with pytest.raises(UsageError, match="folder"):
-        publish.write([make_run()], "svg", None)
+        writing.write([make_run()], "svg", None)
     assert list(tmp_path.iterdir()) == []
