@@ -88,38 +88,30 @@ def _lines(entry: Mapping[str, Any], unfinished: bool) -> Iterator[Line]:
         yield Line("accuracy", "nothing was judged yet")
         return
     accuracy, several, done = entry["accuracy"], entry["samples"] > 1, entry["completed"]
-    yield Line("accuracy", f"{interval(accuracy)}   95 % interval, {accuracy['method']}")
+    yield Line("accuracy", f"{interval(accuracy)}   {percent(accuracy['level'], 0)}, {accuracy['method']}")
     if unfinished:
         yield Line("so far", SO_FAR, warns=True)
     if several:
-        yield Line(
-            "repeated", f"{interval(entry['repeatability'])}   these problems, if they were asked again"
-        )
+        yield Line("repeated", f"{interval(entry['repeatability'])}   on these problems")
     if entry.get("stopped"):
         yield Line("stopped", _stopped(entry["stopped"]))
     for label, name in (("groups", "pass"), ("votes", "majority")):
         if several and (shares := entry[f"{name}_at"]):
-            yield Line(label, "   ".join(f"{name}@{k} {percent(share)}" for k, share in shares.items()))
+            yield Line(label, "  ".join(f"{name}@{k} {percent(share)}" for k, share in shares.items()))
     counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in entry["outcomes"].items() if count]
     yield Line("outcomes", f"{', '.join(counts)}   (of {metrics.samples(entry):,})")
     for each in entry.get("errors", []):
         yield Line("because", f"{each['samples']:,} × {each['error']}", warns=True)
     if done["cut_share"]:
-        cut = f"{percent(done['cut_share'])} of all did not"
-        yield Line("completed", f"{interval(done['accuracy'])} of those that ended on their own; {cut}")
+        ended = percent(1 - done["cut_share"])
+        yield Line("completed", f"{interval(done['accuracy'])} of the {ended} that ended")
     low, high = entry["verifier_bounds"]["low"], entry["verifier_bounds"]["high"]
     if low != high:
         words = (
             f"the verifier failed on some samples; accuracy lies between {percent(low)} and {percent(high)}"
         )
         yield Line("doubtful", words, warns=True)
-    tokens = entry["tokens"]
-    each = number(stats.per(metrics.generated(entry), metrics.samples(entry)))
-    yield Line(
-        "tokens",
-        f"{tokens['prompt']:,} prompt, {tokens['thinking']:,} thinking, {tokens['answer']:,} answer; "
-        f"{each} generated a sample",
-    )
+    yield Line("tokens", ", ".join(f"{count:,} {part}" for part, count in entry["tokens"].items()))
     yield Line("protocol", f"{entry['verifier']} on {entry['extractor']}, {_sampling(entry['sampling'])}")
     for score in entry["published"]:
         yield Line("published", f"{percent(score['value'])}  {score['source']}")

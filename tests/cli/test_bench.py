@@ -55,7 +55,7 @@ def test_stdout_is_one_json_document_and_the_progress_goes_to_stderr(tmp_path: P
 
 def test_without_json_a_person_reads_accuracy_interval_outcomes_and_speed(tmp_path: Path) -> None:
     done = localrl(*scripted(tmp_path, "it is 4"), "--display", "none")
-    for words in ("accuracy   100.0 %", "95 % interval", "10 correct", "tokens/s", "first token", "energy"):
+    for words in ("accuracy   100.0 % (", "95 %, wilson", "10 correct", "tokens/s", "first token", "energy"):
         assert words in done.stdout
     assert len(done.stderr.splitlines()) == 1
 
