@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
@@ -47,34 +48,11 @@ class ModelSelection:
     endpoints: tuple[str, ...] = ()
 
 
-def _bench() -> Screen[None]:
-    from localrl.tui.screens.bench import BenchScreen
-
-    return BenchScreen()
-
-
-def _models() -> Screen[None]:
-    from localrl.tui.screens.models import ModelsScreen
-
-    return ModelsScreen()
-
-
-def _chat() -> Screen[None]:
-    from localrl.tui.screens.chat import ChatScreen
-
-    return ChatScreen()
-
-
-def _results() -> Screen[None]:
-    from localrl.tui.screens.results import ResultsScreen
-
-    return ResultsScreen()
-
-
-def _log() -> Screen[None]:
-    from localrl.tui.screens.log import LogScreen
-
-    return LogScreen()
+def _screen(name: str) -> Screen[None]:
+    """Made when it is first shown; its module is imported then."""
+    module = importlib.import_module(f"localrl.tui.screens.{name}")
+    screen: Screen[None] = getattr(module, f"{name.title()}Screen")()
+    return screen
 
 
 class LocalrlApp(App[None]):
@@ -85,7 +63,7 @@ class LocalrlApp(App[None]):
     COMMANDS: ClassVar = App.COMMANDS | {lambda: ActionCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
-    MODES: ClassVar = {"models": _models, "chat": _chat, "bench": _bench, "results": _results, "log": _log}
+    MODES: ClassVar = {name: partial(_screen, name) for name in keys.GROUPS if name != "app"}
     DEFAULT_MODE = "models"
     CSS = """
     BaseScreen { background: $background; color: $foreground; }
@@ -130,7 +108,7 @@ class LocalrlApp(App[None]):
         # What is loaded now stays: looking through it again and again would make the screen stutter. Looking
         # more seldom through what comes later (`gc.set_threshold`) costs a run a tenth of its tokens.
         gc.freeze()
-        if left := plans.unfinished():
+        if left := [run for run in plans.unfinished() if not run.at_work]:
             words = "One run was" if len(left) == 1 else f"{len(left)} runs were"
             self.call_from_thread(
                 self.notify,

@@ -42,7 +42,7 @@ from localrl.tui.widgets.results.sample import SampleView
 from localrl.tui.widgets.table import VirtualTable
 from localrl.tui.work import models, plans
 from localrl.tui.work.bench import BenchWork
-from localrl.tui.work.models import Row
+from localrl.tui.work.models import ModelRow
 from localrl.tui.work.run_state import EvalSnapshot, LiveSample, RunSnapshot
 from tests.tui import picture
 from tests.tui.made import stored_run
@@ -99,7 +99,7 @@ MACHINE = hardware.Machine(
 )
 
 
-def row(name: str, gigabytes: float, verdict: fit.Verdict, *, here: bool = False) -> Row:
+def row(name: str, gigabytes: float, verdict: fit.Verdict, *, here: bool = False) -> ModelRow:
     """A line of the models screen."""
     size = int(gigabytes * 2**30)
     shape = Shape(name, "Q4_K_M", 48, 5120, 13824, 152064, 131072, (), size, 0, tied=False, active_bytes=size)
@@ -108,7 +108,7 @@ def row(name: str, gigabytes: float, verdict: fit.Verdict, *, here: bool = False
     made = fit.Plan(verdict, reason, 196608, "q8_0", -1, 6, memory, 22 << 30, {}, measured=False)
     speed = Throughput(41.5, 214.0) if verdict == "fits" else None
     line = Assessment(f"{name}:Q4_K_M", shape, made, speed, None, None)
-    return Row(name.title(), None, [line], {line.name} if here else set())
+    return ModelRow(name.title(), None, [line], {line.name} if here else set())
 
 
 class Standing(BenchWork):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from textual.screen import Screen
 from textual.widgets import Footer
@@ -11,9 +11,14 @@ from localrl.tui import keys
 from localrl.tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
 
     from localrl.tui.app import LocalrlApp
+
+
+T = TypeVar("T")
 
 
 class BaseScreen(Screen[None]):
@@ -24,6 +29,10 @@ class BaseScreen(Screen[None]):
     @property
     def program(self) -> LocalrlApp:
         return cast("LocalrlApp", self.app)
+
+    def background(self, work: Callable[[], T], then: Callable[[T], Any], name: str) -> None:
+        """Do in a thread what takes long, then go on with what came of it; what goes wrong is shown."""
+        self.program.in_thread(lambda: self.call_later(then, work()), name)
 
     @property
     def view(self) -> str:

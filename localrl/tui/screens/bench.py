@@ -15,6 +15,7 @@ from localrl.tui.widgets.bench.grid import SampleGrid
 from localrl.tui.widgets.bench.setup import Setup
 from localrl.tui.widgets.bench.stream import StreamView
 from localrl.tui.widgets.bench.summary import Intervals, Summary
+from localrl.tui.work import plans
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -201,21 +202,10 @@ class BenchScreen(BaseScreen):
             setup.estimate(str(error))
             return
 
-        def look() -> None:
-            from localrl.tui.work import plans
-
-            self.call_later(setup.estimate, plans.estimated(request, program.settings))
-
-        program.in_thread(look, "estimate")
+        self.background(lambda: plans.estimated(request, program.settings), setup.estimate, "estimate")
 
     def _refresh_unfinished(self) -> None:
-        def look() -> None:
-            from localrl.tui.work import plans
-
-            found = plans.unfinished(), plans.unfinished(at_work=True)
-            self.app.call_from_thread(self.query_one(Setup).unfinished, *found)
-
-        self.program.in_thread(look, "unfinished runs")
+        self.background(plans.unfinished, self.query_one(Setup).unfinished, "unfinished runs")
 
     # -- actions
 
@@ -266,7 +256,7 @@ class BenchScreen(BaseScreen):
             if self._work and self._work.stored:
                 await self.program.resume_run(self._work.stored.id)
         elif left := self.query_one(Setup).left:
-            await self.program.resume_run(left[0][0])
+            await self.program.resume_run(left[0])
         else:
             self.notify("No run was left unfinished.", timeout=3)
 

@@ -10,14 +10,15 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from localrl.errors import UsageError
+from localrl.conversation import export
+from localrl.errors import StoreError, UsageError
 from localrl.tui import keys
 from localrl.tui.screens.base import BaseScreen
 from localrl.tui.widgets.chat.conversation import ConversationView
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import PromptInput
-from localrl.tui.work.chat import ChatRequest, ChatWork
+from localrl.tui.work.chat import ChatRequest, ChatWork, remove_chat, stored_chat, stored_chats
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -192,14 +193,7 @@ class ChatScreen(BaseScreen):
     # -- conversations
 
     def _list(self) -> None:
-        def look() -> None:
-            from localrl.store.runs import Store
-
-            with Store() as store:
-                found = store.chats.all()
-            self.app.call_from_thread(self._listed, found)
-
-        self.program.in_thread(look, "conversations")
+        self.background(stored_chats, self._listed, "conversations")
 
     def _listed(self, chats: list[Chat]) -> None:
         listed = self.query_one("#chats", OptionList)
@@ -213,17 +207,8 @@ class ChatScreen(BaseScreen):
             self._read(event.option.id or "")
 
     def _read(self, key: str) -> None:
-        """Open a kept conversation."""
-
-        def look() -> None:
-            from localrl.store.runs import Store
-
-            with Store() as store:
-                chats = store.chats
-                chat = chats.find(key)
-                self.call_later(self._open, chat, chats.messages(chat))
-
-        self.program.in_thread(look, "conversation")
+        """Open a stored conversation."""
+        self.background(lambda: stored_chat(key), lambda found: self._open(*found), "conversation")
 
     async def _open(self, chat: Chat | None, said: list[ChatMessage]) -> None:
         """Show a conversation, or an empty one."""
@@ -342,9 +327,6 @@ class ChatScreen(BaseScreen):
             listed.focus()
 
     def action_export(self) -> None:
-        from localrl.conversation import export
-        from localrl.errors import StoreError
-
         if self._chat is None:
             self.notify("Nothing to export yet.", timeout=3)
             return
@@ -367,12 +349,5 @@ class ChatScreen(BaseScreen):
             self.notify(f"Press {key} again to delete this conversation.", timeout=5, markup=False)
             return
 
-        def remove() -> None:
-            from localrl.store.runs import Store
-
-            with Store() as store:
-                store.chats.remove(chat)
-            self.call_later(self._list)
-
         await self._open(None, [])
-        self.program.in_thread(remove, "delete")
+        self.background(lambda: remove_chat(chat), lambda _: self._list(), "delete")

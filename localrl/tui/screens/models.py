@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from localrl.machine.hardware import Machine
     from localrl.tui.work.downloads import Download
-    from localrl.tui.work.models import Row
+    from localrl.tui.work.models import ModelRow
 
 TICK_S = 0.25
 LOOK_AFTER_S = 0.1
@@ -60,7 +60,7 @@ class ModelsScreen(BaseScreen):
         super().__init__()
         self._machine: Machine | None = None
         self._backends: dict[str, bool] = {}
-        self._rows: list[Row] = []
+        self._rows: list[ModelRow] = []
         self._take = ""
         self._asking: Timer | None = None
 
@@ -103,14 +103,14 @@ class ModelsScreen(BaseScreen):
         self._machine, self._backends = machine, working
         self._show_machine()
 
-    def _found(self, rows: list[Row]) -> None:
+    def _found(self, rows: list[ModelRow]) -> None:
         first, self._rows = not self._rows, rows
         self._filter()
         if first:  # begin where the person is
             at = next((i for i, row in enumerate(rows) if self._in_use(row)), 0)
             self.query_one("#models", VirtualTable).cursor = at
 
-    def _in_use(self, row: Row) -> bool:
+    def _in_use(self, row: ModelRow) -> bool:
         return self.program.selection.model in (row.name, row.name.partition(":")[0])
 
     def _show_machine(self) -> None:
@@ -143,7 +143,7 @@ class ModelsScreen(BaseScreen):
         shown = [row for row in self._rows if all(w in f"{row.name} {row.title}".casefold() for w in words)]
         table.show(shown, keep_cursor=True)
 
-    def _cells(self, row: Row) -> list[Cell]:
+    def _cells(self, row: ModelRow) -> list[Cell]:
         line = row.line
         verdict = line.plan.verdict if line else ""
         rate = formats.rate(line.throughput.together if line and line.throughput else None)
@@ -163,8 +163,8 @@ class ModelsScreen(BaseScreen):
         ]
 
     @property
-    def _row(self) -> Row | None:
-        row: Row | None = self.query_one("#models", VirtualTable).current
+    def _row(self) -> ModelRow | None:
+        row: ModelRow | None = self.query_one("#models", VirtualTable).current
         return row
 
     def on_virtual_table_highlighted(self) -> None:
@@ -186,7 +186,7 @@ class ModelsScreen(BaseScreen):
 
             self.program.in_thread(look, "backend")
 
-    def _taken(self, row: Row, take: str) -> None:
+    def _taken(self, row: ModelRow, take: str) -> None:
         if row is self._row:
             self.query_one(Details).show(row, take)
 

@@ -171,3 +171,19 @@ class ChatWork:
             reply.died += 1
         elif isinstance(event, ChatMessage):
             reply.said = event
+
+
+def stored_chats() -> list[Chat]:
+    with Store() as store:
+        return store.chats.all()
+
+
+def stored_chat(reference: str) -> tuple[Chat, list[ChatMessage]]:
+    with Store() as store:
+        chat = store.chats.find(reference)
+        return chat, store.chats.messages(chat)
+
+
+def remove_chat(chat: Chat) -> None:
+    with Store() as store:
+        store.chats.remove(chat)

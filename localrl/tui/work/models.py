@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class ModelRow:
     """A card with its quantisations, or a file that somebody put on this machine."""
 
     title: str
@@ -65,7 +65,7 @@ def machine() -> Machine:
     return hardware.here()
 
 
-def rows(on: Machine) -> list[Row]:
+def rows(on: Machine) -> list[ModelRow]:
     """Every card, the largest that fit first, then models on this machine that have no card."""
     work = assess.Workload()
     listed = []
@@ -73,16 +73,16 @@ def rows(on: Machine) -> list[Row]:
         try:
             card = cards.load(name)
         except LocalrlError as error:
-            listed.append(Row(name, None, [], set(), error=str(error)))
+            listed.append(ModelRow(name, None, [], set(), error=str(error)))
             continue
         options = assess.quantisations(card, on, work)
         names = [card.name] if card.package else [line.name for line in options]
         here = {name for name in names if is_here(name)}
         chosen = next((i for i, line in enumerate(options) if line.name in here), 0)
-        listed.append(Row(card.title, card, options, here, chosen=chosen))
+        listed.append(ModelRow(card.title, card, options, here, chosen=chosen))
     listed.sort(key=_order)
     return listed + [
-        Row(model.name, None, [], set(), path=str(model.path), bytes=model.bytes)
+        ModelRow(model.name, None, [], set(), path=str(model.path), bytes=model.bytes)
         for model in inventory.everything()
     ]
 
@@ -101,7 +101,7 @@ def would_take(choice: ModelSelection) -> str:
     return f"{found.backend}: {found.why}"
 
 
-def _order(row: Row) -> tuple[int, int]:
+def _order(row: ModelRow) -> tuple[int, int]:
     if row.line is None:  # no build is known that could be run here
         return len(assess.RANK), 0
     return assess.RANK[row.line.plan.verdict], -(row.card.parameters if row.card else 0)

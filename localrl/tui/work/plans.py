@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from localrl.errors import LocalrlError
 from localrl.runs import estimate
@@ -13,6 +13,7 @@ from localrl.store.runs import Store
 if TYPE_CHECKING:
     from localrl.runs.request import RunRequest
     from localrl.settings import Settings
+    from localrl.store.runs import Run
 
 
 def estimated(request: RunRequest, settings: Settings) -> str:
@@ -29,20 +30,25 @@ def estimated(request: RunRequest, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def unfinished(at_work: bool = False) -> list[tuple[str, str]]:
-    """Runs that lack samples, the newest first, as (id, description).
+class UnfinishedRun(NamedTuple):
+    """A run that lacks samples."""
 
-    Args:
-        at_work: those that a process works on, instead of those that nobody does.
-    """
-    found = []
+    id: str
+    description: str
+    at_work: bool
+    """A process works on it."""
+
+
+def unfinished() -> list[UnfinishedRun]:
+    """The newest first."""
     with Store() as store:
-        for run in store.runs():
-            if run.status in ("partial", "running") and locks.is_locked(run) == at_work:
-                kept = aggregates.count(store, run)
-                manifest = run.manifest["plan"]
-                evals = ", ".join(part["spec"]["name"] for part in manifest["evals"])
-                when = run.created[:16].replace("T", " ")
-                parts = (run.name or run.id, manifest["model_name"], evals, f"{kept:,} samples kept", when)
-                found.append((run.id, "   ".join(parts)))
-    return found
+        runs = [run for run in store.runs() if run.status in ("partial", "running")]
+        return [UnfinishedRun(run.id, _described(store, run), locks.is_locked(run)) for run in runs]
+
+
+def _described(store: Store, run: Run) -> str:
+    plan = run.manifest["plan"]
+    evals = ", ".join(part["spec"]["name"] for part in plan["evals"])
+    kept = f"{aggregates.count(store, run):,} samples kept"
+    when = run.created[:16].replace("T", " ")
+    return "   ".join((run.name or run.id, plan["model_name"], evals, kept, when))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from localrl.tui.app import ModelSelection
+    from localrl.tui.work.plans import UnfinishedRun
 
 FIELDS: tuple[tuple[str, str, NumberField | None, str], ...] = (
     # of a request or its sampling, label, what it must be, what holds when it is left empty
@@ -59,7 +60,8 @@ class Setup(VerticalScroll):
         self, model: str, models: list[str], evals: list[tuple[str, str]], chosen: list[str]
     ) -> None:
         super().__init__(id="setup")
-        self.left: list[tuple[str, str]] = []
+        self.left: list[str] = []
+        """Ids of runs to go on with, the newest first."""
         self._model, self._models, self._evals, self._chosen = model, models, evals, chosen
 
     def compose(self) -> ComposeResult:
@@ -108,14 +110,14 @@ class Setup(VerticalScroll):
     def estimate(self, words: str) -> None:
         self.query_one("#estimate", Static).update(words)
 
-    def unfinished(self, runs: list[tuple[str, str]], at_work: list[tuple[str, str]]) -> None:
-        """Offer runs to go on with, and those that a process works on, both as (id, description)."""
-        self.left = runs
+    def unfinished(self, runs: list[UnfinishedRun]) -> None:
+        """Offer runs to watch where a process works on them, and the others to go on with."""
+        self.left = [run.id for run in runs if not run.at_work]
         listed = self.query_one("#unfinished", OptionList)
-        listed.set_class(not runs and not at_work, "-none")
+        listed.set_class(not runs, "-none")
         listed.clear_options()
-        listed.add_options([Option(f"▸ at work   {words}", id=run) for run, words in at_work])
-        listed.add_options([Option(words, id=run) for run, words in runs])
+        for run in sorted(runs, key=lambda run: not run.at_work):
+            listed.add_option(Option(f"{'▸ at work   ' * run.at_work}{run.description}", id=run.id))
 
     def on_input_changed(self) -> None:
         self.post_message(self.Changed())

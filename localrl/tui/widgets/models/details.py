@@ -10,7 +10,7 @@ from textual.widgets import Static
 from localrl import formats
 
 if TYPE_CHECKING:
-    from localrl.tui.work.models import Row
+    from localrl.tui.work.models import ModelRow
 
 Part = str | tuple[str, str]
 VERDICTS = {"fits": "$success", "tight": "$warning", "no": "$error"}
@@ -19,7 +19,7 @@ VERDICTS = {"fits": "$success", "tight": "$warning", "no": "$error"}
 class Details(Static):
     DEFAULT_CSS = "Details { height: auto; }"
 
-    def show(self, row: Row, take: str) -> None:
+    def show(self, row: ModelRow, take: str) -> None:
         """
         Args:
             take: what the chosen backend means for this model.
@@ -61,7 +61,7 @@ class Details(Static):
             parts += self._card(row)
         self.update(Content.assemble(*parts))
 
-    def _card(self, row: Row) -> list[Part]:
+    def _card(self, row: ModelRow) -> list[Part]:
         card = row.card
         assert card is not None
         parts: list[Part] = []
