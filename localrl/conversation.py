@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SAMPLING = Sampling(temperature=0.7, top_p=0.95, max_tokens=4096)
 """For models whose card says nothing."""
 TOKENS_PER_STREAM = 16_384
-"""How long a conversation should be able to become, where memory allows."""
+"""Tokens that a conversation should have room for, where memory allows."""
 SAVE_EVERY_S = 2.0
 
 
@@ -124,7 +124,7 @@ class ChatSession:
         seed: int | None = None,
         stopping: threading.Event | None = None,
     ) -> Iterator[Started | Text | Restarted | ChatMessage]:
-        """Have the conversation's last message answered; the last thing given is the reply as it is kept.
+        """Generate the reply to the last message; the last event is the reply as stored.
 
         Args:
             stopping: one for this reply, which may have been set before; `stop` sets it too.
@@ -200,7 +200,7 @@ ENDINGS = {
     "error": "the engine failed",
     "": "interrupted",
 }
-"""What to say of a reply that did not end by itself."""
+"""How a reply ended that did not end by itself, in words."""
 
 
 def markdown(chat: Chat, messages: Sequence[ChatMessage]) -> str:

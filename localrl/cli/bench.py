@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from localrl.store.runs import Run
 
 MOST_SAMPLES = 1_000_000
-"""Of one problem: they wait in memory."""
+"""Of one problem; they are queued in memory."""
 ANY_SESSION = ("resume", "min_accuracy", "as_json", "display")
 """Flags that say nothing about the run itself, so that they may differ when it goes on."""
 
@@ -155,7 +155,7 @@ def _planned(
 
 
 def _estimate(made: RunPlan, line: StatusLine, ended: threading.Event) -> None:
-    """Say how long a run will take; looked up while the model is loaded, which never waits for it."""
+    """Say how long the run will take; computed while the model loads, which does not wait for it."""
     with contextlib.suppress(LocalrlError), Store() as store:
         found = estimate.estimate(store, made)
         if found.samples and found.seconds is not None and not ended.is_set():
@@ -177,7 +177,7 @@ def _given(option: str) -> bool:
 
 
 class _Interrupts:
-    """The first Ctrl-C ends the loading of the model or the step under way, the second everything."""
+    """The first Ctrl-C stops loading or stops after the current step, the second aborts."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
@@ -196,7 +196,7 @@ class _Interrupts:
 
 
 def _work(open_session: Session, line: StatusLine) -> None:
-    """Do what the run lacks, or as much of it as there is time for until somebody interrupts."""
+    """Run until everything is done or the person interrupts."""
     runner = open_session.runner
     try:
         with line:

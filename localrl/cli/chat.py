@@ -63,7 +63,7 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
     Conversations are kept: they are those of the chat screen of `localrl`. One that is continued goes on with
     its model, system prompt and sampling, except what is given anew.
     """
-    kept = _kept(model, prompt, options)
+    action = _on_stored(model, prompt, options)
     if prompt == "-":
         prompt = sys.stdin.read().strip()
     prompt, options["system"] = jsontext.whole([prompt, options["system"]])
@@ -71,8 +71,8 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
         raise UsageError("the prompt is empty")
     with Store() as store:
         chats = store.chats
-        if kept:
-            kept(chats)
+        if action:
+            action(chats)
             return 0
         chosen = settings.load().settings
         chat = chats.find(options["go_on"]) if options["go_on"] is not None else None
@@ -94,8 +94,10 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
             session.close()
 
 
-def _kept(model: str | None, prompt: str | None, options: dict[str, Any]) -> Callable[[Chats], None] | None:
-    """What to do with kept conversations instead of talking, if that is asked for."""
+def _on_stored(
+    model: str | None, prompt: str | None, options: dict[str, Any]
+) -> Callable[[Chats], None] | None:
+    """The action on stored conversations that was asked for, if any."""
     asked: dict[str, Callable[[Chats], None]] = {}
     if options["lists"]:
         asked["--list"] = lambda chats: chat_saved.show(chats, as_json=options["as_json"])
@@ -114,7 +116,7 @@ def _kept(model: str | None, prompt: str | None, options: dict[str, Any]) -> Cal
 
 
 class _Terminal:
-    """One conversation in the plain terminal; a new one is kept from its first message on."""
+    """One conversation in the plain terminal, stored from its first message on."""
 
     def __init__(
         self,
@@ -157,7 +159,7 @@ class _Terminal:
             return
         role = "user" if text else "assistant"
         last = next((one for one in reversed(said) if one.role == role), None)
-        # A message that nothing came after, because the program died, is only answered again.
+        # A message without a reply, because the program died, is only answered.
         if last and (text or last is said[-1]):
             self._chats.replace_from(self._chat, last.key)
         self._ask(text, many=True)
@@ -202,7 +204,7 @@ class _Terminal:
         self._session.stop()
 
     def _show(self, event: Text, faint: bool) -> bool:
-        """Show what came; returns whether the last of it was thinking."""
+        """Show a fragment; returns whether it was thinking."""
         if event.thinking:
             if self._shows_thinking:
                 speak(event.text, err=True, faint=True)

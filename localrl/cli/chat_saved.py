@@ -1,4 +1,4 @@
-"""What `localrl chat` does with conversations that are kept: list them, export one, delete one."""
+"""Stored conversations for `localrl chat`: list them, export one, delete one."""
 
 from __future__ import annotations
 

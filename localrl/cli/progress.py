@@ -25,7 +25,7 @@ EVERY_S = {"full": 0.1, "plain": 5.0}
 
 
 class _Stderr(Console):
-    """Work goes on when nobody reads what it says."""
+    """A closed pipe silences it instead of ending the program."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -67,7 +67,7 @@ class StatusLine:
             note(self._text())
 
     def note(self, text: str) -> None:
-        """Narration that goes above the line; any thread may say it, also before there is a line."""
+        """Print above the line; from any thread, also before the line is drawn."""
         if self._live:
             with contextlib.suppress(OSError):
                 self._live.console.print(Text(sanitise.clean(text)), soft_wrap=True)

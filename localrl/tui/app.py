@@ -1,4 +1,4 @@
-"""The program that `localrl` opens on a terminal: its screens, and the work that goes on behind them."""
+"""The terminal program: its screens, and the work that continues in the background."""
 
 from __future__ import annotations
 
@@ -96,17 +96,17 @@ class LocalrlApp(App[None]):
         return [*super().get_line_filters(), SANITISE]
 
     def on_ready(self) -> None:
-        # What the first picture can do without must not delay it.
+        # Imports that the first paint does not need must not delay it.
         self.set_timer(SETTLE_AFTER_S, lambda: self.in_thread(self._settle, "start"))
 
     def _settle(self) -> None:
-        """In a thread: load what the other screens need, and offer to go on with what was left unfinished."""
+        """In a thread: import the other screens, and offer to resume unfinished runs."""
         for name in ("chat", "bench", "results"):
             importlib.import_module(f"localrl.tui.screens.{name}")
         from localrl.tui.work import plans
 
-        # What is loaded now stays: looking through it again and again would make the screen stutter. Looking
-        # more seldom through what comes later (`gc.set_threshold`) costs a run a tenth of its tokens.
+        # What is loaded now stays: scanning it in every collection makes the screen stutter. Collecting less
+        # often instead (`gc.set_threshold`) costs a run a tenth of its tokens.
         gc.freeze()
         if left := [run for run in plans.unfinished() if not run.at_work]:
             words = "One run was" if len(left) == 1 else f"{len(left)} runs were"
@@ -124,7 +124,7 @@ class LocalrlApp(App[None]):
 
     async def action_show(self, name: str) -> None:
         if len(self.screen_stack) == 1:
-            await self.switch_mode(name)  # the keys pressed meanwhile are for a screen that is there
+            await self.switch_mode(name)  # later keys must reach a mounted screen
 
     def action_help(self) -> None:
         from localrl.tui.screens.help import HelpScreen
@@ -143,7 +143,7 @@ class LocalrlApp(App[None]):
             self.screen.set_focus(None)
 
     def action_stop_work(self) -> None:
-        """Copy what is selected; else stop what the screen in front does, else what goes on behind."""
+        """Copy the selection; else stop the work of this screen, else the run in the background."""
         if selected := self.screen.get_selected_text():
             self.copy_to_clipboard(selected)
             return
@@ -152,7 +152,7 @@ class LocalrlApp(App[None]):
             self.notify(f"Nothing is going on. {self.key('app.quit')} quits.", timeout=3)
 
     async def action_quit(self) -> None:
-        """Leave; a run, a reply or a download under way is stopped first, and everything done is kept."""
+        """Quit; a run, reply or download under way is stopped first, and keeps what it has done."""
         if self.downloads:
             self.downloads.pause_all()
         if self.chat_work:
@@ -170,11 +170,11 @@ class LocalrlApp(App[None]):
             self.exit()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Of Textual's own commands those that ours do not have."""
+        """Textual's own commands, without those that ours replace."""
         return [one for one in super().get_system_commands(screen) if one.title in ("Theme", "Screenshot")]
 
     async def perform(self, group: str, action: str) -> None:
-        """Do an action of any screen, which is shown first."""
+        """Show a screen and run one of its actions."""
         if group == "app":
             await self.run_action(action)
             return
@@ -194,7 +194,7 @@ class LocalrlApp(App[None]):
         self.notify(f"{model}: {talk} talks to it, {measure} measures it.", timeout=4, markup=False)
 
     def begin_run(self, work: BenchWork) -> None:
-        """Work on a run until done or stopped, whichever screen is shown."""
+        """Run until done or stopped, whichever screen is shown."""
         if self.bench_work and not self.bench_work.ended:
             if not self.bench_work.watching:
                 self.notify("A run is under way: stop it first.", severity="warning")
@@ -241,7 +241,7 @@ class LocalrlApp(App[None]):
         return True
 
     def in_thread(self, work: Callable[[], Any], name: str) -> None:
-        """Do in a thread what takes long; what goes wrong is shown."""
+        """Run blocking work in a thread; errors are shown."""
         self.run_worker(work, name=name, thread=True, exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -249,7 +249,7 @@ class LocalrlApp(App[None]):
             self.tell_error(event.worker.error, event.worker.name)
 
     def tell_error(self, error: BaseException | None, what: str) -> None:
-        """Say in words what went wrong."""
+        """Show an error, at most once in a while."""
         words = str(error) if isinstance(error, LocalrlError) else f"{type(error).__name__}: {error}"
         now = time.monotonic()
         if now - self._told.get(words, -ERROR_S) >= ERROR_S:  # all screens may meet the same full disk

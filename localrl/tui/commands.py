@@ -1,4 +1,4 @@
-"""The command palette: every action of every screen by its words."""
+"""The command palette: every action of every screen by its label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, prompts and replies come from elsewhere: what a terminal would obey in them never reaches it."""
+"""Text of strangers (names, prompts, replies) is drawn without control characters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINE_ENDS = {ord(end): None for end in "\t\n"}
 
 
 class SanitiseFilter(LineFilter):
-    """Takes them out of every line that is drawn; they had no width."""
+    """Removes them from every line that is drawn; they have no width."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         if all(text.isprintable() for text, _, _ in segments):

@@ -1,4 +1,4 @@
-"""How an outcome looks: a mark that tells it apart without colour, and the theme's colour for it."""
+"""How an outcome looks: a sign that needs no colour, and the theme's colour for it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ RUNNING = Symbol("▸", "primary", "running")
 UNJUDGED = Symbol("▪", "primary", "being judged")
 
 CODES: tuple[Symbol, ...] = (PENDING, RUNNING, UNJUDGED, *SYMBOLS.values())
-"""Marks by the code that the grid keeps for a cell."""
+"""Symbols by the code that the grid stores for a cell."""
 PENDING_CODE, RUNNING_CODE, UNJUDGED_CODE = 0, 1, 2
 CODE_OF: dict[str, int] = {str(outcome): 3 + i for i, outcome in enumerate(SYMBOLS)}

@@ -1,4 +1,4 @@
-"""Text that grows, broken into lines: only the last one is looked at again when more arrives."""
+"""Incremental word wrap: only the last line is wrapped again when text is appended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WrappedText:
         self.fragments, self.lines = [], [[]]
 
     def rewrap(self, width: int) -> None:
-        """Break all of it again, for another width."""
+        """Wrap everything again for another width."""
         if width != self.width and width > 0:
             self.width, self.lines = width, [[]]
             self._wrap(self.fragments)
@@ -32,7 +32,7 @@ class WrappedText:
         self._wrap(fragments)
 
     def _wrap(self, fragments: list[Fragment]) -> None:
-        """Put fragments after the last line, breaking at spaces where one is near."""
+        """Append fragments to the last line, breaking at spaces where possible."""
         width = max(8, self.width)
         line = self.lines[-1]
         used = sum(cell_len(text) for _, text in line)
@@ -74,7 +74,7 @@ def _cut(text: str, room: int, *, at_start: bool) -> int:
 
 
 def _carry(line: list[Fragment], width: int) -> list[Fragment]:
-    """Take the unfinished word from the end of a line, to go on with it on the next."""
+    """Remove the unfinished word from the end of a line, to continue it on the next."""
     whole = "".join(text for _, text in line)
     start = whole.rfind(" ") + 1
     word = whole[start:]

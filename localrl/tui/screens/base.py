@@ -31,7 +31,7 @@ class BaseScreen(Screen[None]):
         return cast("LocalrlApp", self.app)
 
     def background(self, work: Callable[[], T], then: Callable[[T], Any], name: str) -> None:
-        """Do in a thread what takes long, then go on with what came of it; what goes wrong is shown."""
+        """Run `work` in a thread and pass its result to `then` on the screen; errors are shown."""
         self.program.in_thread(lambda: self.call_later(then, work()), name)
 
     @property

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 METRICS_EVERY = 5
-"""Drawings of the text for one of the metrics."""
+"""Text updates per update of the metrics."""
 CALM = 3
-"""So many times more seldom where the model computes on the processor that draws: measured on 2 cores, ten
-drawings a second cost a tenth of the tokens."""
+"""Factor by which drawing slows down where the model runs on the same CPU: on 2 cores, ten draws a second
+cost a tenth of the tokens."""
 ESTIMATE_AFTER_S = 0.4
 NO_TEXT = "No live text: another process works on this run."
 
@@ -119,7 +119,7 @@ class BenchScreen(BaseScreen):
             self._show_metrics(work)
 
     def _adopt(self, work: BenchWork) -> None:
-        """A run has begun: show it."""
+        """Show a run that has begun."""
         self._work, self._drawn, self._told = work, None, 0
         self._watched, self._pinned = None, False
         self.query_one(StreamView).show(None)
@@ -141,14 +141,14 @@ class BenchScreen(BaseScreen):
             self.refresh_bindings()  # lays out the footer anew
 
     def _draw_metrics(self, work: BenchWork, snapshot: RunSnapshot, intervals: Intervals) -> None:
-        """Metrics and intervals of one moment."""
+        """Draw metrics and intervals of the same moment."""
         self._computing = False
         if work is self._work:
             self._drawn, self._intervals = snapshot, intervals
             self.query_one(Summary).show(work, snapshot, intervals)
 
     def _compute_intervals(self, work: BenchWork, snapshot: RunSnapshot) -> None:
-        """In a thread: the intervals of every eval from its counts, which are then drawn with them."""
+        """In a thread: every eval's interval from its counts, then draw both."""
         from localrl.report import metrics
 
         found: Intervals = {}
@@ -160,7 +160,7 @@ class BenchScreen(BaseScreen):
             self.app.call_from_thread(self._draw_metrics, work, snapshot, found)
 
     def _pick_stream(self, work: BenchWork) -> None:
-        """Keep what the person chose; else the oldest running stream, once the one shown has ended."""
+        """Keep a pinned stream; else follow the oldest running one once the shown one has ended."""
         view = self.query_one(StreamView)
         if self._pinned and self._watched:
             return
@@ -189,7 +189,7 @@ class BenchScreen(BaseScreen):
             self._set_up(False)  # it was behind the form
 
     def on_setup_changed(self) -> None:
-        """Say how long it will take, once nothing has changed for a moment."""
+        """Estimate the run once the form has not changed for a moment."""
         if self._estimating:
             self._estimating.stop()
         self._estimating = self.set_timer(ESTIMATE_AFTER_S, self._estimate)

@@ -1,4 +1,4 @@
-"""Talk to a model: replies stream in, thinking folds away, conversations are kept."""
+"""Chat with a model: replies stream in, thinking folds away, conversations are stored."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ class ChatScreen(BaseScreen):
     # -- what goes on
 
     async def _tick(self) -> None:
-        """Ten times a second: take over what has arrived of the reply."""
+        """Ten times a second: show what has arrived of the reply."""
         reply, view = self._reply, self._view
         if reply is None or view is None or self._updating:
             return
-        if not (view.is_mounted and view.is_attached):  # attached, it may still lack what it is made of
+        if not (view.is_mounted and view.is_attached):  # attached, but its children may not be
             return
         if not self.is_current and not reply.over:
             return
@@ -129,7 +129,7 @@ class ChatScreen(BaseScreen):
 
     def _reply_ended(self, reply: LiveReply) -> None:
         self._reply = None
-        if reply.question.text and reply.user is None:  # it could not be kept: give it back
+        if reply.question.text and reply.user is None:  # it could not be stored: give it back
             self._take_off(self.query_one(ConversationView).last_exchange())
             prompt = self.query_one(PromptInput)
             prompt.text = prompt.text or reply.question.text
@@ -148,14 +148,14 @@ class ChatScreen(BaseScreen):
             self._send(event.text, sampling)
 
     def _is_busy(self) -> bool:
-        """Whether a reply is under way, or not yet shown whole, which is then said."""
+        """Whether a reply is under way or not yet fully shown; notifies if so."""
         busy = self._reply is not None or self.work.busy
         if busy:
             self.notify(f"A reply is under way; {self.program.key('app.stop')} stops it.", timeout=3)
         return busy
 
     def _ready(self) -> Sampling | None:
-        """The sampling to ask with; None, and why is said, where nothing can be asked now."""
+        """The sampling to send with; None, after a notice, where nothing can be sent now."""
         if self._is_busy():
             return None
         bench = self.program.bench_work
@@ -235,7 +235,7 @@ class ChatScreen(BaseScreen):
         return action not in own or not isinstance(self.focused, (PromptInput,))
 
     def leave(self) -> None:
-        """Stop the reply under way; else leave the field for the keys; then the last message as it was."""
+        """Stop the reply; else leave the field; else undo the edit of the last message."""
         if self.stop_work():
             return
         if self._replace_from is not None and not isinstance(self.focused, PromptInput):
@@ -283,14 +283,14 @@ class ChatScreen(BaseScreen):
         self._send("", sampling)
 
     def _edit(self, key: int | None) -> None:
-        """From now on what is sent takes the place of this message and all after it."""
+        """The next message replaces this one and all after it."""
         self._replace_from = key
         back = self.program.key("app.leave")
         title = "" if key is None else f"in place of the last message · {back} twice keeps that"
         self.query_one(PromptInput).border_title = Content(title)
 
     def _read_again(self) -> None:
-        """Show the conversation as it is kept."""
+        """Show the conversation as it is stored."""
         if self._chat:
             self._read(str(self._chat.key))
 
@@ -339,7 +339,7 @@ class ChatScreen(BaseScreen):
             self.notify(f"Wrote {path}", markup=False)
 
     async def action_remove(self) -> None:
-        """Delete the conversation; asks by wanting the key twice."""
+        """Delete the conversation when the key is pressed twice."""
         chat = self._chat
         if chat is None or self._is_busy():
             return

@@ -1,4 +1,4 @@
-"""What the workers and the native libraries said: the newest log, as it grows."""
+"""The newest log of the workers and their native libraries, followed as it grows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LogScreen(BaseScreen):
         return sorted((paths.home("state") / "logs").glob("*.log"), reverse=True)
 
     def _tick(self) -> None:
-        """Take over what was written since."""
+        """Show what was written since the last tick."""
         if not self.is_current:
             return
         logs = self._logs()

@@ -1,4 +1,4 @@
-"""Choose a model: what fits this machine, what is on disk, and downloads that go on behind other screens."""
+"""Choose a model: what fits this machine, what is on disk, and downloads in the background."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ModelsScreen(BaseScreen):
     def on_mount(self) -> None:
         self.set_interval(TICK_S, self._tick)
         self.query_one("#models").focus()
-        # What it imports would delay the first picture.
+        # Its imports would delay the first paint.
         self.set_timer(LOOK_AFTER_S, self._look)
 
     def _look(self) -> None:

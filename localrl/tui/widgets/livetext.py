@@ -48,7 +48,7 @@ class LiveText(ScrollView, can_focus=True):
         return self._wrapped.text
 
     def _resized(self, first_changed: int = 0) -> None:
-        """Take over the number of lines, and draw those that changed."""
+        """Adapt to the number of lines, and draw those that changed."""
         size = Size(self._wrapped.width, len(self._wrapped.lines))
         room = self.scrollable_content_region.height
         if (size.height > room) == (self.virtual_size.height > room):

@@ -1,4 +1,4 @@
-"""A run at work in a thread: what the bench screen looks at, and what pauses and stops it."""
+"""A run in a thread: the state that the bench screen reads, and its pause and stop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ State = Literal["loading", "running", "paused", "stopping", "watching"] | Ended
 
 
 class BenchWork:
-    """Does a new run, or what a stored one lacks. `run` is for a thread; the rest may come from any."""
+    """Does a new run, or resumes a stored one. `run` blocks, in a thread; everything else is thread-safe."""
 
     watching = False
     """Another process works on it."""
@@ -39,7 +39,7 @@ class BenchWork:
         self.log: Path | None = None
         self.worker_pid: int | None = None
         self.on_processor = False
-        """The model computes where the screen is drawn: every drawing takes tokens from it."""
+        """The model runs on the CPU that draws the screen: drawing costs tokens."""
         self._runner: Runner | None = None
         self._stopping = threading.Event()
 
@@ -57,7 +57,7 @@ class BenchWork:
 
     @property
     def lacks_samples(self) -> bool:
-        """It has ended, is kept, and can be gone on with."""
+        """It has ended and can be resumed."""
         return self.state in ("partial", "failed", "died") and self.stored is not None
 
     def run(self) -> None:
@@ -87,7 +87,7 @@ class BenchWork:
             self.state = "paused" if self.state == "running" else "running"
 
     def stop(self) -> None:
-        """End after the step under way, and the loading of the model at once; everything done is kept."""
+        """Stop after the current step, or stop loading at once; finished samples are kept."""
         if not self.ended:
             self.state = "stopping"
             self._stopping.set()

@@ -1,4 +1,4 @@
-"""The model that the chat screen talks to, and the reply under way; the screen looks, threads work."""
+"""The chat screen's loaded model and its current reply, filled by a thread and read by the screen."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class LiveReply:
     """When the answer began."""
     user: ChatMessage | None = None
     said: ChatMessage | None = None
-    """The reply as it is kept, once it has ended."""
+    """The stored reply, once it has ended."""
     died: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -88,12 +88,12 @@ class ChatWork:
         return self.reply is not None and not self.reply.over
 
     def begin(self, question: ChatRequest) -> LiveReply:
-        """Say that a reply is under way; `ask` then does it."""
+        """Register a reply; `ask` then generates it."""
         self.reply = LiveReply(question)
         return self.reply
 
     def ask(self, reply: LiveReply, choice: ModelSelection, context: int | None) -> None:
-        """Store the question, load the model where needed, and take the answer.
+        """Store the question, load the model where needed, and generate the reply.
 
         Raises:
             LocalrlError: the model cannot be loaded or cannot answer; what was said is kept.

@@ -35,7 +35,7 @@ class Download:
 
 
 class Downloads:
-    """For the screen; a thread of its own, which nothing waits for, fetches what waits."""
+    """A queue with a daemon thread of its own."""
 
     def __init__(self) -> None:
         self.queue: list[Download] = []

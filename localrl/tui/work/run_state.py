@@ -1,4 +1,4 @@
-"""What is known of a run at work, written by its thread and read by the screen.
+"""The state of a run, written by its thread and read by the screen.
 
 The thread appends and replaces whole values, so the reader needs no lock: it sees a state at most a tenth of
 a second old, and never slows the run.
@@ -29,7 +29,7 @@ PUBLISH_S = 0.1
 RATES_KEPT = 240
 RATE_EVERY_S = 0.5
 STREAMS_KEPT = 64
-"""Streams that ended and can still be read."""
+"""Ended streams whose text can still be read."""
 
 SampleKey = tuple[int, str, int]
 """(eval's position, problem's id, sample's index)"""
@@ -88,7 +88,7 @@ class LiveSample:
     """Empty while it runs."""
     extracted: str | None = None
     cut: bool = False
-    """The run was stopped before it ended; a run that goes on begins it anew."""
+    """The run was stopped before it ended; a resumed run generates it again."""
 
     @property
     def running(self) -> bool:
@@ -162,7 +162,7 @@ class RunState:
             self.publish(progress, now)
 
     def publish(self, progress: Progress, now: float | None = None) -> None:
-        """Make the metrics visible as they are now."""
+        """Publish a snapshot of the metrics."""
         now = now or time.monotonic()
         self._published = now
         self.snapshot = RunSnapshot(
@@ -186,7 +186,7 @@ class RunState:
             self._rated = (now, generated)
 
     def settle(self) -> None:
-        """The run has ended: what had not is still to do."""
+        """The run has ended: samples that had not are pending again."""
         for stream in self.running():
             stream.cut = True
             self._set(stream.key, PENDING_CODE)

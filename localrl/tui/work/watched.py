@@ -1,4 +1,4 @@
-"""A run that another process works on: the bench screen looks at it as at its own, but has no texts of it."""
+"""A run of another process, followed in the store; the bench screen shows it without live texts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 1.0
 SHARE = 0.1
-"""Of the time may go into looking: a run of a million samples takes a while to add up."""
+"""Share of the time that may go into reading: adding up a million samples takes a while."""
 
 
 class WatchedRun(BenchWork):
-    """`run` looks until the other process has ended, or until nobody watches."""
+    """`run` follows until the other process has ended or `stop` is called."""
 
     watching = True
 
@@ -34,10 +34,10 @@ class WatchedRun(BenchWork):
             raise
 
     def pause(self) -> None:
-        """Only the process that works on it can."""
+        """Only its own process can."""
 
     def stop(self) -> None:
-        """Watch no longer; the run goes on."""
+        """Stop watching; the run continues."""
         self._stopping.set()
 
     def _watch(self, store: Store, run: Run) -> None:
@@ -48,7 +48,7 @@ class WatchedRun(BenchWork):
         at_work = True
         while at_work and not self._stopping.is_set():
             began = time.monotonic()
-            at_work = locks.is_locked(run)  # before the look, which then sees all that was committed
+            at_work = locks.is_locked(run)  # before `look`, so that it sees everything committed
             self.run_state.seed(watch.look())
             self.run_state.publish(watch.progress)
             took = time.monotonic() - began

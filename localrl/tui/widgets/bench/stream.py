@@ -46,13 +46,13 @@ class StreamView(Vertical):
         self.update_state()
 
     def explain(self, words: str) -> None:
-        """Say why there is no stream, while there is none."""
+        """Say why no stream is shown."""
         if self.stream is None and words != self._words:
             self._words = words
             self.query_one("#stream-state", Static).update(words, layout=False)
 
     def update_text(self) -> None:
-        """Take over what has arrived since the last time."""
+        """Show what has arrived since the last update."""
         text, stream = self.query_one(LiveText), self.stream
         if stream is None:
             self.border_title = self._title = "no stream"
@@ -68,7 +68,7 @@ class StreamView(Vertical):
             self._title, self.border_title = title, Content(title)  # draws the whole frame
 
     def update_state(self) -> None:
-        """How it goes on; more seldom than the text, which then is one changed line to draw."""
+        """Progress of the sample; less often than the text, so that a text update draws one line only."""
         if self.stream and (words := self._state(self.stream)) != self._words:
             self._words = words
             self.query_one("#stream-state", Static).update(words, layout=False)
@@ -91,7 +91,7 @@ class StreamView(Vertical):
 
 
 def _joined(fragments: list[tuple[bool, str]], thought: bool) -> list[tuple[bool, str]]:
-    """Neighbours of one kind as one piece, and the answer apart from the thinking.
+    """Merges adjacent fragments of one kind; a blank line separates the answer from the thinking.
 
     Args:
         thought: what came before was thinking.

@@ -1,7 +1,7 @@
 """What was said, from the end: earlier messages come as the person scrolls up to them.
 
-Every message on the screen makes each layout dearer: 300 of them at once froze it for seconds. Those far
-below what the person has scrolled up to are not laid out until they scroll down again.
+Layout costs grow with the messages on the screen: 300 froze it for seconds. Messages far below the viewport
+are not laid out until the person scrolls down again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from localrl.store.chats import ChatMessage
 
 FEW, MOST = 12, 24
-"""Messages that are shown at first and more each time, and those that are laid out at most."""
+"""Messages shown at first and added each time, and the most that are laid out."""
 
 
 class Earlier(Static):
@@ -46,7 +46,7 @@ class ConversationView(VerticalScroll):
         """What was said before the first message on the screen."""
         self._opened = 0
         self._changing = asyncio.Lock()
-        """Messages are put up and taken off by keys, by the screen's clock and while scrolling."""
+        """Held while messages are added or removed: by keys, by the timer and by scrolling."""
 
     async def open(self, said: list[ChatMessage]) -> bool:
         """Show the end of a conversation in the place of what is shown; False if another took its place."""
@@ -64,7 +64,7 @@ class ConversationView(VerticalScroll):
         return opened == self._opened
 
     async def trim(self) -> None:
-        """Go to the end, and take the first messages off a screen that has become full."""
+        """Remove the first messages from a full screen, and show its end."""
         async with self._changing:
             shown = [view for view in self.children if _said(view)]
             await self._take_off(shown[: len(shown) - FEW] if len(shown) > MOST else [])
@@ -79,9 +79,9 @@ class ConversationView(VerticalScroll):
             await self._mount_earlier()
 
     def anchored(self, wanted: bool) -> bool:
-        """Stay at the end while a reply grows, in the picture in which it grows and not in one after it.
+        """Stay at the end while a reply grows, within the same frame.
 
-        Textual's anchor draws what is shorter than the screen at its bottom; so only if there is far more.
+        Textual's anchor puts content shorter than the screen at its bottom, so only where there is far more.
         """
         wanted = wanted and self.max_scroll_y > 2 * self.size.height
         if wanted != self.is_anchored:

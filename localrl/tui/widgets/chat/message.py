@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from localrl.tui.work.chat import LiveReply
 
 SETTLE_EVERY_S = 1.0
-"""Paragraphs become Markdown at most so often."""
+"""Least time between conversions of paragraphs to Markdown."""
 LONGEST = 8000
-"""Characters of a message that are shown: somebody may have pasted a book."""
+"""Characters shown of a message, which may be a pasted book."""
 PART_LENGTH = 1500
-"""Characters after which another widget goes on."""
+"""Characters after which a new widget begins."""
 CONTINUES = re.compile(r"\s*([-*+>|]|\d+[.)]|\s{2})")
 """The beginning of a block that may belong to the one before it, such as a list."""
 STATES = {"loading": "loading the model …", "reading": "reading the prompt …"}
@@ -56,8 +56,8 @@ class ReplyPart(Markdown):
     """A part of a reply."""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        # Textual keeps an arrangement by the height of what is around it, which grows with every line of the
-        # reply although the height of a page does not depend on it: all pages were arranged again.
+        # Textual caches an arrangement by the container's height, which grows with every line of the reply
+        # although a part's height does not depend on it: without this, all parts are arranged again.
         return super().get_content_height(Size(container.width, 0), viewport, width)
 
 
@@ -104,7 +104,7 @@ class ReplyView(Vertical):
             self._thought.toggle()
 
     async def update_reply(self, reply: LiveReply) -> None:
-        """Take over what has arrived."""
+        """Show what has arrived."""
         if reply.fragments is not self._fragments:  # it begins, or begins anew
             self._fragments, self._seen, self._settled, self._tail = reply.fragments, 0, "", ""
             first, *others = self.query(Markdown)
@@ -157,14 +157,14 @@ class ReplyView(Vertical):
         if cut:
             ready, self._tail = self._tail[:cut], self._tail[cut:]
             self._settled += ready
-            with self.app.batch_update():  # what is Markdown now leaves the tail in the same picture
+            with self.app.batch_update():  # text moves from the tail to Markdown within one frame
                 await self._settle(ready)
                 self.query_one(Tail).show(self._tail.strip("\n"))
         else:
             self.query_one(Tail).show(self._tail.strip("\n"))
 
     async def _settle(self, ready: str) -> None:
-        """Make whole blocks Markdown; a long answer is several widgets, of which only the last changes."""
+        """Render whole blocks as Markdown; of a long answer only the last widget changes."""
         page = self.query(Markdown).last()
         if len(page.source) > PART_LENGTH and not CONTINUES.match(ready):
             page = ReplyPart()

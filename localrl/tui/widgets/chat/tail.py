@@ -1,6 +1,6 @@
-"""The end of a growing reply as plain text; it takes room for about half a second's lines at a time.
+"""The end of a growing reply as plain text.
 
-Every change of height lays the whole conversation out again, the dearest thing that this screen does.
+Each change of its height lays out the whole conversation, so it grows by half a second's lines at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GROWS_EVERY_S = 0.5
 LEAST, MOST = 2, 10
-"""Lines by which it grows: few for a slow text, so that it hardly ever stands above an empty space."""
+"""Lines by which it grows; few for slow text, to leave little empty space below."""
 
 
 class Tail(Widget):
@@ -41,7 +41,7 @@ class Tail(Widget):
         """Lines a second."""
 
     def show(self, text: str) -> None:
-        """Show a text, which mostly begins with the one shown before."""
+        """Show a text; one that extends the previous text is cheap."""
         if text == self._whole:
             return
         if not text.startswith(self._whole):
@@ -53,7 +53,7 @@ class Tail(Widget):
         self._fit(changed)
 
     def _fit(self, changed: int = 0) -> None:
-        """Take the room that the text needs, and draw its lines from the first that changed."""
+        """Adapt the height, and draw from the first changed line."""
         lines = len(self._wrapped.lines) if self._whole else 0
         if not self._height - MOST < lines <= self._height or not lines:
             self._grow(lines)
@@ -64,7 +64,7 @@ class Tail(Widget):
 
     def _grow(self, lines: int) -> None:
         now = time.monotonic()
-        if lines > self._lines:  # what has become Markdown says nothing of the speed
+        if lines > self._lines:  # shrinking, when text became Markdown, says nothing of the speed
             self._rate = (lines - self._lines) / max(now - self._grew, GROWS_EVERY_S / MOST)
         self._lines, self._grew = lines, now
         height = lines + min(MOST, max(LEAST, math.ceil(GROWS_EVERY_S * self._rate))) - 1 if lines else 0

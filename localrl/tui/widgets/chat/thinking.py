@@ -37,7 +37,7 @@ class Thinking(Vertical):
         self._apply()
 
     def append(self, text: str) -> None:
-        """More of it; a closed fold only keeps it."""
+        """Add text; a closed fold does not draw it."""
         self._text += text
         if self.open:
             self._fill(text)
