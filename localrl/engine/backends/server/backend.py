@@ -13,7 +13,7 @@ import sys
 import time
 from collections import deque
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -220,6 +220,7 @@ class ServerBackend:
             async with aclosing(share.endpoint.stream(self._session, job.group, seeds)) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
                     if chunk is None:
+                        _end_in_order(job)
                         self._finish_ended(job)
                         self._dispatch()  # the connection's end need not be waited for
                     else:
@@ -257,9 +258,9 @@ class ServerBackend:
         now = time.monotonic()
         job.empty += 1
         if chunk.usage is not None:
-            self._take_usage(job, chunk.usage, [choice.index for choice in chunk.choices])
+            self._take_usage(job, chunk.usage, [choice.index or 0 for choice in chunk.choices])
         for choice in chunk.choices:
-            reply = job.replies.get(choice.index)
+            reply = job.replies.get(choice.index or 0)
             if reply is None:
                 raise RequestFailed(Failure.BROKEN, f"text number {choice.index} was not asked for")
             if reply.sample not in job.samples or reply.ended is not None:
@@ -271,7 +272,8 @@ class ServerBackend:
                 self._meter.generated += 1
                 if not before:
                     self._events.append(reply.started())
-            self._events += texts
+            assert job.share is not None
+            self._events += [replace(each, text=job.share.endpoint.hidden(each.text)) for each in texts]
             if reply.ended is FinishReason.LOOP or (reply.ended and not choice.finish_reason):
                 self._finish(job, reply, reply.ended)  # ended by ourselves
             elif reply.ended and len(job.replies) > 1:
@@ -285,7 +287,7 @@ class ServerBackend:
         completion = usage.completion_tokens or 0
         if completion > (most + SLACK) * (1 if choices else len(job.replies)):
             raise RequestFailed(Failure.BROKEN, f"it counts {completion} tokens where max_tokens is {most}")
-        prompt = usage.prompt_tokens
+        prompt = usage.prompt_tokens or 0
         if prompt > TEMPLATE_TOKENS and prompt > TEMPLATE_TOKENS + longest_prompt(job.group):
             raise RequestFailed(Failure.BROKEN, f"it counts {prompt} tokens of a prompt that is shorter")
         job.usage = usage
@@ -306,11 +308,12 @@ class ServerBackend:
         *texts, end = reply.finish(reason, usage)
         assert isinstance(end, Finished)
         assert job.share is not None
+        hidden = job.share.endpoint.hidden
         self._meter.generated += end.thinking_tokens + end.answer_tokens - reply.fragments
         self._meter.prefilled += end.prompt_tokens - end.shared_tokens
         if end.starts_thinking:
             self._starts_thinking.add(job.share.endpoint)
-        self._events += [*texts, end]
+        self._events += [replace(each, text=hidden(each.text)) for each in (*texts, end)]
         job.samples.remove(reply.sample)
 
     def _failed(self, job: _Job, share: Share[Endpoint], failed: RequestFailed) -> None:
@@ -327,7 +330,7 @@ class ServerBackend:
         job.silent += failed.failure is Failure.SILENT
         if failed.failure is Failure.REJECTED:
             self._give_up(job, FinishReason.REFUSED, error)
-        elif self._tried_enough(job):
+        elif failed.failure is Failure.FINAL or self._tried_enough(job):
             self._give_up(job, FinishReason.ERROR, error)
         elif job.samples:
             patience = self._patience
@@ -387,7 +390,7 @@ class ServerBackend:
 
     def _describe(self, context: int) -> ModelInfo:
         kinds = sorted({endpoint.kind or "unknown" for endpoint in self._endpoints})
-        models = [printable(endpoint.model.encode()) for endpoint in self._endpoints]
+        models = [endpoint.quoted(printable(endpoint.model.encode())) for endpoint in self._endpoints]
         return ModelInfo(
             backend="server",
             version=__version__,
@@ -400,6 +403,15 @@ class ServerBackend:
                 "samples_share_a_request": all(e.shares_prefill for e in self._endpoints),
             },
         )
+
+
+def _end_in_order(job: _Job) -> None:
+    """[DONE] after a count below the limit ends a text although no reason was given."""
+    counted = job.usage.completion_tokens if job.usage else None
+    for reply in job.open():
+        below = counted is not None and 0 < counted < job.group.sampling.max_tokens
+        if below and reply.fragments and reply.ended is None and len(job.replies) == 1:
+            reply.ended = FinishReason.STOP
 
 
 def _key() -> str:

@@ -21,13 +21,11 @@ if TYPE_CHECKING:
     from localrl.engine.backends.server.responses import Choice, Usage
     from localrl.engine.protocol import GroupRequest, SampleRequest, Started
 
-FINISH = {
-    "stop": FinishReason.STOP,
-    "eos": FinishReason.STOP,
-    "tool_calls": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "max_tokens": FinishReason.LENGTH,
-}
+FINISH = dict.fromkeys(
+    ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "tool_calls", "tool_use", "function_call"),
+    FinishReason.STOP,
+) | dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), FinishReason.LENGTH)
+"""The words of OpenAI, TGI, Anthropic, Gemini and Mistral."""
 SLACK = 16
 """Tokens and fragments beyond `max_tokens` that are taken for a different way to count."""
 CHARACTERS_PER_TOKEN = 64
@@ -74,9 +72,9 @@ class Reply:
         if text := self._inline(choice):
             self._take(text, now)
         if choice.finish_reason and self.ended is None:
-            self.ended = FINISH.get(choice.finish_reason)
+            self.ended = FINISH.get(choice.finish_reason.casefold())
             if self.ended is None:
-                raise RequestFailed(Failure.BROKEN, f"a text ended by {choice.finish_reason[:40]!r}")
+                raise RequestFailed(Failure.FINAL, f"a text ended by {choice.finish_reason[:40]!r}")
         return self._stream.texts()
 
     def finish(self, reason: FinishReason, usage: Usage | None = None) -> list[Text | Finished]:
@@ -91,7 +89,7 @@ class Reply:
         thinking = self._share(total, self._reasoning_fragments or end.thinking_tokens)
         if usage and usage.reasoning:
             thinking = min(usage.reasoning, total)
-        prompt = usage.prompt_tokens if usage else 0
+        prompt = (usage.prompt_tokens if usage else 0) or 0
         rate = end.tokens_per_s
         if rate is not None:
             rate = rate * (total - 1) / (self.fragments - 1) if total > 1 else None

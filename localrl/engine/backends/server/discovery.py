@@ -10,6 +10,8 @@ from localrl.engine.backends.server.responses import RequestFailed, Served, prin
 from localrl.errors import Unavailable, UsageError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import aiohttp
 
     from localrl.engine.backends.server.endpoint import Endpoint
@@ -31,7 +33,7 @@ async def find_model(session: aiohttp.ClientSession, endpoints: list[Endpoint], 
     context: list[int] = []
     for endpoint, answer in zip(endpoints, answers, strict=True):
         if isinstance(answer, list):
-            served = choose(answer, name, endpoint.url)
+            served = choose(answer, name, endpoint.url, endpoint.hidden)
             endpoint.model, endpoint.kind = served.id, served.owned_by
             context += [served.max_model_len] if served.max_model_len else []
     known = next((endpoint for endpoint in endpoints if endpoint.model), None)
@@ -53,10 +55,15 @@ async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[Serve
         return failed
 
 
-def choose(served: list[Served], name: str, where: str) -> Served:
+def choose(
+    served: list[Served], name: str, where: str, hidden: Callable[[str], str] = lambda text: text
+) -> Served:
     """The model of this name: exactly, without its owner, or as the only one whose name holds it.
 
     A server that does not say what it serves is asked by the name as it is.
+
+    Args:
+        hidden: takes the key out of what a server said.
 
     Raises:
         UsageError: none is called so.
@@ -69,7 +76,7 @@ def choose(served: list[Served], name: str, where: str) -> Served:
     holding = [model for model in served if wanted and wanted in _plain(model.id)]
     found = exact or same or (holding if len(holding) == 1 else [])
     if not found:
-        hint = nearest(name, [printable(model.id.encode()) for model in served[:MOST_NAMED]])
+        hint = nearest(name, [hidden(printable(model.id.encode())) for model in served[:MOST_NAMED]])
         raise UsageError(f"{where} serves no model {name!r}", hint=hint)
     return found[0]
 

@@ -78,8 +78,12 @@ class Endpoint:
 
     def quoted(self, reason: str) -> str:
         """What went wrong, in a few printable words without the key: servers repeat what they were sent."""
-        hidden = reason.replace(self.key, "***") if self.key else reason
+        hidden = self.hidden(reason)
         return hidden if len(hidden) <= LONGEST_QUOTE else hidden[:LONGEST_QUOTE] + "…"
+
+    def hidden(self, text: str) -> str:
+        """A text from the server without the key."""
+        return text.replace(self.key, "***") if self.key else text
 
     async def models(self, session: aiohttp.ClientSession) -> list[Served]:
         """What is served here; empty where the server cannot say. Raises RequestFailed."""

@@ -7,11 +7,12 @@ either as values or as a `RequestFailed` that says in one line what was wrong.
 from __future__ import annotations
 
 import asyncio
+import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Annotated, Any
 
 import aiohttp
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,6 +47,8 @@ class Failure(Enum):
     """The server is not there, or cannot serve us now."""
     DENIED = auto()
     """The server does not serve us, however long we wait."""
+    FINAL = auto()
+    """The text ended in a way that asking again would not change."""
 
 
 class RequestFailed(Exception):
@@ -61,7 +64,7 @@ class Usage(BaseModel):
     class Completion(BaseModel):
         reasoning_tokens: Count | None = None
 
-    prompt_tokens: Count = 0
+    prompt_tokens: Count | None = 0
     completion_tokens: Count | None = 0
     prompt_tokens_details: Prompt | None = None
     completion_tokens_details: Completion | None = None
@@ -77,30 +80,49 @@ class Usage(BaseModel):
         return details.reasoning_tokens if details else None
 
 
+def _joined(content: Any) -> Any:
+    """The text of content that is given as parts, `[{"type": "text", "text": ...}]`, or as one such part."""
+    parts = [content] if isinstance(content, dict) else content
+    if not isinstance(parts, list):
+        return content
+    return "".join(part["text"] for part in parts if isinstance(part, dict) and _is_text(part))
+
+
+def _is_text(part: dict[str, Any]) -> bool:
+    return part.get("type", "text") == "text" and isinstance(part.get("text"), str)
+
+
+Content = Annotated[str | None, BeforeValidator(_joined)]
+
+
 class Choice(BaseModel):
     """What one chunk adds to one of the texts of a request."""
 
     class Delta(BaseModel):
-        content: str | None = None
-        reasoning_content: str | None = None
-        reasoning: str | None = None
+        content: Content = None
+        reasoning_content: Content = None
+        reasoning: Content = None
 
-    index: Count = 0
+    index: Count | None = 0
     delta: Delta | None = None
+    message: Delta | None = None
+    """The whole text, from servers that send it in one piece although a stream was asked for."""
     text: str | None = None
     finish_reason: str | None = None
 
     @property
     def answer(self) -> str:
-        return (self.delta.content if self.delta else self.text) or ""
+        said = self.delta or self.message
+        return (said.content if said else self.text) or ""
 
     @property
     def thinking(self) -> str:
-        return (self.delta.reasoning_content or self.delta.reasoning if self.delta else None) or ""
+        said = self.delta or self.message
+        return (said.reasoning_content or said.reasoning if said else None) or ""
 
 
 class Chunk(BaseModel):
-    choices: list[Choice] = []
+    choices: Annotated[list[Choice], BeforeValidator(lambda given: given or [])] = []
     usage: Usage | None = None
     error: Any = None
 
@@ -118,28 +140,59 @@ class Models(BaseModel):
 
 
 async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[Chunk | None]:
-    """Read server-sent events: `data:` lines of JSON, ended by `data: [DONE]`."""
-    held = b""
+    """Read server-sent events (WHATWG, "Server-sent events"), ended by `data: [DONE]`.
+
+    An event ends at a blank line, but one whose first line is whole is taken at once: some servers send no
+    blank lines. Comments of gateways (`: ping`, also as data) are passed over.
+    """
+    held: list[bytes] = []
+    size = 0
     lines = _lines(response.content)
     async for line in lines:
         name, _, value = line.removeprefix(BOM).partition(b":")
         if name == b"data":
-            value = held + value.strip()
+            value = value.strip()
             if value == b"[DONE]":
                 yield None
                 await _drain(response.content)
                 return
-            if (chunk := _parse(value)) is not None:
+            if not held and value.startswith(b":"):
+                continue
+            if not held and (chunk := _parse(value)) is not None:
                 yield chunk
-            held = value + b"\n" if value and chunk is None else b""
-        elif held and not line:
-            raise _senseless(held)
+                continue
+            held += [value] if value else []
+            size += len(value)
+        elif not line and held:
+            yield _whole(held)
+            held, size = [], 0
+        elif name.lstrip().startswith((b"{", b"[")) and not held:
+            async for chunk in _unstreamed(await _rest(line, lines)):
+                yield chunk
+            return
         elif name.strip() not in (b"", b"event", b"id", b"retry"):
             raise RequestFailed(Failure.BROKEN, f"no stream but: {said(await _rest(line, lines))}")
-        if len(held) > LONGEST_LINE:
-            raise _senseless(held)
+        if size > LONGEST_LINE:
+            raise _senseless(held[0])
     if held:
-        raise _senseless(held)
+        yield _whole(held)
+
+
+def _whole(lines: list[bytes]) -> Chunk:
+    data = b"\n".join(lines)
+    chunk = _parse(data)
+    if chunk is None:
+        raise _senseless(data)
+    return chunk
+
+
+async def _unstreamed(body: bytes) -> AsyncIterator[Chunk | None]:
+    """An answer in one piece, from a server that does not stream."""
+    chunk = _parse(body) if body[:1] == b"{" else None
+    if chunk is None or not any(choice.message or choice.text for choice in chunk.choices):
+        raise RequestFailed(Failure.BROKEN, f"no stream but: {said(body)}")
+    yield chunk
+    yield None
 
 
 async def _rest(line: bytes, lines: AsyncIterator[bytes]) -> bytes:
@@ -157,15 +210,23 @@ async def _rest(line: bytes, lines: AsyncIterator[bytes]) -> bytes:
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    pending = b""
+    """Lines that end with LF, CR or both; one that is too long is refused before it is held."""
+    pending: list[bytes] = []
+    size, after_return = 0, False
     async for block in content.iter_any():
-        *whole, pending = (pending + block).split(b"\n")
-        for line in whole:
-            yield line.rstrip(b"\r")
-        if len(pending) > LONGEST_LINE:
+        if after_return and block.startswith(b"\n"):
+            block = block[1:]
+        after_return = block.endswith(b"\r")
+        first, *others = re.split(rb"\r\n|\n|\r", block)
+        pending.append(first)
+        size += len(first)
+        for line in others:
+            yield b"".join(pending)
+            pending, size = [line], len(line)
+        if size > LONGEST_LINE:
             raise RequestFailed(Failure.BROKEN, f"a line of more than {LONGEST_LINE >> 20} MiB")
-    if pending:
-        yield pending
+    if size:
+        yield b"".join(pending)
 
 
 def _parse(data: bytes) -> Chunk | None:

@@ -135,7 +135,7 @@ def web_page(to: Conversation) -> None:
 
 def wrong_types(to: Conversation) -> None:
     to.begin()
-    to.event({"choices": [{"index": 0, "delta": {"content": {"text": ["so"]}}}]})
+    to.event({"choices": [{"index": 0, "delta": {"content": 7}}]})
 
 
 def another_text(to: Conversation) -> None:
@@ -146,12 +146,6 @@ def another_text(to: Conversation) -> None:
 def deep_nesting(to: Conversation) -> None:
     to.begin()
     to.send(b"data: " + b"[" * 200_000 + b"\n\n")
-
-
-def filtered(to: Conversation) -> None:
-    to.begin()
-    to.text("so ")
-    to.finish("content_filter")
 
 
 def much_text_in_one_piece(to: Conversation) -> None:
@@ -183,7 +177,6 @@ def much_text_in_one_piece(to: Conversation) -> None:
         (wrong_types, "no sense"),
         (another_text, "was not asked for"),
         (deep_nesting, "no sense"),
-        (filtered, "content_filter"),
         (much_text_in_one_piece, "more text than"),
     ],
 )
@@ -361,3 +354,32 @@ def test_a_request_that_the_server_rejects_is_refused_with_its_words() -> None:
     assert end.reason is FinishReason.REFUSED
     assert "4096 tokens" in end.error
     assert len(server.requests) == 1
+
+
+def many_lines_in_an_event(to: Conversation) -> None:
+    to.begin()
+    for _ in range(64):
+        to.send(b"data: [\n" * 4096)
+
+
+def test_an_event_of_many_lines_costs_time_in_proportion_and_is_refused() -> None:
+    began = time.process_time()
+    with hostile(many_lines_in_an_event) as server:
+        end = ends(server)["g.0"]
+    assert end.reason is FinishReason.ERROR
+    assert "no sense" in end.error
+    assert time.process_time() - began < 20  # parsing all of it at every line took minutes
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "abort", "no such reason"])
+def test_an_end_that_asking_again_would_not_change_is_asked_once(reason: str) -> None:
+    def script(to: Conversation) -> None:
+        to.begin()
+        to.text("so ")
+        to.finish(reason)
+
+    with hostile(script) as server:
+        end = ends(server)["g.0"]
+        assert len(server.requests) == 1
+    assert end.reason is FinishReason.ERROR
+    assert reason in end.error
