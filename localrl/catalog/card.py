@@ -210,7 +210,7 @@ def _shape(card: Card, shape: CardShape, quantisation: str, size: int) -> Shape:
         feed_forward=shape.feed_forward * used,
         vocabulary=shape.vocabulary,
         context_length=shape.context,
-        cached=(each,) * (shape.layers // shape.full_attention_interval),
+        kv_widths=(each,) * (shape.layers // shape.full_attention_interval),
         weight_bytes=size,
         embedding_bytes=embedding,
         tied=shape.tied,

@@ -43,7 +43,7 @@ LEAST_CELLS = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryUse:
     weights: int
     cache: int
     compute: int
@@ -67,7 +67,7 @@ class Plan:
     """Layers on the accelerator, the output layer counted; -1 is all of them."""
     streams: int
     """Streams of the asked length that have room at once; at least 1."""
-    memory: Memory
+    memory: MemoryUse
     usable_bytes: int
     cells: dict[str, int]
     """For each cache type, the cells that would fit."""
@@ -112,7 +112,7 @@ def plan(
     usable = cells[chosen]
     size = context or max(STEP, min(usable, wanted) // STEP * STEP)
     compute = buffers if measure else compute_bytes(shape, size)
-    memory = Memory(weights, shape.cache_bytes(size, chosen), compute, state)
+    memory = MemoryUse(weights, shape.cache_bytes(size, chosen), compute, state)
     if usable < LEAST_CELLS and gpu_layers is None and machine.kind != "cpu":
         layers = _layers_that_fit(shape, machine, memory)
         size = context or max(STEP, min(_round_up(tokens_per_stream), wanted))
@@ -174,7 +174,7 @@ def _cache_type(cells: dict[str, int], tokens_per_stream: int) -> str:
     return [kind for kind in CACHE_TYPES if cells[kind] > 0 or kind == "f16"][-1]
 
 
-def _layers_that_fit(shape: Shape, machine: Machine, memory: Memory) -> int:
+def _layers_that_fit(shape: Shape, machine: Machine, memory: MemoryUse) -> int:
     """Layers that go to the accelerator when not all of them can."""
     a_layer = (shape.device_weights(separate=True) + memory.cache) // max(1, shape.layers)
     left = machine.usable_bytes - memory.compute - memory.state

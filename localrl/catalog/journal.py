@@ -82,15 +82,15 @@ class Journal:
             return []
         return [(start, end) for start, end in ranges if 0 <= start < end <= int(key["size"])]
 
-    def note(self, ranges: list[Range]) -> None:
-        """Remember ranges that were written, though perhaps not yet flushed."""
+    def record(self, ranges: list[Range]) -> None:
+        """Record ranges that were written, though perhaps not flushed yet."""
         self._store(self._recent, self._key | self._path | _boot() | {"ranges": ranges})
 
-    def promise(self, ranges: list[Range]) -> None:
-        """Remember ranges that were flushed to the disk."""
+    def record_flushed(self, ranges: list[Range]) -> None:
+        """Record ranges that were flushed to the disk."""
         self._store(self._flushed, self._key | self._path | {"ranges": ranges}, flush=True)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self._recent.unlink(missing_ok=True)
         self._flushed.unlink(missing_ok=True)
 

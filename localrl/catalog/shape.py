@@ -36,7 +36,7 @@ class Shape:
     vocabulary: int
     context_length: int
     """Tokens that the model was trained for; 0 where unknown."""
-    cached: tuple[tuple[int, int], ...]
+    kv_widths: tuple[tuple[int, int], ...]
     """Widths of K and V for each layer that keeps them; MLA keeps one shared K and no V."""
     weight_bytes: int
     embedding_bytes: int
@@ -53,7 +53,7 @@ class Shape:
     def cache_bytes(self, cells: int, cache_type: str) -> int:
         """KV cache for `cells` tokens over all streams: (k + v) · bytes an element, summed over layers."""
         kind = BY_NAME[cache_type]
-        return sum(kind.bytes(cells * key) + kind.bytes(cells * value) for key, value in self.cached)
+        return sum(kind.bytes(cells * key) + kind.bytes(cells * value) for key, value in self.kv_widths)
 
     def device_weights(self, *, separate: bool) -> int:
         """Weights that the computing device holds; a `separate` accelerator leaves the embedding outside."""
@@ -111,7 +111,7 @@ def from_header(header: Header) -> Shape:
         feed_forward=feed_forward,
         vocabulary=header.vocabulary,
         context_length=header.context_length,
-        cached=_cached_widths(header, trunk, width, recurrent),
+        kv_widths=_kv_widths(header, trunk, width, recurrent),
         weight_bytes=weights,
         embedding_bytes=table.bytes,
         tied=tied,
@@ -133,9 +133,7 @@ def _head_sizes(header: Header, layers: int, width: int) -> tuple[int, int]:
     return header.number("attention.key_length", default), header.number("attention.value_length", default)
 
 
-def _cached_widths(
-    header: Header, layers: int, width: int, recurrent: set[int]
-) -> tuple[tuple[int, int], ...]:
+def _kv_widths(header: Header, layers: int, width: int, recurrent: set[int]) -> tuple[tuple[int, int], ...]:
     heads = header.per_layer("attention.head_count", layers)
     kv_heads = header.per_layer("attention.head_count_kv", layers, default=0)
     key, value = _head_sizes(header, layers, width)
@@ -211,7 +209,7 @@ def from_config(name: str, config: Mapping[str, Any], weight_bytes: int) -> Shap
         feed_forward=used * expert_width if experts else number("intermediate_size"),
         vocabulary=vocabulary,
         context_length=number("max_position_embeddings"),
-        cached=(each,) * len(attention),
+        kv_widths=(each,) * len(attention),
         weight_bytes=weight_bytes,
         embedding_bytes=embedding_bytes,
         tied=tied,

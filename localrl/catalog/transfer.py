@@ -127,13 +127,13 @@ class Transfer:
                 sha256 = self._fetch_all()
             except ContentMismatch as error:
                 # A wrong byte cannot be found again: nothing of the file can be trusted.
-                self._journal.forget()
+                self._journal.clear()
                 if last:
                     raise NetworkError(
                         f"{self.remote.path}: {error}", hint="the server sends other bytes than the hub lists"
                     ) from error
             else:
-                self._journal.forget()
+                self._journal.clear()
                 return Transferred(resumed, self.received, sha256)
         raise AssertionError("unreachable")
 
@@ -186,7 +186,7 @@ class Transfer:
             with self._lock:
                 here = self._have.copy()
             try:
-                self._journal.note(here)
+                self._journal.record(here)
                 if time.monotonic() >= flush_due:
                     self._flush(file)
                     flush_due = time.monotonic() + self._tuning.flush_s
@@ -199,7 +199,7 @@ class Transfer:
         with self._lock:
             here = self._have.copy()
         (getattr(os, "fdatasync", None) or os.fsync)(file)
-        self._journal.promise(here)
+        self._journal.record_flushed(here)
 
     def _hash(self, file: int, digests: list[str]) -> None:
         """Hash the bytes in order as they arrive."""

@@ -17,7 +17,7 @@ Kind = Literal["cuda", "metal", "cpu"]
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceSpec:
     name: str
     kind: Kind
     memory_gib: int
@@ -27,7 +27,7 @@ class Device:
 
 
 DEVICES = tuple(
-    Device(name, "cuda", memory, bandwidth, power)
+    DeviceSpec(name, "cuda", memory, bandwidth, power)
     for name, memory, bandwidth, power in [
         ("RTX 3060", 12, 360, 170),
         ("RTX 3060 Ti", 8, 448, 200),
@@ -60,7 +60,7 @@ DEVICES = tuple(
         ("DGX Spark", 128, 273, 240),
     ]
 ) + tuple(
-    Device(name, "metal", 0, bandwidth)
+    DeviceSpec(name, "metal", 0, bandwidth)
     for name, bandwidth in [
         ("M1", 68),
         ("M1 Pro", 200),
@@ -89,13 +89,13 @@ COMPUTERS = {"mac", "macbook", "imac", "mini", "studio", "pro", "air", "gpu", "w
 """Words around a device's name that say no more about it."""
 
 
-def known(name: str) -> Device | None:
+def known(name: str) -> DeviceSpec | None:
     """The device that a driver's name means, the longest match first."""
     found = _longest(_plain(name))
     return found[0] if found and not MOBILE.search(found[1]) else None
 
 
-def _longest(plain: str) -> tuple[Device, str] | None:
+def _longest(plain: str) -> tuple[DeviceSpec, str] | None:
     """The device named, and the words besides its name."""
     for device in sorted(DEVICES, key=lambda d: -len(d.name)):
         name = _plain(device.name)
@@ -106,7 +106,7 @@ def _longest(plain: str) -> tuple[Device, str] | None:
     return None
 
 
-def described(text: str) -> tuple[Device, int]:
+def described(text: str) -> tuple[DeviceSpec, int]:
     """A device and its memory in bytes from words such as `rtx-4090` or `m3-ultra 512GB`.
 
     Raises:

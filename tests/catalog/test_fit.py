@@ -61,7 +61,7 @@ QWQ = Shape(
     feed_forward=27_648,
     vocabulary=152_064,
     context_length=131_072,
-    cached=((1024, 1024),) * 64,
+    kv_widths=((1024, 1024),) * 64,
     weight_bytes=18_508 * MIB + 152_064 * 5120 * 144 // 256,
     embedding_bytes=152_064 * 5120 * 144 // 256,
     tied=False,
@@ -140,7 +140,7 @@ def test_bytes_a_token_are_the_published_ones(
 ) -> None:
     from dataclasses import replace
 
-    model = replace(QWQ, cached=(widths,) * layers)
+    model = replace(QWQ, kv_widths=(widths,) * layers)
     for kind, expected in (("f16", f16), ("q8_0", q8_0), ("q4_0", q4_0)):
         if expected:
             assert model.cache_bytes(1000, kind) == 1000 * expected

@@ -103,7 +103,7 @@ def row(name: str, gigabytes: float, verdict: fit.Verdict, *, here: bool = False
     """A line of the models screen."""
     size = int(gigabytes * 2**30)
     shape = Shape(name, "Q4_K_M", 48, 5120, 13824, 152064, 131072, (), size, 0, tied=False, active_bytes=size)
-    memory = fit.Memory(size, 3 << 30, 1 << 30)
+    memory = fit.MemoryUse(size, 3 << 30, 1 << 30)
     reason = "fits with 6 streams" if verdict == "fits" else "needs 41.2 GiB of 22.0 GiB"
     made = fit.Plan(verdict, reason, 196608, "q8_0", -1, 6, memory, 22 << 30, {}, measured=False)
     speed = Throughput(41.5, 214.0) if verdict == "fits" else None
