@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4 << 20
 
 
-def of(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
-    """A file's SHA-256, read again where the file has changed; empty if it was `stopped` meanwhile."""
-    if found := known(path):
+def of(path: Path, stopped: Callable[[], bool] = lambda: False, *, again: bool = False) -> str:
+    """A file's SHA-256, read where it is not known or `again`; empty if it was `stopped` meanwhile."""
+    if not again and (found := known(path)):
         return found
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -45,7 +45,6 @@ class SearchResult:
     repo: str
     downloads: int
     likes: int
-    tags: tuple[str, ...]
 
 
 def endpoint() -> str:
@@ -98,7 +97,7 @@ def search(words: str, limit: int = 20) -> list[SearchResult]:
         return list(api.list_models(search=words, filter="gguf", sort="downloads", limit=limit))
 
     return [
-        SearchResult(model.id, model.downloads or 0, model.likes or 0, tuple(model.tags or ()))
+        SearchResult(model.id, model.downloads or 0, model.likes or 0)
         for model in _patiently(ask, f"search for {words!r}")
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -32,16 +33,7 @@ def list_models(here: bool, as_json: bool) -> None:
     readable, broken = cards.every()
     origins = definitions("models")
     listed = [_card_line(card, origins[name].origin) for name, card in readable.items()]
-    files = [
-        {
-            "program": model.program,
-            "name": model.name,
-            "path": str(model.path),
-            "bytes": model.bytes,
-            "quantisation": model.quantisation,
-        }
-        for model in on_disk
-    ]
+    files = [asdict(model) | {"path": str(model.path)} for model in on_disk]
     unfinished: list[dict[str, Any]] = [
         {"repo": repo, "path": partial.path, "bytes": partial.bytes}
         for repo in hubcache.repos()
@@ -195,7 +187,7 @@ def search(words: tuple[str, ...], limit: int, as_json: bool) -> None:
 
     results = hub.search(" ".join(words), limit)
     if as_json:
-        document([{"repo": r.repo, "downloads": r.downloads, "likes": r.likes} for r in results])
+        document([asdict(result) for result in results])
     elif results:
         rows = [[r.repo, f"{r.downloads:,}", f"{r.likes:,}"] for r in results]
         table(["repo", "downloads", "likes"], rows, right=(1, 2))

@@ -60,19 +60,9 @@ def command(model: str, dry_run: bool, source: HubName | None, as_json: bool) ->
     except UsageError as error:
         note(f"beware: these are the hub's bytes, but {error.args[0]}")
     if as_json:
-        document(
-            {
-                "files": [
-                    {
-                        "path": str(file.path),
-                        "bytes": file.bytes,
-                        "sha256": file.sha256,
-                        "resumed_bytes": file.resumed_bytes,
-                    }
-                    for file in pulled
-                ]
-            }
-        )
+        keys = ("bytes", "sha256", "resumed_bytes")
+        files = [{"path": str(file.path)} | {key: getattr(file, key) for key in keys} for file in pulled]
+        document({"files": files})
     else:
         for file in pulled:
             click.echo(file.path)

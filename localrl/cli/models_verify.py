@@ -67,8 +67,9 @@ def _check(path: Path, etag: str) -> dict[str, Any]:
     result: dict[str, Any] = {"path": str(path), "bytes": path.stat().st_size, "sha256": "", "ok": True}
     result["detail"] = size(result["bytes"])
     if len(etag) == 64:
-        result["sha256"] = _sha256(path)
-        hashes.remember(path, result["sha256"])  # what is damaged is then fetched again by the next pull
+        result["sha256"] = hashes.of(
+            path, again=True
+        )  # what is damaged is then fetched again by the next pull
         result["ok"] = result["sha256"] == etag
     elif len(etag) == 40:
         result["ok"] = _git_hash(path) == etag
@@ -88,8 +89,3 @@ def _git_hash(path: Path) -> str:
     """What git, and so the hub, calls a small text file."""
     data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
