@@ -61,7 +61,7 @@ class StoredResults:
         }
 
     def rows(self) -> Iterator[SampleRow]:
-        return (row for row in self.store.rows(self.run) if row.outcome is not None)
+        return self.store.rows(self.run, judged=True)
 
     def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
         return self.store.questions(self.run)

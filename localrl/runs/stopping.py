@@ -209,7 +209,7 @@ class Rules:
                 )
         watch = Watch(ids, part.samples, rounds=rounds, until=self._plan.until, other=other)
         self._watches[index] = watch
-        for row in self._store.rows(self._run):
-            if row.eval == part.spec.name and row.outcome is not None:
+        for row in self._store.rows(self._run, judged=True):
+            if row.eval == part.spec.name and row.outcome:
                 self.take(index, row.problem, row.sample, Outcome(row.outcome))
         return watch

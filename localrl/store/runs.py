@@ -356,16 +356,25 @@ class Store:
             yield samples.to_sample(row, problem, tags)
 
     def rows(
-        self, run: Run, *, outcome: str = "", words: str = "", since: float | None = None
+        self,
+        run: Run,
+        *,
+        judged: bool = False,
+        outcome: str = "",
+        words: str = "",
+        since: float | None = None,
     ) -> Iterator[SampleRow]:
         """The samples of a run without their texts, in order of eval, problem and index.
 
         Args:
+            judged: only those that have a verdict.
             outcome: only those that ended so.
             words: only those of problems whose id contains this.
             since: only those that ended later, in seconds since the epoch.
         """
         where = "run = :run"
+        if judged:
+            where += " AND outcome NOT NULL"
         if outcome:
             where += " AND outcome = :outcome"
         if words:
@@ -380,8 +389,8 @@ class Store:
         )
         evals = run.evals
         ids = dict(self._connection.execute("SELECT key, id FROM problems WHERE run = ?", (run.key,)))
-        for position, problem, *numbers in found:
-            yield SampleRow(evals[position], ids[problem], *numbers)
+        for row in found:
+            yield SampleRow(evals[row[0]], ids[row[1]], *row[2:])
 
 
 def _run(row: tuple[Any, ...]) -> Run:
