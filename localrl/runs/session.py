@@ -18,6 +18,7 @@ from localrl.engine import backends
 from localrl.engine.client import EngineClient
 from localrl.errors import LocalrlError, Stopped, UsageError
 from localrl.evals import dataset
+from localrl.evals.check import check
 from localrl.machine import hardware
 from localrl.runs.plan import RunPlan
 from localrl.runs.runner import Runner
@@ -71,12 +72,15 @@ def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> 
 
     Raises:
         UsageError: another process works on this run, or its model is gone.
+        ConfigError: what one of its evals names is not here, or breaks its contract.
         UsageError, Unavailable, NetworkError, Stopped: as `start`.
     """
     plan = RunPlan.model_validate(run.manifest["plan"])
     model = Path(plan.engine.model)
     if not backends.served(plan.engine.backend) and not model.exists():
         raise UsageError(f"the model of this run is gone: {model}")
+    for part in plan.evals:
+        check(part.spec, Path(part.path))
     _fetch(plan, stopping)
     with locks.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):
         yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)

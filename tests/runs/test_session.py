@@ -12,9 +12,10 @@ import pytest
 from localrl import paths
 from localrl.catalog.locate import LocalModel
 from localrl.engine.protocol import EngineSettings
-from localrl.errors import Unavailable, UsageError
+from localrl.errors import LocalrlError, Unavailable, UsageError
 from localrl.runs import plan, session
 from localrl.store.runs import Store
+from localrl.verify.verifiers import exact
 from tests.scripted import make_plan, write_script
 
 if TYPE_CHECKING:
@@ -74,3 +75,24 @@ def test_the_models_hash_is_known_where_nothing_can_be_remembered(tmp_path: Path
         with session.start(store, make_plan(tmp_path)) as opened:
             list(opened.runner.events())
         assert len(store.find("last").manifest["model_sha256"]) == 64
+
+
+def test_a_verifier_without_a_version_is_refused_before_a_model_is_loaded_or_a_run_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*_: object) -> None:
+        raise AssertionError("a model is loaded")
+
+    made = make_plan(tmp_path)
+    with Store() as store:
+        run = session.create(store, made)
+        monkeypatch.setattr(session, "EngineClient", loaded)
+        monkeypatch.delattr(exact, "VERSION")
+        with pytest.raises(LocalrlError, match=r"verifier 'exact' .*has no VERSION"):
+            make_plan(tmp_path)
+        with (
+            pytest.raises(LocalrlError, match=r"verifier 'exact' .*has no VERSION"),
+            session.work_on(store, run),
+        ):
+            pass
+        assert [each.id for each in store.runs()] == [run.id]
