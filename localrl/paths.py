@@ -48,8 +48,11 @@ def private(path: Path) -> Path:
     Raises:
         OSError: it cannot be made.
     """
-    with contextlib.suppress(PermissionError):  # it is there, and somebody else's
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # A file that is there is not opened: closing it would drop every lock that this process holds on it
+    # (sqlite.org/howtocorrupt.html, 2.2), and another process would take the store's log for abandoned.
+    with contextlib.suppress(FileExistsError, PermissionError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with contextlib.suppress(PermissionError):  # somebody else's
         path.chmod(0o600)
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -48,3 +49,14 @@ def test_a_folder_of_somebody_elses_choice_keeps_its_mode(tmp_path: Path) -> Non
     (tmp_path / "shared").mkdir(mode=0o755)
     paths.ensure(tmp_path / "shared")
     assert stat.S_IMODE((tmp_path / "shared").stat().st_mode) == 0o755
+
+
+def test_a_store_opened_twice_keeps_its_locks_from_other_processes(tmp_path: Path) -> None:
+    """Closing any descriptor of a file drops the locks that the process holds on it."""
+    path = tmp_path / "store.db"
+    with paths.private(path).open("r+b") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        paths.private(path)
+        program = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        other = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+        assert "BlockingIOError" in other.stderr
