@@ -41,6 +41,10 @@ _SPELLINGS = [
     (r"×", r"\\times "),
     (r"[·⋅]", r"\\cdot "),
     (r"±", r"\\pm "),
+    (
+        r"(?<![\\a-zA-Z])(exp|ln|log|lg|arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|cot|sec|csc)(?![a-zA-Z])",
+        r"\\\1 ",
+    ),
     (r"\\log_(?:e(?![a-zA-Z])|\{e\})", r"\\ln "),
     (r"π|(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi "),
     (r"∞|(?<![\\a-zA-Z])(?:infinity|inf|oo)(?![a-zA-Z])|\\infin(?![a-zA-Z])", r"\\infty "),
@@ -70,15 +74,6 @@ _DECIMAL = r"[-+]?\s*(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?"
 _GROUPED = re.compile(r"(?<![\w.,}] )(?<![\w.,}])\d{1,3}(?: \d{3})+(?![\d ]*\d)")
 _SCALE = re.compile(r"(?<=\d) ?(\\text\{ ?)?(hundred|thousand|million|billion|trillion)\b")
 _ZEROS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_NO_UNIT = re.compile(
-    r"\b(?:no[tr]?|none|never|wrong|incorrect|or|either|neither|more|less|fewer|greater|least|most|than|over|under|below"
-    r"|negative|minus|plus|half|dozen|factorial|squared$|cubed$)\b|n't\b"
-)
-_VALUE = r"-?[\d.,]+|-?\\frac\{\d+\}\{\d+\}|-?[\d.,]* ?(?:\\sqrt\{\d+\}|\\pi)"
-_UNIT = (  # without a blank before it, any other two or three letters are a product, as in `2ab`
-    r"(?:(?:[cmkdn]m|k?g|m[gls]|mL|kL|hrs?|min|sec|in|ft|yd|mi|lbs?|oz|[ap]m|mph|kph|rad|deg|day|cts|cal|k?[JW]|[kMG]?Hz"
-    r"|[kMG]?eV|mol)(?![a-zA-Z])|[a-zA-Z]{4,}|(?<=\s)[a-zA-Z]{3})"
-)
 _BUILDER = re.compile(
     r"\\\{ ?[a-zA-Z](?: ?\\in ?(?:\\mathbb\{R\}|\\R))? ?(?::|\||\\mid(?![a-zA-Z])) ?(.+)\\\}"
 )
@@ -347,30 +342,6 @@ def base_numeral(text: str) -> str | None:
     return f"{found[1].upper()}_{base}" if base.isdigit() else None
 
 
-def changed_by_words(text: str) -> bool:
-    r"""Whether words make another value of an answer, as in `5 \text{ or more}`."""
-    return any(_NO_UNIT.search(words.casefold().strip()) for words in re.findall(_TEXT, text))
-
-
-def without_unit(text: str) -> tuple[str, str]:
-    r"""A value and the unit or words beside it: `5 \text{ cm}` -> (`5`, `cm`).
-
-    Words that change the value, as in `5 \text{ or more}`, are left where they are.
-    """
-    value, unit = text, ""
-    after = re.fullmatch(rf"(.*[^\s_])\s*{_TEXT}\s*(?:\^\s*\{{?[23]\}}?)?", text) or re.fullmatch(
-        rf"({_VALUE})\s*({_UNIT}[a-zA-Z ./]*)(?:\^\{{?[23]\}}?)?", text
-    )
-    if after:
-        value, unit = after[1], after[2]
-    elif before := re.fullmatch(rf"{_TEXT}\s*([-\d\\(].*)", text):
-        value, unit = before[2], before[1] if _NO_UNIT.search(before[1].casefold()) else ""
-    if _NO_UNIT.search(unit.casefold().strip()):
-        return text, ""
-    unit = re.sub(r"\b(?:square|cubic|sq|cu)\b|[^a-z]", "", unit.casefold())
-    return value.strip(), unit
-
-
 def clock(text: str) -> bool:
     """Whether `a:b` is a time of day, as `12:30` and `7:05` are, and no ratio in lowest terms."""
     found = re.fullmatch(r"(\d{1,2}) ?: ?([0-5]\d)", text)
@@ -386,12 +357,6 @@ def without_sought(text: str) -> str:
     power = re.fullmatch(r"[a-z] ?\^.+", sought.strip())
     named = re.search(r"[a-zA-Z]", names) and not re.search(r"\d|[,<>]", names) and not power
     return value.strip() if named else text
-
-
-def meridiem(text: str) -> str | None:
-    """`am` or `pm` of a time of day."""
-    found = re.search(r"(?<![a-zA-Z\\])([ap])\.? ?m\b\.?(?! ?[a-zA-Z\d])", text, re.IGNORECASE)
-    return found[1].lower() + "m" if found and re.search(r"\d", text) else None
 
 
 def without_label(text: str) -> str:

@@ -488,3 +488,85 @@ def test_integers_and_fractions_need_no_worker(gold: str, answer: str) -> None:
 @pytest.mark.parametrize("box", [r"\boxed{}", r"\boxed{\,}", r"\boxed{\text{}}"])
 def test_an_empty_box_is_no_answer(box: str) -> None:
     assert math.verify(Response(box), "12", BOXED).outcome is Outcome.NO_ANSWER
+
+
+SAME = [
+    (r"e^{9} - 3", "-3+exp(9)"),
+    (r"\ln 2", "ln(2)"),
+    (r"\sin x+1", "sin(x)+1"),
+    (r"\cos 2x", "cos(2x)"),
+    (r"\tan x", r"\frac{\sin x}{\cos x}"),
+    (r"\frac{1}{\sqrt{m}}", r"\sqrt{1/m}"),
+    (r"\frac{\sqrt{2mk}}{k}", r"\sqrt{\frac{2m}{k}}"),
+    (r"\ln(ab)", r"\ln a+\ln b"),
+    (r"x^n y^n", "(xy)^n"),
+    ("cba", "abc"),
+    ("9^{9^9}", "9^{9^9}"),
+    ("-2", r"\sqrt[3]{-8}"),
+    ("0", r"\sqrt{2}^2-2"),
+    (r"\frac{\pi}{2}", r"\sin^{-1}(1)"),
+    ("y=2x+3", "2x-y+3=0"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1 & 2 \\ 3 & \frac{8}{2}\end{pmatrix}"),
+    (r"(-\infty,0)\cup(1,2]", r"(1,2] \cup (-\infty, 0)"),
+    ("1234567", "1\u202f234\u202f567"),
+    ("460", r"\text{The answer is 460}"),
+    ("460", r"\text{Final answer: 460}"),
+    ("460", r"\text{There are 460 apples}"),
+    ("460", r"\text{John has 460 apples.}"),
+    ("30", "Plan A: 30"),
+    ("12 cm^2", r"12\text{ square centimeters}"),
+    ("60 mph", "60 miles per hour"),
+    ("20 June", r"\text{June 20}"),
+    (r"\text{Width: }12", "12"),
+]
+DIFFERENT = [
+    (r"\text{July } 12", r"\text{June } 12"),
+    (r"\text{July } 12", "12"),
+    ("decrease of 20", "increase of 20"),
+    (r"\text{a gain of }15\%", r"\text{a loss of }15\%"),
+    ("5 km south", "5 km north"),
+    (r"\text{Plan B: 30}", r"\text{Plan A: 30}"),
+    ("42", "twice 42"),
+    ("42", r"\text{twice }42"),
+    ("42", "anything but 42"),
+    ("5", r"\text{John does not have 5}"),
+    (r"5\text{ dollars}", r"5\text{ cents}"),
+    (r"12\text{ square meters}", r"12\text{ cubic meters}"),
+    (r"12\text{ apples}", r"12\text{ oranges}"),
+    ("|x|", "x"),
+    ("2^{-1000}", "2^{-1001}"),
+    ("3+4i", "3-4i"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&3\\2&4\end{pmatrix}"),
+    (r"(-\infty,0)\cup(1,2]", r"(-\infty,0)\cup(1,2)"),
+]
+HUGE = [
+    "10^{10^{10}}",
+    "2^{2^{100}}",
+    "9^{9^8}",
+    "(10^6)!",
+    "10^{10^{10^{10}}}",
+    r"\sin(10^{10^{10}})",
+    "2^{1000001}",
+]
+
+
+@pytest.mark.parametrize(("gold", "answer"), SAME)
+def test_the_same_value_in_other_words_is_correct_and_needs_no_worker(gold: str, answer: str) -> None:
+    for one, other in ((gold, answer), (answer, gold)):
+        verdict = math.quick(Response(one), other, WHOLE)
+        assert verdict
+        assert verdict.correct
+
+
+@pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
+def test_words_and_signs_that_change_an_answer_make_it_wrong(gold: str, answer: str) -> None:
+    for one, other in ((gold, answer), (answer, gold)):
+        assert not math.verify(Response(one), other, WHOLE).correct
+
+
+@pytest.mark.parametrize("gold", ["5", r"\sqrt{2}", "9^{9^9}"])
+@pytest.mark.parametrize("answer", HUGE)
+def test_a_number_too_large_to_write_down_is_compared_at_once(gold: str, answer: str) -> None:
+    verdict = math.quick(Response(answer), gold, WHOLE)
+    assert verdict
+    assert not verdict.correct

@@ -1,7 +1,7 @@
 r"""The values are equal: numbers to 150 digits (a fraction also as a decimal rounded to six places or more),
 expressions, sets, intervals, tuples, equations.
 
-Equal text and rational values are decided at once and exactly; the rest is `mathexpr`'s, in a worker.
+Most answers are decided at once; what needs sympy is, in a worker.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
         return certain
     found = extract(spec.extractor, response.answer) or ""
     answer = _plain(found)
-    return _verdict(any(mathexpr.equal(gold, answer) for gold in _golds(target)), found)
+    compare = mathexpr.Comparison(sympy=True)
+    return _verdict(any(compare.equal(gold, answer) for gold in _golds(target)), found)
 
 
 def quick(response: Response, target: Any, spec: VerifierSpec) -> Verdict | None:
@@ -54,7 +55,7 @@ def quick(response: Response, target: Any, spec: VerifierSpec) -> Verdict | None
 
 
 def prepare() -> None:
-    mathexpr.prepare()
+    from localrl.verify import mathsympy  # noqa: F401  sympy and math-verify, which take a second or two
 
 
 def _golds(target: Any) -> list[str]:
@@ -68,9 +69,10 @@ def _plain(text: str) -> str:
 def _at_once(gold: str, answer: str) -> bool | None:
     if mathtext.squeezed(gold) == mathtext.squeezed(answer):
         return True
-    if mathtext.base_numeral(gold) or mathtext.base_numeral(answer):
+    try:
+        return mathexpr.Comparison(sympy=False).equal(gold, answer)
+    except mathexpr.Undecided:
         return None
-    return mathexpr.certain(gold, answer)
 
 
 def _verdict(right: bool, found: str) -> Verdict:
