@@ -12,12 +12,13 @@ import re
 from dataclasses import dataclass
 
 _WORDS = """
-the a an of it its we i so that total final answer result value about approximately approx roughly around exactly
-only just in per for each every to on at with from by therefore thus hence rs usd eur us inr is are was be there
-equals has have
+the a an of it its we i so that total final answer result value about approximately approx roughly around
+exactly only just in per for each every to on at with from by therefore thus hence rs usd eur us inr is
+are was be there equals has have
 
-not no nor none never neither either or wrong incorrect more less fewer greater least most than over under below
-above between minus negative plus half dozen twice thrice double triple but except anything factorial
+not no nor none never neither either or wrong incorrect more less fewer greater least most than over under
+below above between minus negative plus half dozen twice thrice double triple but except anything
+factorial
 """
 _FILLER, _CHANGING = (frozenset(words.split()) for words in _WORDS.split("\n\n"))
 _LABEL = re.compile(
