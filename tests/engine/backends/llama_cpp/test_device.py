@@ -69,7 +69,7 @@ def test_a_group_shares_one_prefill_and_its_samples_differ_by_seed() -> None:
 
 
 def test_streams_preempted_in_a_small_pool_all_end_by_themselves() -> None:
-    greedy = Sampling(max_tokens=90)
+    greedy = Sampling(max_tokens=48)
     groups = [ask(f"g{i}", f"Tell me a long story about the number {i}.", sampling=greedy) for i in range(8)]
     large, none = answers(groups, parallel=8, context=4096)
     small, some = answers(groups, parallel=8, context=256)
