@@ -1,15 +1,20 @@
-# `make demo` runs the starter model; `make test` runs every check. Both make the environment first.
+# `make demo` runs the starter model; `make test` runs every check, `make quick` those that take a minute.
+# Each makes the environment first.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format constraints clean
+.PHONY: demo test quick check format constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/localrl bench
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+quick: check
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not process"
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

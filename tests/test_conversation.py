@@ -32,6 +32,7 @@ def session(chats: Chats, tmp_path: Path) -> Iterator[ChatSession]:
     opened.close()
 
 
+@pytest.mark.process
 def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, session: ChatSession) -> None:
     chat = chats.create("m", "Be brief.", Sampling(max_tokens=500))
     chats.say(chat, "user", "How far?")
@@ -45,6 +46,7 @@ def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, session: Cha
     assert "let me see" not in "".join(m.content for m in sent)
 
 
+@pytest.mark.process
 def test_a_stopped_reply_keeps_what_it_has(chats: Chats, session: ChatSession) -> None:
     chat = chats.create("m", "", Sampling(max_tokens=500))
     chats.say(chat, "user", "How far?")

@@ -79,6 +79,7 @@ def test_a_sample_seed_depends_on_what_is_sampled_and_never_changes() -> None:
     assert len({sample_seed(r, e, p, i) for r in (0, 1) for e in "ab" for p in "cd" for i in range(4)}) == 32
 
 
+@pytest.mark.process
 def test_help_imports_neither_llama_cpp_nor_textual_nor_pydantic() -> None:
     code = (
         "import sys; sys.argv = ['localrl', '--help']\n"
@@ -91,6 +92,7 @@ def test_help_imports_neither_llama_cpp_nor_textual_nor_pydantic() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.process
 def test_without_a_settings_file_the_interface_begins_without_pydantic(tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -14,6 +14,8 @@ from localrl import isolated
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 MODULES = [
     "localrl.engine.worker",
     "localrl.engine.chat_template",

@@ -37,6 +37,7 @@ def build(source: Path, out: Path, target: str) -> None:
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("folder", [".", "again"])
 def test_an_installed_wheel_finds_its_models_and_evals(built: Path, folder: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(next((built / folder).glob("*.whl"))) as wheel:
@@ -63,6 +64,7 @@ def test_a_checkout_finds_its_models_and_evals() -> None:
         assert NAMES[kind]
 
 
+@pytest.mark.process
 def test_a_wheel_holds_no_tests_and_its_licence(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = wheel.namelist()

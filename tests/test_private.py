@@ -9,13 +9,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from localrl import paths
 from tests.scripted import write_eval, write_script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+
+pytestmark = pytest.mark.process
 
 
 def test_a_run_leaves_nothing_that_others_may_read(tmp_path: Path) -> None:

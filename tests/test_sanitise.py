@@ -19,6 +19,8 @@ from tests.scripted import write_eval, write_script
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 EVIL = "a\x1b]0;title\x07b\x1b[2Jc\x9b31md\u202ee\x08f\x7f"
 OURS = re.compile(r"\x1b\[[0-9;]*[mKA]|\x1b\[\?25[lh]")
 """Colours, and what redraws a line."""

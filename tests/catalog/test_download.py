@@ -202,6 +202,7 @@ def test_a_disk_that_fills_up_meanwhile_is_one_line(sharded: Hub, monkeypatch: p
         pull.pull(job(), tuning=QUICK)
 
 
+@pytest.mark.process
 def test_bytes_of_the_hub_that_are_no_model_are_kept_and_refused_later(server: Hub) -> None:
     server.repos[REPO] = {"odd-Q4_0.gguf": b"no model" * 100}
     child = start_pull("Q4_0")
@@ -346,6 +347,7 @@ def test_modelscope_is_asked_where_the_hub_is_out_of_reach(
     assert sha256(pulled[0].path.read_bytes()) == pulled[0].sha256
 
 
+@pytest.mark.process
 def test_a_proxy_is_used_where_the_environment_names_one(
     sharded: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

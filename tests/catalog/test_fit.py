@@ -80,6 +80,7 @@ def test_the_reason_counts_the_cells_of_the_cache_that_is_planned() -> None:
         )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("cache_type", ["f16", "q8_0", "q4_0"])
 @pytest.mark.parametrize("name", ["starter", *SHAPES])
 def test_the_prediction_is_what_llama_cpp_allocates(

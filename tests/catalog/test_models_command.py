@@ -66,6 +66,7 @@ def run_json(*arguments: str) -> Any:
     return json.loads(run(*arguments, "--json"))
 
 
+@pytest.mark.slow
 def test_ls_show_and_fit_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     listed = run_json("ls")
@@ -139,12 +140,14 @@ def test_a_model_that_does_not_fit_gets_a_reason_and_a_nearest_choice() -> None:
     assert "the nearest that fits: " in result.stderr
 
 
+@pytest.mark.process
 def test_fit_of_a_local_file_is_measured_by_llama_cpp(tiny_gguf: Callable[..., Path]) -> None:
     line = run_json("fit", str(tiny_gguf("whole")))["models"][0]
     assert line["measured"]
     assert line["verdict"] == "fits"
 
 
+@pytest.mark.process
 def test_a_header_read_by_ranges_says_what_the_file_says(server: Hub, tiny_gguf: Callable[..., Path]) -> None:
     line = run_json("fit", REPO, "--hub", "--device", "rtx-4090")["models"][0]
     local = shape.from_header(gguf.preflight(tiny_gguf("whole")))

@@ -13,6 +13,8 @@ from tests.engine.backends.server.hostile_server import MODEL, Conversation, hos
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

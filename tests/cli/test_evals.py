@@ -145,16 +145,19 @@ def test_every_shipped_benchmark_is_valid_and_can_be_shown(name: str) -> None:
     assert json.loads(run("show", name, "--json").stdout)["name"] == name
 
 
+@pytest.mark.process
 def test_the_starter_passes_its_own_check() -> None:
     assert run("check", "starter", "--limit", "40").exit_code == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["gym:countdown,size=3", "gym:spell_backward,size=3", "gym:maze,size=2"])
 def test_a_generator_passes_its_own_check(name: str) -> None:
     checked = run("check", name, "--json")
     assert json.loads(checked.stdout)["failed"] == []
 
 
+@pytest.mark.process
 def test_humaneval_comes_without_a_hub_and_its_solutions_pass() -> None:
     checked = run("check", "humaneval", "--limit", "8", "--json")
     assert json.loads(checked.stdout)["failed"] == []

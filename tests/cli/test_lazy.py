@@ -35,6 +35,7 @@ def test_a_file_that_defines_a_command_is_found_under_its_name_and_says_its_help
     assert f"  {name} " in formatter.getvalue()
 
 
+@pytest.mark.process
 def test_help_imports_no_command() -> None:
     script = (
         "import sys; from localrl.cli import command\n"

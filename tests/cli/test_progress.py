@@ -6,12 +6,10 @@ import os
 import subprocess
 import sys
 from threading import Thread
-from typing import TYPE_CHECKING
+
+import pytest
 
 from localrl.cli.progress import StatusLine
-
-if TYPE_CHECKING:
-    import pytest
 
 SCRIPT = """
 from localrl.cli.progress import StatusLine
@@ -23,6 +21,7 @@ print("the answer")
 """
 
 
+@pytest.mark.process
 def test_on_a_terminal_the_line_fits_and_is_gone_at_the_end_and_notes_stay_as_they_are() -> None:
     reader, writer = os.openpty()
     done = subprocess.run(
@@ -65,6 +64,7 @@ def test_in_a_pipe_a_line_comes_now_and_then(
     assert capsys.readouterr().err.splitlines() == ["after 0 s", "after 5 s", "after 10 s", "after 11 s"]
 
 
+@pytest.mark.process
 def test_work_goes_on_when_nobody_reads_what_is_said() -> None:
     reader, writer = os.pipe()
     os.close(reader)

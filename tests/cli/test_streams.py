@@ -13,6 +13,8 @@ import pytest
 from localrl.store.runs import Store
 from tests.scripted import write_eval, write_script
 
+pytestmark = pytest.mark.process
+
 FULL = Path("/dev/full")
 
 

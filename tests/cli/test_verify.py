@@ -35,6 +35,7 @@ def one(verifier: str, response: str, target: Any, *options: str) -> str:
     )
 
 
+@pytest.mark.process
 def test_lines_come_out_in_the_order_they_went_in_with_ids_and_fields() -> None:
     answers = [r"\boxed{\frac{2}{4}}", r"\boxed{0.5}", r"\boxed{2}", "dunno", r"\boxed{\sqrt{1/4}}"]
     rows = [{"id": f"row-{n}", "response": a, "target": r"\frac12"} for n, a in enumerate(answers)]
@@ -84,6 +85,7 @@ def test_mathematics_without_a_box_is_read_where_it_is_called_the_answer(respons
     assert one("math", response, "5", "--extractor", "boxed") == "no_answer"
 
 
+@pytest.mark.process
 def test_code_is_run_and_its_tests_counted() -> None:
     target = {
         "kind": "stdin",
@@ -96,6 +98,7 @@ def test_code_is_run_and_its_tests_counted() -> None:
     assert found[0]["detail"]["tests"]["passed"] == 2
 
 
+@pytest.mark.process
 def test_other_verifiers_take_their_targets_and_parameters() -> None:
     assert one("choice", "ANSWER: B", "B") == "correct"
     assert one("exact", "Yes", "yes") == "wrong"
@@ -137,6 +140,7 @@ def test_a_broken_line_is_named_after_the_ones_before_it_are_judged(tmp_path: Pa
         CliRunner().invoke(command, ["exact", "--jsonl", str(path)], catch_exceptions=False)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("options", [["--json"], []])
 def test_half_a_surrogate_pair_goes_through(options: list[str]) -> None:
     row = '{"id": "a\\udc00", "response": "\\\\boxed{\\ud800}", "target": "5"}'

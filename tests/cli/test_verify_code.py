@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.commands import localrl
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.process
 
 STDIN = '{"kind": "stdin", "tests": [{"input": "20 22", "output": "42"}]}'
 LONG = "9" * 20_000

@@ -99,6 +99,7 @@ def test_every_backend_of_ours_is_found_and_fulfils_the_contract() -> None:
     assert [BACKENDS.get(name) for name in ("llama.cpp", "mlx", "server", "scripted")] == OURS
 
 
+@pytest.mark.process
 def test_looking_at_backends_imports_no_library_that_computes() -> None:
     code = "import sys; from localrl.engine import backends; backends.offered(); backends.available('mlx'); "
     code += "print([name for name in ('llama_cpp', 'mlx.core', 'mlx_lm', 'aiohttp') if name in sys.modules])"
@@ -106,6 +107,7 @@ def test_looking_at_backends_imports_no_library_that_computes() -> None:
     assert ran.stdout.strip() == "[]"
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("parrot")
 def test_a_backend_of_another_package_is_offered_chosen_and_run_in_the_worker(tmp_path: Path) -> None:
     model = tmp_path / "model"
@@ -128,6 +130,7 @@ def test_a_backend_that_breaks_the_contract_is_not_offered_and_says_what_is_wron
         resolve.resolve(str(tmp_path), "lame")
 
 
+@pytest.mark.process
 def test_an_unknown_backend_is_refused_by_the_choice_and_by_the_worker(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no backend named 'llama\.cp'; did you mean 'llama\.cpp'"):
         resolve.resolve(str(tmp_path), "llama.cp")

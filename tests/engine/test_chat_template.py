@@ -16,6 +16,8 @@ from localrl.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 ASK = (Message(role="user", content="2+2?"),)
 
 

@@ -32,6 +32,8 @@ from tests.processes import WORKER, children
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 
 HOUR_S = 3600.0
 

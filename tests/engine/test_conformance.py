@@ -20,6 +20,8 @@ from tests.engine.tiny import write_gguf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 LOCAL = ["scripted", "llama.cpp", "mlx"]
 SERVED = ["server-llama-cpp-python", "server-mlx-lm"]
 DOCS = Path(__file__).parents[2] / "docs" / "backends.md"

@@ -110,6 +110,7 @@ def test_the_beginning_of_a_stop_string_is_text_when_nothing_follows() -> None:
     assert said == end.text == "done EN"
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1, max_size=60), st.integers(1, 5))
 def test_the_tokens_of_the_texts_add_up_to_those_generated(answer: str, size: int) -> None:
     group = GroupRequest("g", "p", (SampleRequest("s", 0),), Sampling(), (), None)

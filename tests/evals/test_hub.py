@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from localrl.evals.environments.hub import Params
 
+pytestmark = pytest.mark.process
+
 PRIVATE = base64.b64encode(
     zlib.compress(pickle.dumps(json.dumps([{"input": "2\n", "output": "3\n", "testtype": "stdin"}])))
 ).decode()

@@ -163,6 +163,7 @@ def test_a_cell_cannot_break_out_of_its_table() -> None:
     assert "<script>" not in table
 
 
+@pytest.mark.slow
 def test_100_000_samples_a_run_compare_within_five_seconds(make_run: Callable[..., Any]) -> None:
     report = make_run("a").report
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from localrl.runs.plan import RunPlan
     from localrl.store.runs import Run, Store
 
+pytestmark = pytest.mark.process
+
 
 def finish(store: Store, plan: RunPlan) -> tuple[Run, dict[str, Any]]:
     with session.start(store, plan) as opened:

@@ -33,6 +33,7 @@ def test_without_an_earlier_run_it_is_a_share_of_the_limit(store: Store, tmp_pat
     assert "of the token limit" in found.basis
 
 
+@pytest.mark.process
 def test_an_earlier_run_tells_length_and_speed(store: Store, tmp_path: Path) -> None:
     plan = make_plan(tmp_path, "it is 4", problems=20, samples=2)
     name = run(store, plan)
@@ -42,6 +43,7 @@ def test_an_earlier_run_tells_length_and_speed(store: Store, tmp_path: Path) -> 
     assert name in found.basis
 
 
+@pytest.mark.process
 def test_what_an_unfinished_run_did_first_is_not_taken_for_the_length_of_all(
     store: Store, tmp_path: Path
 ) -> None:
@@ -56,6 +58,7 @@ def test_what_an_unfinished_run_did_first_is_not_taken_for_the_length_of_all(
     assert found.tokens == before.tokens
 
 
+@pytest.mark.process
 def test_a_run_of_mostly_engine_errors_tells_nothing(store: Store, tmp_path: Path) -> None:
     plan = make_plan(tmp_path, "it is 4", problems=20)
     good, bad = run(store, plan), run(store, plan)
@@ -69,6 +72,7 @@ def test_a_run_of_mostly_engine_errors_tells_nothing(store: Store, tmp_path: Pat
     assert good in estimate(store, plan).basis
 
 
+@pytest.mark.process
 def test_a_run_under_another_limit_tells_nothing_of_the_length(store: Store, tmp_path: Path) -> None:
     plan = make_plan(tmp_path, "it is 4", problems=20)
     name = run(store, plan)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from localrl.runs.plan import RunPlan
     from localrl.store.runs import Run
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

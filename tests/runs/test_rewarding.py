@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from localrl import tomlfile
 from localrl.evals.spec import EvalSpec, load
 from localrl.runs import rewarding
@@ -38,6 +40,7 @@ def judged(answer: str, tokens: int) -> tuple[Outcome, dict[str, float]]:
     return verdict.outcome, verdict.detail["rewards"]
 
 
+@pytest.mark.process
 def test_both_published_recipes_are_computed_beside_accuracy() -> None:
     assert judged(r"\boxed{\sqrt2}", 10) == (Outcome.CORRECT, {"accuracy-format": 2.0, "dapo": 1.0})
     assert judged(r"\boxed{2^{1/2}}", 75) == (Outcome.CORRECT, {"accuracy-format": 2.0, "dapo": 0.5})

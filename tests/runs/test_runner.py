@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from localrl.runs.plan import RunPlan
     from localrl.store.runs import Run, Store
 
+pytestmark = pytest.mark.process
+
 LOOP = "so " * 300
 
 

@@ -52,6 +52,7 @@ def test_evals_of_generators_are_planned_however_many_were_planned_before(tmp_pa
         assert made.evals[0].spec.data.model_extra
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("remembered", ["", '{"cut off', "[1]"])
 def test_the_models_hash_is_kept_whatever_stands_where_hashes_are_remembered(
     tmp_path: Path, remembered: str
@@ -68,6 +69,7 @@ def test_the_models_hash_is_kept_whatever_stands_where_hashes_are_remembered(
     assert [path.name for path in cache.parent.iterdir()] == ["sha256.json"]
 
 
+@pytest.mark.process
 def test_the_models_hash_is_known_where_nothing_can_be_remembered(tmp_path: Path) -> None:
     paths.home("cache").parent.mkdir(parents=True)
     paths.home("cache").write_text("a file in the place of the folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from localrl.runs.stopping import Settled, Watch, shuffled
 
@@ -21,6 +22,7 @@ def names(count: int) -> list[str]:
     return [f"p{i}" for i in range(count)]
 
 
+@pytest.mark.slow
 def test_until_stops_before_the_end_and_holds_the_whole_evals_score() -> None:
     rng, missed, ends = np.random.default_rng(0), 0, []
     for _ in range(30):
@@ -55,6 +57,7 @@ def test_decide_stops_on_a_clear_difference_and_says_which_way() -> None:
     assert better.e_value > 20
 
 
+@pytest.mark.slow
 def test_decide_between_equal_runs_is_wrong_at_most_as_often_as_promised() -> None:
     rng, wrong = np.random.default_rng(3), 0
     for _ in range(60):

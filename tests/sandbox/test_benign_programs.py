@@ -17,6 +17,8 @@ from tests.sandbox.honest_stdin import FILES, PRELUDE, STDIN
 if TYPE_CHECKING:
     from localrl.sandbox import Sandbox
 
+pytestmark = pytest.mark.process
+
 SPEC = VerifierSpec(name="code", params={"time_limit_s": 30.0})
 
 

@@ -348,6 +348,7 @@ def test_no_cheat_passes_a_single_test(verdicts: dict[str, Verdict]) -> None:
     assert passed == set()
 
 
+@pytest.mark.process
 def test_the_targets_above_can_be_met_by_who_knows_the_answers(box: Sandbox) -> None:
     spec = VerifierSpec(name="code")
     told = f"print('{ANSWER}' if input() == '2' else '{ANSWER[::-1]}')"

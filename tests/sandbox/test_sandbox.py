@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from localrl.sandbox.mechanism import Mechanism
 
+pytestmark = pytest.mark.process
+
 QUICK = Limits(wall_s=5.0)
 
 

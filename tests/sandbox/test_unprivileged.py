@@ -18,6 +18,8 @@ import localrl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 NOBODY = 65534
 SCRIPT = '''\
 import os, sys

@@ -54,11 +54,13 @@ def coverage(
     return hits / times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_the_generalisation_interval_covers_new_problems_as_promised(name: str) -> None:
     assert 0.93 <= coverage(generalisation, name, same_problems=False, times=2500) <= 0.975
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, (_, k, _) in SETS.items() if k > 1])
 def test_the_repeatability_interval_covers_the_same_problems_as_promised(name: str) -> None:
     assert 0.93 <= coverage(repeatability, name, same_problems=True, times=2500) <= 0.975

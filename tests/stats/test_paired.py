@@ -37,6 +37,7 @@ SETS: dict[str, tuple[int, int, Pairs]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_the_difference_is_covered_for_new_problems_and_for_these(name: str) -> None:
     problems, k, draw = SETS[name]
@@ -75,6 +76,7 @@ def test_winning_every_problem_leaves_some_doubt(k: int) -> None:
     assert 0.95 < result.p_better < 1
 
 
+@pytest.mark.slow
 def test_p_better_means_what_it_says() -> None:
     """Among comparisons of equal models, P(A > B) is above 0.95 one time in twenty."""
     rng = np.random.default_rng(11)

@@ -28,6 +28,7 @@ def ever_missed(truth: float, values: np.ndarray, population: int | None = None)
     return any(not i.low - 1e-9 <= truth <= i.high + 1e-9 for i in looks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mean", "k"), [(0.5, 1), (0.95, 1), (0.7, 4)])
 def test_an_interval_looked_at_8_times_misses_at_most_as_often_as_promised(mean: float, k: int) -> None:
     rng = np.random.default_rng(1)
@@ -47,6 +48,7 @@ def test_an_ordinary_interval_looked_at_8_times_misses_far_more_often() -> None:
     assert misses / 120 > 0.12
 
 
+@pytest.mark.slow
 def test_the_score_of_a_whole_eval_is_covered_while_it_is_worked_through() -> None:
     rng, misses = np.random.default_rng(3), 0
     for _ in range(120):
@@ -77,6 +79,7 @@ def test_the_order_of_problems_does_not_matter_without_a_population() -> None:
     assert (forward.low, forward.high) == pytest.approx((backward.low, backward.high))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 4])
 def test_equal_runs_are_told_apart_at_most_as_often_as_promised(k: int) -> None:
     rng, wrong = np.random.default_rng(6), 0
@@ -88,6 +91,7 @@ def test_equal_runs_are_told_apart_at_most_as_often_as_promised(k: int) -> None:
     assert wrong / 120 <= 0.05
 
 
+@pytest.mark.slow
 def test_a_clear_difference_is_settled_early_and_on_the_right_side() -> None:
     rng = np.random.default_rng(7)
     ends: list[int] = []
@@ -115,6 +119,7 @@ def test_a_margin_lets_equal_runs_end_as_equivalent() -> None:
     assert difference_sequence(d).verdict == "undecided"
 
 
+@pytest.mark.slow
 def test_rounds_over_these_problems_miss_at_most_as_often_as_promised_and_beat_unclustered_bets() -> None:
     rng, misses = np.random.default_rng(10), 0
     for _ in range(120):

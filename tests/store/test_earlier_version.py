@@ -117,6 +117,7 @@ def test_its_export_is_imported_whole(folder: Path, monkeypatch: pytest.MonkeyPa
     as_then(report["evals"], json.loads((MADE / "show.json").read_text())["evals"])
 
 
+@pytest.mark.process
 def test_an_unfinished_run_goes_on_without_making_anything_twice(old: Store) -> None:
     run = old.find("unfinished")
     before = {(s.problem.id, s.index): s for s in old.samples(run)}

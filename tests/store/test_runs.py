@@ -141,6 +141,7 @@ with Store() as store:
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file system of a given size")
 def test_a_full_disk_is_an_error_in_words_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 from textual.widgets import Button, Input, OptionList, Static
 
 from localrl.store.runs import Store
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from localrl.tui.app import LocalrlApp
     from localrl.tui.work.bench import BenchWork
+
+pytestmark = pytest.mark.slow
 
 LONG = " ".join(f"word{i}" for i in range(20_000))
 """No sample that says this ends before the test does."""

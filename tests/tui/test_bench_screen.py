@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from localrl.tui.app import LocalrlApp
     from localrl.tui.work.bench import BenchWork
 
+pytestmark = pytest.mark.slow
+
 
 async def opened(app: LocalrlApp, pilot: Pilot[None]) -> None:
     await pilot.press("f4")

@@ -74,6 +74,7 @@ def _says(summary: Summary, words: str) -> bool:
     return words in str(summary.render())
 
 
+@pytest.mark.slow
 def test_a_run_at_work_shows_what_was_published_and_the_first_token(
     scripted: Callable[..., LocalrlApp], home: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_run_at_work_shows_what_was_published_and_the_first_token(
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_figures_are_laid_out_at_once_for_a_new_width(
     scripted: Callable[..., LocalrlApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:

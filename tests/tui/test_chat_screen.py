@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from textual.widgets import Input, Markdown, Static
 
 from localrl.errors import StoreError
@@ -21,9 +22,9 @@ from tests.tui.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import pytest
-
     from localrl.tui.app import LocalrlApp
+
+pytestmark = pytest.mark.slow
 
 ANSWER = "<think>let me see\nagain</think>It is **7**.\n\n```python\nprint(7)\n```\n\nDone."
 

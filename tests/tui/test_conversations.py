@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from textual.widgets import Input, OptionList, Static
 
 from localrl.sampling import Sampling
@@ -20,9 +21,9 @@ from tests.tui.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
-
     from localrl.tui.app import LocalrlApp
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_conversation_that_is_left_while_it_is_put_up_leaves_nothing_behind(

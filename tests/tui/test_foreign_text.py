@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from rich.cells import cell_len
 from textual.widgets import OptionList
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localrl.tui.app import LocalrlApp
+
+pytestmark = pytest.mark.slow
 
 HOSTILE = "[/b][@click=app.quit()]\x1b[2J\x9b2J\x07\u202e"
 SHOWN = "[/b][@click=app.quit()][2J2J"

@@ -203,6 +203,7 @@ def still(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (logs / "worker-1.log").write_text("loading the model\nready\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_every_screen_looks_as_it_was_accepted_and_nothing_essential_is_cut_off(
     size: str, tmp_path: Path

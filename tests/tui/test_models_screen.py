@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from localrl.tui.app import LocalrlApp
 
+pytestmark = pytest.mark.slow
+
 CARD = """
 name = "tiny"
 title = "Tiny"

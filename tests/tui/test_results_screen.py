@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+import pytest
 from textual.widgets import ContentSwitcher, Input
 
 from localrl.store.runs import Store
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
     from textual.pilot import Pilot
 
     from localrl.tui.app import LocalrlApp
+
+pytestmark = pytest.mark.slow
 
 
 async def opened(app: LocalrlApp, pilot: Pilot[None], runs: int) -> ResultsScreen:

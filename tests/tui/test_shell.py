@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def is_shown(app: LocalrlApp, name: str) -> bool:
     return app.current_mode == name

@@ -15,6 +15,8 @@ from localrl.verify.base import VerifierSpec
 from localrl.verify.pool import VerifierPool
 from localrl.verify.verifiers import code
 
+pytestmark = pytest.mark.process
+
 DOUBLE = {"kind": "stdin", "tests": [{"input": str(n), "output": str(2 * n)} for n in range(1, 6)]}
 CALL = {"kind": "call", "function": "f", "tests": [{"args": [n], "output": n} for n in range(1, 6)]}
 CHECK = {

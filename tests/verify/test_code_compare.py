@@ -67,12 +67,14 @@ def test_outputs_that_do_not(output: str, expected: str) -> None:
     assert not same_text(expected, output)
 
 
+@pytest.mark.slow
 @given(JSON_VALUES, JSON_VALUES)
 def test_comparing_trees_is_comparing_values(value: Any, other: Any) -> None:
     assert same_value(encode(value), value)
     assert same_value(encode(value), other) == (value == other)
 
 
+@pytest.mark.slow
 @given(PYTHON_VALUES)
 def test_a_value_survives_its_encoding_as_text(value: Any) -> None:
     again = decode(json.loads(json.dumps(encode(value))))

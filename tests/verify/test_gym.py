@@ -108,6 +108,7 @@ def test_an_entry_survives_json_with_its_tuples_and_keys() -> None:
     assert gym.unpack(gym.pack(value)) == value
 
 
+@pytest.mark.process
 def test_one_generator_imports_neither_sympy_nor_matplotlib() -> None:
     code = (
         "import sys\n"

@@ -470,6 +470,7 @@ def test_thinking_never_counts() -> None:
     assert math.verify(response, "5", BOXED).outcome is Outcome.NO_ANSWER
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("answer", [r"9^{9^{9^9}}", "10000000!", "(x+1)^{5000}-x"])
 def test_an_answer_that_takes_forever_is_an_outcome_of_its_own(answer: str) -> None:
     with VerifierPool(1, time_limit_s=3.0) as pool:

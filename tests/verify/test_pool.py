@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from localrl.verdict import Verdict
 
+pytestmark = pytest.mark.process
+
 HOSTILE = Path(__file__).parent / "hostile_worker.py"
 SPEC = VerifierSpec(name="hostile")
 

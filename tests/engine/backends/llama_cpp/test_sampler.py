@@ -47,6 +47,7 @@ def rows(vocabulary: int, seed: int, slope: float, count: int = 8) -> Any:
     return rng.permuted(ranked, axis=1).astype(np.float32)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     vocabulary=st.sampled_from(VOCABULARIES),
@@ -97,6 +98,7 @@ def test_the_seed_that_llama_cpp_takes_as_random_is_a_seed_like_any_other() -> N
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 def test_without_filters_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     vocabulary = 20 * HEIGHT + 7
     logits = rows(vocabulary, 5, 2.5, 1)[0]

@@ -79,6 +79,7 @@ def ends(device: LlamaDevice, parallel: int | None, k: int) -> dict[str, Finishe
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parallel", "k"), [(4, 1), (5, 7), (None, 3)])
 def test_groups_end_with_the_texts_of_one_pool(model: Path, parallel: int | None, k: int) -> None:
     own = ends(device(model, False, parallel), parallel, k)
@@ -113,6 +114,7 @@ def test_streams_that_do_not_fit_side_by_side_share_a_pool(model: Path) -> None:
     wide.close()
 
 
+@pytest.mark.slow
 def test_a_text_ends_where_its_slot_does(model: Path) -> None:
     scheduler = Scheduler(device(model, unified=False), 4)
     sampling = Sampling(temperature=0.8, max_tokens=1000)

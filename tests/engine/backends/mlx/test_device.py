@@ -25,6 +25,8 @@ from tests.engine.tiny import write_gguf
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 GIB = 1 << 30
 
 

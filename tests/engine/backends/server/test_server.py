@@ -188,6 +188,7 @@ def test_no_more_requests_run_than_asked_for() -> None:
     assert 1 < most <= 3
 
 
+@pytest.mark.slow
 def test_the_number_of_streams_is_found_within_the_bound() -> None:
     def steady(to: Conversation) -> None:
         to.begin()
