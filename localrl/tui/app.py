@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -85,6 +87,8 @@ class LocalrlApp(App[None]):
         self.bench_work: BenchWork | None = None
         self.chat_work: ChatWork | None = None
         self.downloads: Downloads | None = None
+        self.ended_by = 0
+        """The signal that ended the program, if one did."""
         self._told: dict[str, float] = {}
         """Errors, and when they were last shown."""
         self.set_keymap(keymap)
@@ -94,6 +98,15 @@ class LocalrlApp(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), SANITISE]
+
+    def on_mount(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._end, number)
+
+    def _end(self, number: int) -> None:
+        """Leave in order, so that the terminal is given back as it was."""
+        self.ended_by = number
+        self.exit()
 
     def on_ready(self) -> None:
         # Imports that the first paint does not need must not delay it.
@@ -267,4 +280,7 @@ def main() -> None:
         raise UsageError("this terminal cannot show the interface (TERM=dumb)", hint="see localrl --help")
     if not sys.stderr.isatty():  # Textual draws there
         raise UsageError("the interface is drawn on stderr, which is no terminal here")
-    LocalrlApp().run()
+    app = LocalrlApp()
+    app.run()
+    if app.ended_by:
+        sys.exit(128 + app.ended_by)

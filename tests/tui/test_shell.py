@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -377,3 +380,30 @@ def test_without_a_terminal_there_is_help_and_no_textual(tmp_path: Path) -> None
     )
     assert done.stdout.split() == ["2", "False"]
     assert "Usage" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_program_gives_the_terminal_back(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "localrl"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "LOCALRL_HOME": str(tmp_path), "TERM": "xterm-256color"},
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while b"Models" not in said:
+            said += os.read(ours, 1 << 16)
+        process.send_signal(number)
+        with contextlib.suppress(OSError):  # the last writer is gone
+            while part := os.read(ours, 1 << 16):
+                said += part
+        assert process.wait(timeout=60) == 128 + number
+    os.close(ours)
+    for taken, given in ((b"[?1049h", b"[?1049l"), (b"[?1000h", b"[?1000l"), (b"[?25l", b"[?25h")):
+        assert said.rindex(given) > said.rindex(taken), given
