@@ -77,7 +77,7 @@ class Subject:
 
 
 @dataclass
-class Outcome:
+class SampleEvents:
     """All events of one sample."""
 
     starts: int = 0
@@ -98,7 +98,7 @@ class Outcome:
         return self.finished.text
 
 
-class Outcomes(dict[str, Outcome]):
+class EventLog(dict[str, SampleEvents]):
     """By sample; takes events, and checks what must hold of each sample's."""
 
     metrics = Metrics()
@@ -109,7 +109,7 @@ class Outcomes(dict[str, Outcome]):
         if isinstance(event, Metrics):
             self.metrics, self.most_running = event, max(self.most_running, event.running)
             return
-        outcome = self.setdefault(event.sample, Outcome())
+        outcome = self.setdefault(event.sample, SampleEvents())
         assert outcome.end is None, "nothing comes after the end"
         if isinstance(event, Started):
             outcome.starts, outcome.texts = outcome.starts + 1, ()
@@ -125,11 +125,11 @@ class Outcomes(dict[str, Outcome]):
             self.take(event)
 
 
-def run(backend: Backend, groups: Sequence[GroupRequest] = (), seconds: float = PATIENCE_S) -> Outcomes:
+def run(backend: Backend, groups: Sequence[GroupRequest] = (), seconds: float = PATIENCE_S) -> EventLog:
     """Submit, and step until nothing is left."""
     for each in groups:
         backend.submit(each)
-    outcomes, deadline = Outcomes(), time.monotonic() + seconds
+    outcomes, deadline = EventLog(), time.monotonic() + seconds
     while backend.busy:
         outcomes.step(backend, deadline)
     return outcomes
@@ -211,7 +211,7 @@ class MustDo:
         assert outcomes["a.0"].reason is FinishReason.LOOP
 
     def test_a_cancelled_sample_ends_with_what_it_has_and_the_others_go_on(self, subject: Subject) -> None:
-        outcomes, deadline = Outcomes(), time.monotonic() + PATIENCE_S
+        outcomes, deadline = EventLog(), time.monotonic() + PATIENCE_S
         with subject.open() as backend:
             for name in "ab":
                 backend.submit(group(name, k=2, tokens=600, loop_guard=False))

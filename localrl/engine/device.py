@@ -30,7 +30,7 @@ class Batch:
             self.outputs.append(len(self.tokens) - 1)
 
 
-class Device(Protocol):
+class BatchDevice(Protocol):
     """A loaded model with its cells. Sequences are numbers; positions in one are consecutive from 0."""
 
     info: ModelInfo

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-class Prompt(Protocol):
+class QueuedGroup(Protocol):
     """A backend's own record of one."""
 
     tokens: list[int]
@@ -49,14 +49,14 @@ def refused(group: GroupRequest, error: str) -> list[Finished]:
     return [Finished(sample.id, FinishReason.REFUSED, "", error=error) for sample in group.samples]
 
 
-def unstarted(prompt: Prompt, sample: SampleRequest, reason: FinishReason, error: str = "") -> Finished:
+def unstarted(prompt: QueuedGroup, sample: SampleRequest, reason: FinishReason, error: str = "") -> Finished:
     """The end of a sample that never had a token."""
     return Finished(
         sample.id, reason, "", prompt.starts_thinking, prompt_tokens=len(prompt.tokens), error=error
     )
 
 
-def cancelled(prompts: Iterable[Prompt], name: str) -> list[Finished]:
+def cancelled(prompts: Iterable[QueuedGroup], name: str) -> list[Finished]:
     """Take the sample, or all samples of the group, of this name away from prompts that wait."""
     ends = []
     for prompt in prompts:

@@ -2,7 +2,7 @@
 
 Each step decodes the next token of every running stream together with a chunk of waiting prompts. Streams are
 admitted while cells last; when cells run out, the youngest is preempted and continued later, so no sample is
-cut because others are long. The scheduler knows nothing of the library: a `Device` holds cells and computes.
+cut because others are long. The scheduler knows nothing of the library: a `BatchDevice` holds cells and computes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from localrl.engine.device import Batch, Device
+from localrl.engine.device import Batch, BatchDevice
 from localrl.engine.kv_cache.cache import KVCache, TokenSequence
 from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
@@ -70,10 +70,10 @@ Chunk = tuple[TokenSequence, int]
 
 
 class Scheduler:
-    """The `Backend` of every library that offers a `Device`."""
+    """The `Backend` of every library that offers a `BatchDevice`."""
 
     def __init__(
-        self, device: Device, parallel: int | None = None, clock: Callable[[], float] = time.monotonic
+        self, device: BatchDevice, parallel: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.info = device.info
         self._device = device

@@ -18,7 +18,7 @@ from localrl.engine.kv_cache.slots import side_by_side
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.engine.device import Device
+    from localrl.engine.device import BatchDevice
 
 GROWTH = 16
 """Cells kept free for each stream when another one is admitted, so that none is preempted at once."""
@@ -60,7 +60,7 @@ class KVCache:
     second, 0 while unknown, throughout.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: BatchDevice) -> None:
         self._device = device
         self._pool = CellPool(device.cells, device.max_sequences, device.unified)
         self._sequences: dict[int, TokenSequence] = {}

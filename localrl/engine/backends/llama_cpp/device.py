@@ -1,4 +1,4 @@
-"""llama.cpp as a `Device`, through the low-level API of llama-cpp-python.
+"""llama.cpp as a `BatchDevice`, through the low-level API of llama-cpp-python.
 
 The high-level `Llama` class cannot batch requests; here one context holds all sequences: in a unified cache,
 where copying a prompt to its samples moves nothing, or on CUDA each in a slot of its own. Only this module

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from localrl import __version__
-from localrl.engine.backends.server.completion import SLACK, Reply, longest_prompt
+from localrl.engine.backends.server.completion import SLACK, Completion, longest_prompt
 from localrl.engine.backends.server.discovery import find_model
 from localrl.engine.backends.server.endpoint import CONNECT_S, Endpoint
-from localrl.engine.backends.server.load_balancing import Share, Sharing
-from localrl.engine.backends.server.responses import Failure, RequestFailed, Usage, printable
+from localrl.engine.backends.server.load_balancing import LoadBalancer, Upstream
+from localrl.engine.backends.server.responses import Failure, RequestFailed, TokenUsage, printable
 from localrl.engine.metrics import ServerMetrics
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import (
@@ -74,7 +74,7 @@ class Patience:
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _OpenRequest:
     """Samples of one group that are asked for in one request."""
 
     group: GroupRequest
@@ -87,17 +87,22 @@ class _Job:
     empty: int = 0
     """Chunks of this request that brought no text."""
     not_before: float = 0.0
-    share: Share[Endpoint] | None = None
-    replies: dict[int, Reply] = field(default_factory=dict)
+    upstream: Upstream[Endpoint] | None = None
+    completions: dict[int, Completion] = field(default_factory=dict)
     """By their number in the request, once it is under way."""
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     heard: float = 0.0
     """When the last text came, or the request began."""
     task: asyncio.Task[None] | None = None
 
-    def open(self) -> list[Reply]:
+    @property
+    def begun(self) -> bool:
+        """Whether any text has come."""
+        return any(completion.fragments for completion in self.completions.values())
+
+    def open(self) -> list[Completion]:
         """Replies whose samples have not finished."""
-        return [reply for reply in self.replies.values() if reply.sample in self.samples]
+        return [completion for completion in self.completions.values() if completion.sample in self.samples]
 
 
 class ServerBackend:
@@ -109,9 +114,9 @@ class ServerBackend:
         self._endpoints = [Endpoint(url, key) for url in dict.fromkeys(settings.endpoints)]
         self._loop = asyncio.new_event_loop()
         self._session = self._loop.run_until_complete(_open_session())
-        self._sharing = Sharing([Share(endpoint) for endpoint in self._endpoints])
-        self._waiting: deque[_Job] = deque()
-        self._running: list[_Job] = []
+        self._balancer = LoadBalancer([Upstream(endpoint) for endpoint in self._endpoints])
+        self._waiting: deque[_OpenRequest] = deque()
+        self._running: list[_OpenRequest] = []
         try:
             context = self._loop.run_until_complete(
                 find_model(self._session, self._endpoints, settings.model)
@@ -122,7 +127,7 @@ class ServerBackend:
         count = len(self._endpoints)
         self._parallel = Parallel(settings.parallel, START_PER_ENDPOINT * count, STREAMS_PER_ENDPOINT * count)
         self._meter = ServerMetrics(self._parallel)
-        self._resting: list[_Job] = []
+        self._resting: list[_OpenRequest] = []
         self._events: list[Event] = []
         self._crash: BaseException | None = None
         self._last_error = ""
@@ -142,21 +147,21 @@ class ServerBackend:
         size = min(SAMPLES_PER_REQUEST, self._parallel.limit) if together else 1
         samples = list(group.samples)
         for start in range(0, len(samples), size):
-            self._waiting.append(_Job(group, samples[start : start + size], now))
+            self._waiting.append(_OpenRequest(group, samples[start : start + size], now))
 
     def cancel(self, name: str) -> None:
-        for job in [*self._waiting, *self._resting]:
-            for sample in [s for s in job.samples if name in (s.id, job.group.id)]:
-                job.samples.remove(sample)
+        for request in [*self._waiting, *self._resting]:
+            for sample in [s for s in request.samples if name in (s.id, request.group.id)]:
+                request.samples.remove(sample)
                 self._events.append(Finished(sample.id, FinishReason.CANCELLED, ""))
-        self._waiting = deque(job for job in self._waiting if job.samples)
-        self._resting = [job for job in self._resting if job.samples]
-        for job in list(self._running):
-            for reply in job.open():
-                if name in (reply.sample.id, job.group.id):
-                    self._finish(job, reply, FinishReason.CANCELLED)
-            if not job.samples and job.task is not None:
-                job.task.cancel()
+        self._waiting = deque(request for request in self._waiting if request.samples)
+        self._resting = [request for request in self._resting if request.samples]
+        for request in list(self._running):
+            for completion in request.open():
+                if name in (completion.sample.id, request.group.id):
+                    self._finish(request, completion, FinishReason.CANCELLED)
+            if not request.samples and request.task is not None:
+                request.task.cancel()
 
     def step(self) -> list[Event]:
         """Let the network run for a moment.
@@ -176,8 +181,8 @@ class ServerBackend:
 
     def close(self) -> None:
         self._waiting.clear()  # or the end of what runs would begin more
-        for job in self._running:
-            job.samples = []
+        for request in self._running:
+            request.samples = []
         self._loop.run_until_complete(_shut_down(asyncio.all_tasks(self._loop), self._session))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
@@ -188,64 +193,65 @@ class ServerBackend:
         """Send waiting requests off while there are streams and endpoints for them."""
         now = time.monotonic()
         while self._waiting:
-            job = self._waiting[0]
-            if self._streams and self._streams + len(job.samples) > self._parallel.limit:
+            request = self._waiting[0]
+            if self._streams and self._streams + len(request.samples) > self._parallel.limit:
                 return
-            share = self._sharing.choose(now, job.share)
-            if share is None:
+            upstream = self._balancer.choose(now, request.upstream)
+            if upstream is None:
                 return
             self._waiting.popleft()
-            self._start(job, share, now)
+            self._start(request, upstream, now)
 
     @property
     def _streams(self) -> int:
-        return sum(len(job.samples) for job in self._running)
+        return sum(len(request.samples) for request in self._running)
 
-    def _start(self, job: _Job, share: Share[Endpoint], now: float) -> None:
-        inside = share.endpoint in self._starts_thinking
-        job.replies = {
-            i: Reply(sample, job.group, job.submitted, inside) for i, sample in enumerate(job.samples)
+    def _start(self, request: _OpenRequest, upstream: Upstream[Endpoint], now: float) -> None:
+        inside = upstream.endpoint in self._starts_thinking
+        request.completions = {
+            i: Completion(sample, request.group, request.submitted, inside)
+            for i, sample in enumerate(request.samples)
         }
-        job.share, job.heard, job.usage, job.empty = share, now, None, 0
-        share.outstanding += len(job.samples)
-        self._running.append(job)
-        job.task = self._loop.create_task(self._run(job, share))
-        job.task.add_done_callback(self._note_crash)
+        request.upstream, request.heard, request.usage, request.empty = upstream, now, None, 0
+        upstream.outstanding += len(request.samples)
+        self._running.append(request)
+        request.task = self._loop.create_task(self._run(request, upstream))
+        request.task.add_done_callback(self._note_crash)
 
-    async def _run(self, job: _Job, share: Share[Endpoint]) -> None:
+    async def _run(self, request: _OpenRequest, upstream: Upstream[Endpoint]) -> None:
         """One request from beginning to end; whatever happens, its samples finish or wait for another try."""
-        taken, failed = len(job.samples), None
+        taken, failed = len(request.samples), None
         try:
-            seeds = [sample.seed for sample in job.samples]
-            async with aclosing(share.endpoint.stream(self._session, job.group, seeds)) as chunks:  # type: ignore[type-var]
+            seeds = [sample.seed for sample in request.samples]
+            async with aclosing(upstream.endpoint.stream(self._session, request.group, seeds)) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
                     if chunk is None:
-                        _end_in_order(job)
-                        self._finish_ended(job)
+                        _end_in_order(request)
+                        self._finish_ended(request)
                         self._dispatch()  # the connection's end need not be waited for
                     else:
-                        self._take(job, chunk)
-                    if not job.samples and chunk is not None and job.usage is None:
+                        self._take(request, chunk)
+                    if not request.samples and chunk is not None and request.usage is None:
                         break  # stopped by ourselves: the server need not go on
-            self._finish_ended(job)
-            if job.samples:
+            self._finish_ended(request)
+            if request.samples:
                 failed = RequestFailed(Failure.BROKEN, "the stream ended before the text did")
         except RequestFailed as error:
             failed = error
         except asyncio.CancelledError:
-            self._finish_ended(job)
-            if job.samples:
+            self._finish_ended(request)
+            if request.samples:
                 failed = RequestFailed(Failure.SILENT, "no text for too long")
         finally:
-            share.outstanding -= taken
-            self._running.remove(job)
+            upstream.outstanding -= taken
+            self._running.remove(request)
         if failed is None:
-            share.succeeded()
+            upstream.succeeded()
             self._well = time.monotonic()
         else:
             if failed.failure is not Failure.BROKEN:
-                self._finish_ended(job)  # only its count is missing
-            self._failed(job, share, failed)
+                self._finish_ended(request)  # only its count is missing
+            self._failed(request, upstream, failed)
         self._dispatch()
 
     def _note_crash(self, task: asyncio.Task[None]) -> None:
@@ -254,102 +260,104 @@ class ServerBackend:
 
     # -- what came
 
-    def _take(self, job: _Job, chunk: Chunk) -> None:
+    def _take(self, request: _OpenRequest, chunk: Chunk) -> None:
         now = time.monotonic()
-        job.empty += 1
+        request.empty += 1
         if chunk.usage is not None:
-            self._take_usage(job, chunk.usage, [choice.index or 0 for choice in chunk.choices])
+            self._take_usage(request, chunk.usage, [choice.index or 0 for choice in chunk.choices])
         for choice in chunk.choices:
-            reply = job.replies.get(choice.index or 0)
-            if reply is None:
+            completion = request.completions.get(choice.index or 0)
+            if completion is None:
                 raise RequestFailed(Failure.BROKEN, f"text number {choice.index} was not asked for")
-            if reply.sample not in job.samples or reply.ended is not None:
+            if completion.sample not in request.samples or completion.ended is not None:
                 continue
-            before = reply.fragments
-            texts = reply.push(choice, now)
-            if reply.fragments > before:
-                job.heard, job.empty = now, 0
+            before = completion.fragments
+            texts = completion.push(choice, now)
+            if completion.fragments > before:
+                request.heard, request.empty = now, 0
                 self._meter.generated += 1
                 if not before:
-                    self._events.append(reply.started())
-            assert job.share is not None
-            self._events += [replace(each, text=job.share.endpoint.hidden(each.text)) for each in texts]
-            if reply.ended is FinishReason.LOOP or (reply.ended and not choice.finish_reason):
-                self._finish(job, reply, reply.ended)  # ended by ourselves
-            elif reply.ended and len(job.replies) > 1:
-                self._finish(job, reply, reply.ended)
-        if job.empty > EMPTY_CHUNKS + job.group.sampling.max_tokens:
-            raise RequestFailed(Failure.BROKEN, f"{job.empty} chunks without text")
+                    self._events.append(completion.started())
+            assert request.upstream is not None
+            self._events += [
+                replace(each, text=request.upstream.endpoint.hidden(each.text)) for each in texts
+            ]
+            if completion.ended is FinishReason.LOOP or (completion.ended and not choice.finish_reason):
+                self._finish(request, completion, completion.ended)  # ended by ourselves
+            elif completion.ended and len(request.completions) > 1:
+                self._finish(request, completion, completion.ended)
+        if request.empty > EMPTY_CHUNKS + request.group.sampling.max_tokens:
+            raise RequestFailed(Failure.BROKEN, f"{request.empty} chunks without text")
 
-    def _take_usage(self, job: _Job, usage: Usage, choices: list[int]) -> None:
+    def _take_usage(self, request: _OpenRequest, usage: TokenUsage, choices: list[int]) -> None:
         """Counts of one text, where it comes with the text or the request has only one."""
-        most = job.group.sampling.max_tokens
+        most = request.group.sampling.max_tokens
         completion = usage.completion_tokens or 0
-        if completion > (most + SLACK) * (1 if choices else len(job.replies)):
+        if completion > (most + SLACK) * (1 if choices else len(request.completions)):
             raise RequestFailed(Failure.BROKEN, f"it counts {completion} tokens where max_tokens is {most}")
         prompt = usage.prompt_tokens or 0
-        if prompt > TEMPLATE_TOKENS and prompt > TEMPLATE_TOKENS + longest_prompt(job.group):
+        if prompt > TEMPLATE_TOKENS and prompt > TEMPLATE_TOKENS + longest_prompt(request.group):
             raise RequestFailed(Failure.BROKEN, f"it counts {prompt} tokens of a prompt that is shorter")
-        job.usage = usage
-        if len(choices) == 1 and choices[0] in job.replies:
-            job.replies[choices[0]].tokens = usage.completion_tokens
+        request.usage = usage
+        if len(choices) == 1 and choices[0] in request.completions:
+            request.completions[choices[0]].tokens = usage.completion_tokens
         elif not choices:
-            self._finish_ended(job)
+            self._finish_ended(request)
 
-    def _finish_ended(self, job: _Job) -> None:
-        for reply in job.open():
-            if reply.ended is not None:
-                self._finish(job, reply, reply.ended)
+    def _finish_ended(self, request: _OpenRequest) -> None:
+        for completion in request.open():
+            if completion.ended is not None:
+                self._finish(request, completion, completion.ended)
 
-    def _finish(self, job: _Job, reply: Reply, reason: FinishReason) -> None:
-        usage = job.usage
-        if usage is not None and len(job.replies) > 1:
-            usage = usage.model_copy(update={"completion_tokens": reply.tokens})
-        *texts, end = reply.finish(reason, usage)
+    def _finish(self, request: _OpenRequest, completion: Completion, reason: FinishReason) -> None:
+        usage = request.usage
+        if usage is not None and len(request.completions) > 1:
+            usage = usage.model_copy(update={"completion_tokens": completion.tokens})
+        *texts, end = completion.finish(reason, usage)
         assert isinstance(end, Finished)
-        assert job.share is not None
-        hidden = job.share.endpoint.hidden
-        self._meter.generated += end.thinking_tokens + end.answer_tokens - reply.fragments
+        assert request.upstream is not None
+        hidden = request.upstream.endpoint.hidden
+        self._meter.generated += end.thinking_tokens + end.answer_tokens - completion.fragments
         self._meter.prefilled += end.prompt_tokens - end.shared_tokens
         if end.starts_thinking:
-            self._starts_thinking.add(job.share.endpoint)
+            self._starts_thinking.add(request.upstream.endpoint)
         self._events += [replace(each, text=hidden(each.text)) for each in (*texts, end)]
-        job.samples.remove(reply.sample)
+        request.samples.remove(completion.sample)
 
-    def _failed(self, job: _Job, share: Share[Endpoint], failed: RequestFailed) -> None:
+    def _failed(self, request: _OpenRequest, upstream: Upstream[Endpoint], failed: RequestFailed) -> None:
         """Try the samples that are left again, or let them go."""
         now = time.monotonic()
-        share.failed(failed, now)
-        error = self._last_error = f"{share.endpoint}: {share.endpoint.quoted(failed.reason)}"
+        upstream.failed(failed, now)
+        error = self._last_error = f"{upstream.endpoint}: {upstream.endpoint.quoted(failed.reason)}"
         print(error, file=sys.stderr, flush=True)
-        if all(each.hopeless for each in self._sharing.shares):
+        if all(each.hopeless for each in self._balancer.upstreams):
             self._crash = Unavailable(error)
-        self._meter.generated -= sum(reply.fragments for reply in job.open())
-        job.tries += failed.failure is not Failure.BUSY
-        job.broken += failed.failure in (Failure.BROKEN, Failure.TORN)
-        job.silent += failed.failure is Failure.SILENT
+        self._meter.generated -= sum(completion.fragments for completion in request.open())
+        request.tries += failed.failure is not Failure.BUSY
+        request.broken += failed.failure in (Failure.BROKEN, Failure.TORN)
+        request.silent += failed.failure is Failure.SILENT
         if failed.failure is Failure.REJECTED:
-            self._give_up(job, FinishReason.REFUSED, error)
-        elif failed.failure is Failure.FINAL or self._tried_enough(job):
-            self._give_up(job, FinishReason.ERROR, error)
-        elif job.samples:
+            self._give_up(request, FinishReason.REFUSED, error)
+        elif failed.failure is Failure.FINAL or self._tried_enough(request):
+            self._give_up(request, FinishReason.ERROR, error)
+        elif request.samples:
             patience = self._patience
-            rest = min(patience.first_retry_s * 2 ** (job.tries - 1), patience.longest_retry_s)
-            job.not_before = now + rest * random.uniform(0.75, 1.25)
-            job.replies = {}
-            self._resting.append(job)
+            rest = min(patience.first_retry_s * 2 ** (request.tries - 1), patience.longest_retry_s)
+            request.not_before = now + rest * random.uniform(0.75, 1.25)
+            request.completions = {}
+            self._resting.append(request)
 
-    def _tried_enough(self, job: _Job) -> bool:
+    def _tried_enough(self, request: _OpenRequest) -> bool:
         patience = self._patience
         return (
-            job.broken >= patience.broken_tries
-            or job.silent >= patience.silent_tries
-            or job.tries >= patience.tries
+            request.broken >= patience.broken_tries
+            or request.silent >= patience.silent_tries
+            or request.tries >= patience.tries
         )
 
-    def _give_up(self, job: _Job, reason: FinishReason, error: str) -> None:
-        self._events += [Finished(sample.id, reason, "", error=error) for sample in job.samples]
-        job.samples = []
+    def _give_up(self, request: _OpenRequest, reason: FinishReason, error: str) -> None:
+        self._events += [Finished(sample.id, reason, "", error=error) for sample in request.samples]
+        request.samples = []
 
     # -- time
 
@@ -358,14 +366,13 @@ class ServerBackend:
         now = time.monotonic()
         pause = self._meter.begin(now)
         self._well += pause  # while paused nobody listens, so nobody is late
-        for job in self._running:
-            job.heard += pause
-            begun = any(reply.fragments for reply in job.replies.values())
-            limit = self._patience.next_token_s if begun else self._patience.first_token_s
-            if job.task is not None and now - job.heard > limit:
-                job.task.cancel()
-        due = [job for job in self._resting if job.not_before <= now]
-        self._resting = [job for job in self._resting if job.not_before > now]
+        for request in self._running:
+            request.heard += pause
+            limit = self._patience.next_token_s if request.begun else self._patience.first_token_s
+            if request.task is not None and now - request.heard > limit:
+                request.task.cancel()
+        due = [request for request in self._resting if request.not_before <= now]
+        self._resting = [request for request in self._resting if request.not_before > now]
         self._waiting += due
         if not self.busy or self._served(now):
             self._well = now
@@ -375,17 +382,17 @@ class ServerBackend:
 
     def _served(self, now: float) -> bool:
         """Whether an endpoint is well, or works on a request of ours although it turns others away."""
-        return any(share.well for share in self._sharing.shares) or any(
-            now - job.heard > self._patience.kept_s or any(reply.fragments for reply in job.replies.values())
-            for job in self._running
+        return any(upstream.well for upstream in self._balancer.upstreams) or any(
+            now - request.heard > self._patience.kept_s or request.begun for request in self._running
         )
 
     def _measure(self) -> None:
-        decoding = sum(1 for job in self._running for reply in job.open() if reply.fragments)
+        completions = [completion for request in self._running for completion in request.open()]
+        decoding = sum(1 for completion in completions if completion.fragments)
         self._meter.measure(time.monotonic(), decoding, self._streams)
 
     def _metrics(self) -> Metrics:
-        waiting = sum(len(job.samples) for job in [*self._waiting, *self._resting])
+        waiting = sum(len(request.samples) for request in [*self._waiting, *self._resting])
         return self._meter.metrics(self._streams, waiting)
 
     def _describe(self, context: int) -> ModelInfo:
@@ -405,13 +412,13 @@ class ServerBackend:
         )
 
 
-def _end_in_order(job: _Job) -> None:
+def _end_in_order(request: _OpenRequest) -> None:
     """[DONE] after a count below the limit ends a text although no reason was given."""
-    counted = job.usage.completion_tokens if job.usage else None
-    for reply in job.open():
-        below = counted is not None and 0 < counted < job.group.sampling.max_tokens
-        if below and reply.fragments and reply.ended is None and len(job.replies) == 1:
-            reply.ended = FinishReason.STOP
+    counted = request.usage.completion_tokens if request.usage else None
+    for completion in request.open():
+        below = counted is not None and 0 < counted < request.group.sampling.max_tokens
+        if below and completion.fragments and completion.ended is None and len(request.completions) == 1:
+            completion.ended = FinishReason.STOP
 
 
 def _key() -> str:

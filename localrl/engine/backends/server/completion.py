@@ -18,7 +18,7 @@ from localrl.engine.protocol import Finished, FinishReason, Text
 from localrl.engine.stream import Stream
 
 if TYPE_CHECKING:
-    from localrl.engine.backends.server.responses import Choice, Usage
+    from localrl.engine.backends.server.responses import ChunkChoice, TokenUsage
     from localrl.engine.protocol import GroupRequest, SampleRequest, Started
 
 FINISH = dict.fromkeys(
@@ -36,7 +36,7 @@ _UNIT = re.compile(r"\s{0,3}\S{1,4}|\s{4}|\s+$")
 """About a token of text, cut the same way wherever the network cut it."""
 
 
-class Reply:
+class Completion:
     """One sample's text. `starts_thinking`: this server's texts begin inside the thinking tags."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Reply:
     def started(self) -> Started:
         return self._stream.started()
 
-    def push(self, choice: Choice, now: float) -> list[Text]:
+    def push(self, choice: ChunkChoice, now: float) -> list[Text]:
         """Take what a chunk says; `ended` is set when the text ends here.
 
         Raises:
@@ -77,7 +77,7 @@ class Reply:
                 raise RequestFailed(Failure.FINAL, f"a text ended by {choice.finish_reason[:40]!r}")
         return self._stream.texts()
 
-    def finish(self, reason: FinishReason, usage: Usage | None = None) -> list[Text | Finished]:
+    def finish(self, reason: FinishReason, usage: TokenUsage | None = None) -> list[Text | Finished]:
         """Sum up; `usage` is that of a request for this sample alone."""
         *texts, end = self._stream.finish(reason)
         assert isinstance(end, Finished)
@@ -106,7 +106,7 @@ class Reply:
             ),
         ]
 
-    def _inline(self, choice: Choice) -> str:
+    def _inline(self, choice: ChunkChoice) -> str:
         """What the chunk adds, with the tags put back that the server took out."""
         text = ""
         if choice.thinking:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from localrl.engine.backends.server.responses import RequestFailed, Served, printable
+from localrl.engine.backends.server.responses import RequestFailed, ServedModel, printable
 from localrl.errors import Unavailable, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def find_model(session: aiohttp.ClientSession, endpoints: list[Endpoint], 
     return min(context, default=0)
 
 
-async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[Served] | RequestFailed:
+async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[ServedModel] | RequestFailed:
     try:
         return await endpoint.models(session)
     except RequestFailed as failed:
@@ -56,8 +56,8 @@ async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[Serve
 
 
 def choose(
-    served: list[Served], name: str, where: str, hidden: Callable[[str], str] = lambda text: text
-) -> Served:
+    served: list[ServedModel], name: str, where: str, hidden: Callable[[str], str] = lambda text: text
+) -> ServedModel:
     """The model of this name: exactly, without its owner, or as the only one whose name holds it.
 
     A server that does not say what it serves is asked by the name as it is.
@@ -69,7 +69,7 @@ def choose(
         UsageError: none is called so.
     """
     if not served:
-        return Served(id=name)
+        return ServedModel(id=name)
     wanted = _plain(name.rsplit("/", 1)[-1])
     exact = [model for model in served if model.id == name]
     same = [model for model in served if _plain(model.id.rsplit("/", 1)[-1]) == wanted]

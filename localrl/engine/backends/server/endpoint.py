@@ -22,11 +22,11 @@ from localrl.engine.backends.server.responses import (
     Failure,
     Models,
     RequestFailed,
-    Served,
+    ServedModel,
     chunks,
+    error_text,
     printable,
     read,
-    said,
 )
 from localrl.engine.protocol import GroupRequest
 
@@ -85,7 +85,7 @@ class Endpoint:
         """A text from the server without the key."""
         return text.replace(self.key, "***") if self.key else text
 
-    async def models(self, session: aiohttp.ClientSession) -> list[Served]:
+    async def models(self, session: aiohttp.ClientSession) -> list[ServedModel]:
         """What is served here; empty where the server cannot say. Raises RequestFailed."""
         try:
             served = await self._models(session)
@@ -95,7 +95,7 @@ class Endpoint:
             model.owned_by = self.quoted(printable(model.owned_by.encode()))
         return served
 
-    async def _models(self, session: aiohttp.ClientSession) -> list[Served]:
+    async def _models(self, session: aiohttp.ClientSession) -> list[ServedModel]:
         try:
             async with asyncio.timeout(PROBE_S), self._ask(session, "GET", "/models", None) as response:
                 body = await read(response)
@@ -183,7 +183,7 @@ class Endpoint:
         if 300 <= status < 400:
             elsewhere = printable(response.headers.get("Location", "").encode())
             advice = f" (redirects are not followed; name what is meant with --endpoint: {elsewhere})"
-        reason = f"HTTP {status}{advice}: {said(body)}"
+        reason = f"HTTP {status}{advice}: {error_text(body)}"
         if status in (429, 503):
             return RequestFailed(Failure.BUSY, reason, _seconds(response.headers.get("Retry-After")))
         if status in (400, 413, 422):

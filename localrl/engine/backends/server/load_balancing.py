@@ -28,7 +28,7 @@ E = TypeVar("E")
 
 
 @dataclass(eq=False, slots=True)
-class Share(Generic[E]):
+class Upstream(Generic[E]):
     """One server's part of the work. Times are of one monotonic clock."""
 
     endpoint: E
@@ -83,17 +83,21 @@ class Share(Generic[E]):
 
 
 @dataclass(slots=True)
-class Sharing(Generic[E]):
-    shares: Sequence[Share[E]]
+class LoadBalancer(Generic[E]):
+    """Chooses among servers."""
+
+    """Chooses among servers."""
+
+    upstreams: Sequence[Upstream[E]]
     _turn: int = field(default=0)
 
-    def choose(self, now: float, besides: Share[E] | None = None) -> Share[E] | None:
+    def choose(self, now: float, besides: Upstream[E] | None = None) -> Upstream[E] | None:
         """The server for the next request, or None when all are full, resting or failing.
 
         `besides` has just failed this request: it is taken only when there is no other.
         """
         self._turn += 1
-        count = len(self.shares)
-        in_turn = [self.shares[(self._turn + i) % count] for i in range(count)]
-        free = [share for share in in_turn if share.free(now)]
-        return min(free, key=lambda share: (share is besides, share.outstanding), default=None)
+        count = len(self.upstreams)
+        in_turn = [self.upstreams[(self._turn + i) % count] for i in range(count)]
+        free = [upstream for upstream in in_turn if upstream.free(now)]
+        return min(free, key=lambda upstream: (upstream is besides, upstream.outstanding), default=None)

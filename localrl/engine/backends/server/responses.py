@@ -57,17 +57,17 @@ class RequestFailed(Exception):
         self.failure, self.reason, self.retry_after = failure, reason, retry_after
 
 
-class Usage(BaseModel):
-    class Prompt(BaseModel):
+class TokenUsage(BaseModel):
+    class PromptDetails(BaseModel):
         cached_tokens: Count | None = None
 
-    class Completion(BaseModel):
+    class CompletionDetails(BaseModel):
         reasoning_tokens: Count | None = None
 
     prompt_tokens: Count | None = 0
     completion_tokens: Count | None = 0
-    prompt_tokens_details: Prompt | None = None
-    completion_tokens_details: Completion | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
 
     @property
     def cached(self) -> int:
@@ -95,7 +95,7 @@ def _is_text(part: dict[str, Any]) -> bool:
 Content = Annotated[str | None, BeforeValidator(_joined)]
 
 
-class Choice(BaseModel):
+class ChunkChoice(BaseModel):
     """What one chunk adds to one of the texts of a request."""
 
     class Delta(BaseModel):
@@ -122,12 +122,12 @@ class Choice(BaseModel):
 
 
 class Chunk(BaseModel):
-    choices: Annotated[list[Choice], BeforeValidator(lambda given: given or [])] = []
-    usage: Usage | None = None
+    choices: Annotated[list[ChunkChoice], BeforeValidator(lambda given: given or [])] = []
+    usage: TokenUsage | None = None
     error: Any = None
 
 
-class Served(BaseModel):
+class ServedModel(BaseModel):
     """One entry of `/models`."""
 
     id: str
@@ -136,7 +136,7 @@ class Served(BaseModel):
 
 
 class Models(BaseModel):
-    data: list[Served]
+    data: list[ServedModel]
 
 
 async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[Chunk | None]:
@@ -171,7 +171,7 @@ async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[Chunk | None
                 yield chunk
             return
         elif name.strip() not in (b"", b"event", b"id", b"retry"):
-            raise RequestFailed(Failure.BROKEN, f"no stream but: {said(await _rest(line, lines))}")
+            raise RequestFailed(Failure.BROKEN, f"no stream but: {error_text(await _rest(line, lines))}")
         if size > LONGEST_LINE:
             raise _senseless(held[0])
     if held:
@@ -190,7 +190,7 @@ async def _unstreamed(body: bytes) -> AsyncIterator[Chunk | None]:
     """An answer in one piece, from a server that does not stream."""
     chunk = _parse(body) if body[:1] == b"{" else None
     if chunk is None or not any(choice.message or choice.text for choice in chunk.choices):
-        raise RequestFailed(Failure.BROKEN, f"no stream but: {said(body)}")
+        raise RequestFailed(Failure.BROKEN, f"no stream but: {error_text(body)}")
     yield chunk
     yield None
 
@@ -240,7 +240,7 @@ def _parse(data: bytes) -> Chunk | None:
             return None
         raise _senseless(data) from error
     if chunk.error is not None:
-        raise RequestFailed(Failure.BROKEN, f"an error: {said(data)}")
+        raise RequestFailed(Failure.BROKEN, f"an error: {error_text(data)}")
     return chunk
 
 
@@ -268,7 +268,7 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def said(body: bytes) -> str:
+def error_text(body: bytes) -> str:
     """What an error body says, in one printable line."""
     import json
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localrl.engine.backends.mlx.padded import PaddedScheduler
-from localrl.engine.conformance import Outcomes, run
+from localrl.engine.conformance import EventLog, run
 from localrl.engine.protocol import FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
 from localrl.sampling import Sampling
 
@@ -122,7 +122,7 @@ def test_streams_of_similar_length_run_together() -> None:
     backend = PaddedScheduler(FakeRows(100_000), parallel=4)
     for i in range(8):
         backend.submit(group(f"{'short' if i % 2 else 'long'}{i}", 5, 1, 20 if i % 2 else 2000))
-    outcomes = Outcomes()
+    outcomes = EventLog()
     for event in backend.step() + backend.step():
         outcomes.take(event)
     assert {name.rstrip("0123456789.") for name in outcomes} == {"long"}

@@ -321,7 +321,7 @@ def test_the_date_until_which_a_server_asks_to_wait_is_obeyed() -> None:
     assert times[1] - times[0] > 1.5
 
 
-def test_broken_answers_leave_no_tokens_in_the_figures() -> None:
+def test_broken_answers_leave_no_tokens_in_the_metrics() -> None:
     with hostile(without_end, without_end, half_a_stream, half_a_stream) as server:
         backend = backend_for(server)
         run(backend, [group("a")])
