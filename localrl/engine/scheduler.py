@@ -2,7 +2,7 @@
 
 Each step decodes the next token of every running stream together with a chunk of waiting prompts. Streams are
 admitted while cells last; when cells run out, the youngest is preempted and continued later, so no sample is
-cut because others are long. The scheduler knows nothing of the library: a `BatchDevice` holds cells and computes.
+cut because others are long. The scheduler knows nothing of the library: a `BatchDevice` computes.
 """
 
 from __future__ import annotations
