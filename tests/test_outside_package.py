@@ -75,6 +75,7 @@ def test_doctor_lists_every_member_of_the_page_and_finds_nothing_wrong(outside: 
         "evals/puzzles": "",
         "extractors/quoted": "",
         "layouts/riddles": "",
+        "models/puzzles": "",
         "verifiers/palindrome": "",
     }
     assert {(each["package"], each["version"]) for each in found.values()} == {("localrl-puzzles", "0.1")}
@@ -92,6 +93,11 @@ def test_its_evals_are_listed_with_where_they_are_from_and_pass_their_check(
     for name, golds in (("palindromes", 5), ("riddles", 2)):
         checked = outside.document("evals", "check", name)
         assert (checked["tried"]["gold"], checked["failed"]) == (golds, [])
+
+
+def test_its_model_card_is_listed_with_where_it_is_from(outside: Outside) -> None:
+    cards = {card["name"]: card["from"] for card in outside.document("models", "ls")["cards"]}
+    assert (cards["parrot-1b"], cards["qwq-32b"]) == ("localrl-puzzles", "localrl")
 
 
 def test_its_verifier_and_extractor_judge_a_response(outside: Outside) -> None:
@@ -149,7 +155,7 @@ def test_doctor_names_every_broken_member(outside: Outside) -> None:
     finally:
         for path, text in texts.items():
             path.write_text(text)
-    assert faults.pop("evals/puzzles") == ""
+    assert faults.pop("evals/puzzles") == faults.pop("models/puzzles") == ""
     assert "palindromes" not in listed
     assert {"starter", "riddles"} <= set(listed)
     missing = ("SUMMARY", "count", "extract", "gold", "VERSION")
@@ -172,3 +178,16 @@ def test_runs_stay_readable_when_the_package_is_gone(outside: Outside, tmp_path:
     finally:
         for path in installed:
             (tmp_path / path.name).rename(path)
+
+
+def test_a_run_does_not_go_on_with_a_verifier_that_broke(outside: Outside) -> None:
+    (outside.folder / "poem.txt").write_text('"ada"')
+    run = outside.document("bench", "poem.txt", "palindromes", "--backend", "reciter", "--limit", "2")["run"]
+    path = outside.packages / "localrl_puzzles" / "palindrome.py"
+    sound = path.read_text()
+    path.write_text(sound.replace("VERSION =", "VERSIO ="))
+    try:
+        (line,) = outside.run("bench", "--resume", run, code=2).stderr.splitlines()
+    finally:
+        path.write_text(sound)
+    assert "has no VERSION" in line
