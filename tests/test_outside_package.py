@@ -17,7 +17,7 @@ from localrl.store.runs import Store
 
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 pytestmark = pytest.mark.slow
-_FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Outside:
