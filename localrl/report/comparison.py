@@ -11,13 +11,13 @@ from localrl import formats, stats
 from localrl.errors import UsageError
 from localrl.report import metrics
 from localrl.report.run_summary import SO_FAR, model_name
-from localrl.stats.groups import Group, Groups, arrays, groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from localrl.report.metrics import RunMetrics
     from localrl.report.results import Results
+    from localrl.sample import Group, Groups
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
 Questions = Mapping[tuple[str, str], tuple[str, str]]
@@ -72,11 +72,8 @@ class RunComparison:
         return {"schema": 1, "baseline": found["baseline"], "figures": found.pop("metrics"), **found}
 
 
-def compare(runs: Sequence[Results], level: float = 0.95, counted: Sequence[Groups] = ()) -> RunComparison:
+def compare(runs: Sequence[Results], level: float = 0.95) -> RunComparison:
     """Compare runs with the first one.
-
-    Args:
-        counted: the runs' samples by problem, when they are counted already.
 
     Raises:
         UsageError: there are fewer than two runs, or no two problems are shared with the baseline.
@@ -89,11 +86,10 @@ def compare(runs: Sequence[Results], level: float = 0.95, counted: Sequence[Grou
     if len(set(ids)) < len(ids):
         raise UsageError("a run is named twice", hint="`localrl runs ls` lists the others")
     labels = names([run.report for run in runs])
-    counted = counted or [groups(run.rows()) for run in runs]
     pairs = [
         pair
-        for label, other in zip(labels[1:], counted[1:], strict=True)
-        for pair in _pairs(label, counted[0], other, level)
+        for label, other in zip(labels[1:], runs[1:], strict=True)
+        for pair in _pairs(label, runs[0].groups, other.groups, level)
     ]
     if not pairs:
         raise UsageError("these runs share no problems", hint="compare runs of the same eval")
@@ -121,15 +117,15 @@ def compare(runs: Sequence[Results], level: float = 0.95, counted: Sequence[Grou
     )
 
 
-def of_sharing(runs: Sequence[Results], counted: Sequence[Groups]) -> RunComparison | None:
+def of_sharing(runs: Sequence[Results]) -> RunComparison | None:
     """The comparison, or None where no run shares two problems of an eval with the first."""
-    first = counted[0]
+    first = runs[0].groups
     shares = any(
         len(first.get(name, {}).keys() & problems.keys()) > 1
-        for other in counted[1:]
-        for name, problems in other.items()
+        for other in runs[1:]
+        for name, problems in other.groups.items()
     )
-    return compare(runs, counted=counted) if shares else None
+    return compare(runs) if shares else None
 
 
 def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[RunPair]:
@@ -146,7 +142,7 @@ def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[RunPai
             RunPair(
                 eval=name,
                 run=label,
-                comparison=stats.compare(*arrays(a), *arrays(b), level=level),
+                comparison=stats.compare(*metrics.arrays(a), *metrics.arrays(b), level=level),
                 holm=None,
                 flips=_flips(shared, a, b),
                 unshared=len(set(base[name]) ^ set(other[name])),

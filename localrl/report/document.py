@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from localrl import stats
 from localrl.errors import UsageError
 from localrl.report import charts, comparison, comparison_summary, run_summary
-from localrl.stats.groups import groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +58,7 @@ def make(runs: Sequence[Results]) -> Document:
     reports = [run.report for run in runs]
     names = comparison.names(reports)
     sections = [_section(run, name) for run, name in zip(runs, names, strict=True)]
-    compared = comparison.of_sharing(runs, [groups(section.rows) for section in sections])
+    compared = comparison.of_sharing(runs)
     points = [
         point
         for number, (section, report) in enumerate(zip(sections, reports, strict=True))

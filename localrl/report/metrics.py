@@ -16,10 +16,11 @@ from localrl.runs import energy
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from localrl.sample import Group
     from localrl.store.aggregates import GroupCounts
 
 LEVEL = 0.95
@@ -81,6 +82,12 @@ def _expanded(counts: Mapping[Any, int]) -> NDArray[np.int64]:
     """One array a count, each of shape (problems,)."""
     times = np.fromiter(counts.values(), dtype=np.int64, count=len(counts))
     return np.repeat(np.array(list(counts), dtype=np.int64), times, axis=0).T
+
+
+def arrays(groups: Iterable[Group]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Samples and correct samples a problem, as the statistics take them; each of shape (problems,)."""
+    pairs = np.array([(group.n, group.correct) for group in groups], dtype=np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
 
 
 def powers(k: int) -> list[int]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from localrl import jsontext
 from localrl.report import comparison, metrics, run_summary
-from localrl.stats.groups import groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +62,7 @@ def _eval(entry: Mapping[str, Any]) -> dict[str, Any]:
 def json_document(runs: Sequence[Results]) -> str:
     """Reports, statistics and the comparison as one JSON document."""
     names = comparison.names([run.report for run in runs])
-    compared = comparison.of_sharing(runs, [groups(run.rows()) for run in runs]) if len(runs) > 1 else None
+    compared = comparison.of_sharing(runs) if len(runs) > 1 else None
     document: dict[str, Any] = {
         "schema": 1,
         "runs": [

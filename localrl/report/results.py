@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from localrl.report import report
+from localrl.store import aggregates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from localrl.sample import Sample, SampleRow
+    from localrl.sample import Groups, Sample, SampleRow
     from localrl.store.runs import Run, Store
 
 
@@ -28,6 +29,10 @@ class Results(Protocol):
     @property
     def origin(self) -> dict[str, Any]:
         """What only the store needs to hold the run again: JSON values; empty when unknown."""
+
+    @property
+    def groups(self) -> Groups:
+        """Its judged samples, counted by problem."""
 
     def rows(self) -> Iterable[SampleRow]:
         """Every judged sample without its texts, a problem's samples together."""
@@ -60,6 +65,10 @@ class StoredResults:
             "status": self.run.status,
         }
 
+    @cached_property
+    def groups(self) -> Groups:
+        return aggregates.groups_by_problem(self.store, self.run)
+
     def rows(self) -> Iterator[SampleRow]:
         return self.store.rows(self.run, judged=True)
 
@@ -85,6 +94,10 @@ class OneEval:
     @property
     def origin(self) -> dict[str, Any]:
         return {}  # a part of a run is no run to go on with
+
+    @property
+    def groups(self) -> Groups:
+        return {name: problems for name, problems in self.run.groups.items() if name == self.eval}
 
     def rows(self) -> Iterator[SampleRow]:
         return (row for row in self.run.rows() if row.eval == self.eval)

@@ -200,8 +200,9 @@ class Rules:
         """Begin to watch an eval, with what earlier sessions know of it."""
         part, other = self._plan.evals[index], None
         if self._plan.decide is not None:
-            shares = aggregates.shares(self._store, self._store.find(self._plan.decide), part.spec.name)
-            other = {problem: shares[problem] for problem in ids if problem in shares}
+            theirs = aggregates.groups_by_problem(self._store, self._store.find(self._plan.decide))
+            groups = theirs.get(part.spec.name, {})
+            other = {problem: groups[problem].share for problem in ids if problem in groups}
             if len(other) < FIRST_LOOK:
                 raise UsageError(
                     f"run {self._plan.decide} has {len(other)} of the problems of {part.spec.name}",

@@ -11,11 +11,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from localrl.sample import Group
 from localrl.verdict import INCOMPLETE, VERIFIER_FAILED, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from localrl.sample import Groups
     from localrl.store.runs import Run, Store
 
 _FIELD = 1 << 20
@@ -105,6 +107,20 @@ def groups(store: Store, run: Run, eval_index: int) -> dict[GroupCounts, int]:
     }
 
 
+def groups_by_problem(store: Store, run: Run) -> Groups:
+    """The groups of a run that have a judged sample."""
+    rows = store.connection.execute(
+        "SELECT eval, problem, COUNT(*), SUM(outcome = 'correct'), SUM(thinking_tokens + answer_tokens) "
+        "FROM samples WHERE run = ? AND outcome NOT NULL GROUP BY eval, problem",
+        (run.key,),
+    )
+    evals, ids = run.evals, store.problem_ids(run)
+    found: Groups = {}
+    for position, problem, *counts in rows:
+        found.setdefault(evals[position], {})[ids[problem]] = Group(*counts)
+    return found
+
+
 def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tuple[int, int], int]:
     """(samples, correct ones) of the problems with at least k judged samples -> how many there are."""
     rows = store.connection.execute(
@@ -114,18 +130,6 @@ def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tup
         (run.key, eval_index, k),
     )
     return {(n, c): problems for n, c, problems in rows}
-
-
-def shares(store: Store, run: Run, eval_name: str) -> dict[str, float]:
-    """Each problem's share of correct samples among its judged ones, in [0, 1], by the problem's id."""
-    if eval_name not in run.evals:
-        return {}
-    rows = store.connection.execute(
-        "SELECT p.id, AVG(s.outcome = 'correct') FROM samples s JOIN problems p ON p.key = s.problem "
-        "WHERE s.run = ? AND s.eval = ? AND s.outcome NOT NULL GROUP BY s.problem",
-        (run.key, run.position(eval_name)),
-    )
-    return dict(rows)
 
 
 def rates(store: Store, run: Run, most: int = 20_000) -> tuple[list[float], list[float]]:

@@ -251,6 +251,10 @@ class Store:
         )
         return {(run.evals[position], name): (prompt, target) for position, name, prompt, target in rows}
 
+    def problem_ids(self, run: Run) -> dict[int, str]:
+        """The ids of a run's problems, by their keys."""
+        return dict(self._connection.execute("SELECT key, id FROM problems WHERE run = ?", (run.key,)))
+
     def done(self, run: Run, problem: Problem) -> set[int]:
         """Indexes of the samples of a problem that are stored, except those that the engine failed on."""
         rows = self._connection.execute(
@@ -387,8 +391,7 @@ class Store:
             "ORDER BY eval, problem, idx",
             {"run": run.key, "outcome": outcome, "like": f"%{words}%", "since": since},
         )
-        evals = run.evals
-        ids = dict(self._connection.execute("SELECT key, id FROM problems WHERE run = ?", (run.key,)))
+        evals, ids = run.evals, self.problem_ids(run)
         for row in found:
             yield SampleRow(evals[row[0]], ids[row[1]], *row[2:])
 

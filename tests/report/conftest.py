@@ -12,13 +12,14 @@ import pytest
 
 from localrl.chat import Message
 from localrl.report import metrics
-from localrl.sample import Problem, Sample, SampleRow
-from localrl.stats.groups import groups
+from localrl.sample import Group, Problem, Sample, SampleRow, by_problem
 from localrl.store.aggregates import GroupCounts
-from localrl.verdict import Outcome, Response
+from localrl.verdict import INCOMPLETE, VERIFIER_FAILED, Outcome, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from localrl.sample import Groups
 
 
 @dataclass
@@ -36,6 +37,10 @@ class MadeRun:
             entry |= statistics([row for row in self.rows() if row.eval == entry["eval"]])
         return self.about
 
+    @property
+    def groups(self) -> Groups:
+        return groups(self.made)
+
     def rows(self) -> list[SampleRow]:
         return [sample.row for sample in self.made]
 
@@ -49,11 +54,23 @@ class MadeRun:
         return iter(self.made)
 
 
+def groups(samples: Iterable[Sample]) -> Groups:
+    found: Groups = {}
+    for group in by_problem(samples):
+        counted = Group(len(group), sum(s.outcome == "correct" for s in group), sum(s.tokens for s in group))
+        found.setdefault(group[0].problem.eval, {})[group[0].problem.id] = counted
+    return found
+
+
 def statistics(rows: list[SampleRow]) -> dict[str, Any]:
     """What a report says of an eval with these samples."""
     counts: Counter[GroupCounts] = Counter()
-    for problems in groups(rows).values():
-        counts.update(GroupCounts(g.n, g.correct, g.n - g.completed, g.failed) for g in problems.values())
+    outcomes: dict[str, list[str | None]] = {}
+    for row in rows:
+        outcomes.setdefault(row.problem, []).append(row.outcome)
+    for of_problem in outcomes.values():
+        incomplete, failed = (sum(o in kind for o in of_problem) for kind in (INCOMPLETE, VERIFIER_FAILED))
+        counts[GroupCounts(len(of_problem), of_problem.count("correct"), incomplete, failed)] += 1
     return {
         **metrics.evaluate(counts),
         "outcomes": {str(o): sum(row.outcome == o for row in rows) for o in Outcome},

@@ -12,10 +12,12 @@ import pytest
 from localrl.chat import Message
 from localrl.errors import UsageError
 from localrl.report import comparison, comparison_summary, metrics, tables
-from localrl.sample import SampleRow
+from localrl.sample import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from localrl.sample import Groups
 
 
 def verdict(compared: comparison.RunComparison) -> str:
@@ -173,24 +175,13 @@ def test_100_000_samples_a_run_compare_within_five_seconds(make_run: Callable[..
             self.seed = seed
             self.origin: dict[str, Any] = {}
 
-        def rows(self) -> list[SampleRow]:
-            outcomes = ["correct", "wrong", "truncated"]
-            return [
-                SampleRow(
-                    "sums",
-                    f"p{i // 4}",
-                    i % 4,
-                    outcomes[(7 * i + i // 5 + self.seed) % 3],
-                    0,
-                    9,
-                    900,
-                    9,
-                    0.1,
-                    9,
-                    0,
-                )
-                for i in range(100_000)
-            ]
+        @property
+        def groups(self) -> Groups:
+            correct = [(7 * i + i // 5 + self.seed) % 3 == 0 for i in range(100_000)]
+            return {"sums": {f"p{i}": Group(4, sum(correct[4 * i : 4 * i + 4]), 3636) for i in range(25_000)}}
+
+        def rows(self) -> Any:
+            raise AssertionError("a comparison needs no rows")
 
         def questions(self) -> dict[tuple[str, str], tuple[str, str]]:
             return {("sums", f"p{i}"): (f"What is {i}?", str(i)) for i in range(25_000)}

@@ -21,8 +21,8 @@ import pytest
 from localrl import stats
 from localrl.errors import UsageError
 from localrl.report import charts, document, markdown, numbers, run_summary, writing
+from localrl.report.metrics import arrays
 from localrl.report.run_summary import SO_FAR
-from localrl.stats.groups import arrays, groups
 from localrl.verdict import Outcome, Response
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def test_every_transcript_is_inside_unless_left_out_on_purpose(make_run: Callabl
     assert len(found) == 30
     assert [s["answer"] for p in found for s in p["samples"]] == [s.response.answer for s in run.made]
     failed = transcripts(html([run], transcripts="failed"))
-    assert len(failed) == sum(g.correct < g.n for g in groups(run.rows())["sums"].values())
+    assert len(failed) == sum(g.correct < g.n for g in run.groups["sums"].values())
     assert transcripts(html([run], transcripts="none")) == []
     assert len(transcripts(html([run], max_texts=41))) == 10
     assert "Transcripts of 40 of 120 samples are inside" in html([run], max_texts=41)
@@ -163,7 +163,7 @@ def test_a_page_of_10_000_samples_is_small_and_quick(make_run: Callable[..., Any
 
 def test_the_headline_is_the_accuracy_with_its_interval(make_run: Callable[..., Any]) -> None:
     run = make_run()
-    ours = stats.generalisation(*arrays(groups(run.rows())["sums"].values()))
+    ours = stats.generalisation(*arrays(run.groups["sums"].values()))
     page = html([run])
     assert f"<b>{100 * ours.value:.1f} %</b>" in page
     assert f"{100 * ours.low:.1f}–{100 * ours.high:.1f}" in page
@@ -175,7 +175,7 @@ def test_markdown_csv_and_json_tell_the_same(make_run: Callable[..., Any]) -> No
     lines = list(csv.DictReader(io.StringIO(numbers.csv_table(runs))))
     text = markdown_of(runs)
     for number, run in enumerate(runs):
-        ours = stats.generalisation(*arrays(groups(run.rows())["sums"].values()))
+        ours = stats.generalisation(*arrays(run.groups["sums"].values()))
         assert whole["runs"][number]["evals"][0]["accuracy"]["value"] == ours.value
         assert float(lines[number]["low"]) == ours.low
         assert f"{100 * ours.value:.1f} % ({100 * ours.low:.1f}–{100 * ours.high:.1f})" in text

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__, jsontext, stats
 from localrl.errors import UsageError
-from localrl.stats.groups import arrays, groups
+from localrl.report import metrics
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def write(run: Results, out: IO[bytes]) -> None:
     Raises:
         UsageError: the run holds several evals, which Inspect keeps in a file each.
     """
-    counted = groups(run.rows())
+    counted = run.groups
     if len(counted) != 1:
         raise UsageError(
             f"an Inspect log holds one eval, and this run has {len(counted)}: {', '.join(counted) or 'none'}",
@@ -49,7 +49,7 @@ def write(run: Results, out: IO[bytes]) -> None:
             summaries.append({key: full[key] for key in kept} | {"completed": True, "message_count": 2})
         log.writestr("_journal/summaries/1.json", _json(summaries))
         log.writestr("summaries.json", _json(summaries))
-        n, c = arrays(problems.values())
+        n, c = metrics.arrays(problems.values())
         header = start | _results(run.report, stats.generalisation(n, c), int(n.sum()), _usage(summaries))
         log.writestr("header.json", _json(header))
 

@@ -7,7 +7,7 @@ from statistics import NormalDist
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__, jsontext, stats
-from localrl.stats.groups import arrays, groups
+from localrl.report import metrics
 
 if TYPE_CHECKING:
     from localrl.report.results import Results
@@ -51,8 +51,8 @@ def results(run: Results) -> dict[str, Any]:
         "model_name_sanitized": "".join(c if c.isalnum() or c in "-._" else "_" for c in name),
         "total_evaluation_time_seconds": str((report.get("speed") or {}).get("wall_s") or ""),
     }
-    for task, problems in groups(run.rows()).items():
-        n, c = arrays(problems.values())
+    for task, problems in run.groups.items():
+        n, c = metrics.arrays(problems.values())
         interval, entry = stats.generalisation(n, c), about.get(task, {})
         key = f"{METRIC},{entry.get('extractor', 'none')}"
         z = NormalDist().inv_cdf((1 + interval.level) / 2)

@@ -17,8 +17,8 @@ from localrl import stats
 from localrl.errors import StoreError, UsageError
 from localrl.report.exports import FORMATS, export
 from localrl.report.exports.grpo import advantages
+from localrl.report.metrics import arrays
 from localrl.report.results import OneEval
-from localrl.stats.groups import arrays, groups
 from localrl.verdict import Response
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_lm_eval_results_hold_our_accuracy(make_run: Callable[..., Any]) -> None
     run, out = make_run(), io.BytesIO()
     export(run, "lm-eval", None, out)
     document = json.loads(out.getvalue())
-    ours = stats.generalisation(*arrays(groups(run.rows())["sums"].values()))
+    ours = stats.generalisation(*arrays(run.groups["sums"].values()))
     assert document["results"]["sums"]["exact_match,boxed"] == ours.value
     assert document["results"]["sums"]["exact_match_stderr,boxed"] == pytest.approx(
         ours.half_width / 1.96, rel=1e-3
