@@ -141,5 +141,7 @@ def check(ctx: click.Context, name: str, limit: int | None, as_json: bool) -> No
             f"{spec.name}: its data has {tried['empty']} problems, [data] says size = {spec.data.size}",
             hint="write the number that it has",
         )
+    if not tried["gold"]:
+        note(f"{spec.name}: no gold answer was tried: {golds.why_none(spec)}")
     if failed:
         ctx.exit(1)

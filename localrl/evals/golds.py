@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localrl.chat import ThinkingTags
+from localrl.errors import UsageError
 from localrl.evals import dataset
+from localrl.evals.layouts import LAYOUTS
 from localrl.thinking import whole
 from localrl.verify import registry
 
@@ -84,6 +86,23 @@ def said(spec: EvalSpec, gold: str) -> str:
     """A gold answer in the form that the eval's extractor finds."""
     first = registry.extractors(spec.verifier.extractor)[0]
     return str(getattr(first, "FORM", "{}")).format(gold)
+
+
+def why_none(spec: EvalSpec) -> str:
+    """Why an eval has no gold answers, in words.
+
+    Raises:
+        UsageError: its layout says that it finds them.
+    """
+    if not hasattr(spec.data.environment[0], "files"):
+        return "none of its problems comes with one"
+    layout = LAYOUTS.get(spec.data.layout)
+    if why := getattr(layout, "NO_GOLD", ""):
+        return str(why)
+    raise UsageError(
+        f"layout {spec.data.layout!r} finds no gold answer in the data of {spec.name}",
+        hint="its gold() returns None for every row; where there are none, NO_GOLD says why",
+    )
 
 
 def _done(problem: str, kind: str, verdict: Future[Verdict]) -> GoldCheck:

@@ -114,6 +114,21 @@ def test_a_verifier_that_cannot_judge_its_own_gold_answers_fails_the_check(mine:
     assert "0: gold: no_answer" in checked.stdout
 
 
+def test_an_eval_without_gold_answers_says_why_and_a_layout_that_finds_none_is_refused(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"key": 1, "prompt": "No commas.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    (mine.parent / "mine.jsonl").write_text(json.dumps(row))
+    ifeval = MINE.replace("[data]", '[data]\nlayout = "ifeval"').replace('"math"', '"ifeval"')
+    mine.write_text(ifeval.replace('extractor = "boxed"', ""))
+    assert "no gold answer was tried: the dataset holds instructions" in run("check", "mine").stderr
+    monkeypatch.setattr("localrl.evals.layouts.columns.gold", lambda row, problem: None)
+    mine.write_text(MINE)
+    (mine.parent / "mine.jsonl").write_text(json.dumps(ROWS[0]))
+    with pytest.raises(UsageError, match="layout 'columns' finds no gold answer in the data of mine"):
+        run("check", "mine")
+
+
 def test_a_revision_that_can_move_is_warned_of(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localrl.evals.environments.hub.fetch", lambda data, file: mine.parent / file)
     warned = {}
