@@ -54,7 +54,7 @@ def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture(scope="session")
 def shards(tiny_gguf: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    model = tiny_gguf("download", vocabulary=6000, embedding=384)
+    model = tiny_gguf("download", vocabulary=3000, embedding=256)
     return [path.read_bytes() for path in split(model, tmp_path_factory.mktemp("shards"))]
 
 

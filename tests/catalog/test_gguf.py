@@ -338,9 +338,9 @@ def test_mutations_of_the_starter_model_are_refused_or_load(starter_file: Path, 
     length, size = gguf.preflight(starter_file).header_bytes, starter_file.stat().st_size
     head = starter_file.read_bytes()[:length]
     passed = [
-        data for data in mutants(head, MUTATIONS // 20, seed=2) if accepted(data, len(data) + size - length)
+        data for data in mutants(head, MUTATIONS // 50, seed=2) if accepted(data, len(data) + size - length)
     ]
-    assert len(passed) < MUTATIONS / 40
+    assert len(passed) < MUTATIONS / 100
     copy = tmp_path / "mutant.gguf"
     shutil.copy(starter_file, copy)
     loader = Loader()
