@@ -193,7 +193,7 @@ def test_a_disk_that_fills_up_meanwhile_is_one_line(sharded: Hub, monkeypatch: p
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        for name in ("note", "promise"):
+        for name in ("record", "record_flushed"):
             patched.setattr(journal.Journal, name, full)
         with pytest.raises(StoreError, match="No space left on device; what is here is kept"):
             pull.pull(job(), tuning=QUICK)
