@@ -8,7 +8,7 @@ import click
 
 from localrl.cli.output import note
 from localrl.cli.progress import StatusLine, status
-from localrl.runs.watching import Watch
+from localrl.runs.watching import RunWatcher
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 
@@ -22,7 +22,7 @@ def command(run: str, display: str | None) -> None:
     """Watch RUN while another localrl works on it, until that one ends; Ctrl-C watches no longer."""
     with Store() as store:
         found = store.find(run)
-        watch = Watch(store, found)
+        watch = RunWatcher(store, found)
         at_work = True
         with StatusLine(display) as line:
             while at_work:

@@ -97,7 +97,7 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
 class _Counts:
     """What the store is asked about one eval, all at once."""
 
-    tally: Future[aggregates.Tally]
+    tally: Future[aggregates.EvalTotals]
     groups: Future[dict[aggregates.GroupCounts, int]] | None
     ballots: Future[Counter[stats.Ballots]] | None
     """These two follow from the tally where a problem has one sample."""
@@ -108,7 +108,7 @@ class _Counts:
 def _count(ask: Ask, run: Run, index: int, part: EvalPlan) -> _Counts:
     several = part.samples > 1
     return _Counts(
-        tally=ask(aggregates.tally, run, index),
+        tally=ask(aggregates.totals, run, index),
         groups=ask(aggregates.groups, run, index) if several else None,
         ballots=ask(_ballots, run, index, max(VOTES, VOTING_PROBLEMS * part.samples)) if several else None,
         verifiers=ask(aggregates.verifiers, run, index),

@@ -85,14 +85,14 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
     lengths: dict[str, float] = {}
     rate, named = None, ""
     for run in store.runs():
-        if locks.is_locked(run):  # at work, perhaps begun this moment: its figures are not settled
+        if locks.is_locked(run):  # at work, perhaps begun this moment: not measured yet
             continue
         theirs = run.manifest["plan"]
         if (theirs["model_name"], theirs["quantisation"]) != (plan.model_name, plan.quantisation):
             continue
-        tallies = [aggregates.tally(store, run, i) for i in range(len(run.evals))]
+        tallies = [aggregates.totals(store, run, i) for i in range(len(run.evals))]
         failed = sum(tally.outcomes.get(Outcome.ENGINE_ERROR, 0) for tally in tallies)
-        if 2 * failed > sum(tally.samples for tally in tallies):  # its figures tell nothing of a later run
+        if 2 * failed > sum(tally.samples for tally in tallies):  # mostly failed: says nothing of a later run
             continue
         for name, part, tally in zip(run.evals, theirs["evals"], tallies, strict=True):
             same = limits.get(name) == part["sampling"]["max_tokens"]

@@ -23,7 +23,7 @@ SMALLEST = 1e-6
 
 @dataclass(slots=True)
 class EvalProgress:
-    """Counts of one eval. Complete groups are kept as numbers of (samples, correct), not one by one."""
+    """Counts of one eval. Complete groups are stored as numbers of (samples, correct), not one by one."""
 
     name: str
     total: int

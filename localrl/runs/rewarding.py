@@ -1,6 +1,6 @@
-"""Rewards of samples: an eval's named rewards beside the verdict that counts as accuracy.
+"""Rewards of samples: an eval's named rewards, next to the verdict that counts as accuracy.
 
-They are kept by name in the verdict's `detail.rewards`. A sample that was cut or looped is not judged:
+They are stored by name in the verdict's `detail.rewards`. A sample that was cut or looped is not judged:
 its terms count as not correct, and its length counts as it is.
 """
 

@@ -26,7 +26,7 @@ from localrl.errors import Stopped, StoreError, UsageError
 from localrl.evals import dataset
 from localrl.runs import energy, rewarding
 from localrl.runs.progress import EvalProgress, Progress
-from localrl.runs.stopping import Rules
+from localrl.runs.stopping import StoppingRules
 from localrl.sample import Problem, Sample
 from localrl.sampling import sample_seed
 from localrl.store import aggregates
@@ -86,7 +86,7 @@ class Runner:
         self._stopping = engine.stopping
         self._waiting: dict[str, tuple[Problem, SampleRequest]] = {}
         self._unjudged: list[tuple[Sample, Future[Verdict]]] = []
-        self._rules = Rules(store, run, plan)
+        self._rules = StoppingRules(store, run, plan)
         self._session = store.begin_session(run, asdict(engine.info))
         self._meter = energy.Meter(energy.sensors()[0])
         self._steps_seen = Metrics()
@@ -286,7 +286,7 @@ class Runner:
         """Where earlier sessions left this eval."""
         problems = dataset.count(part.spec, Path(part.path), part.limit) or 0
         progress = EvalProgress(part.spec.name, problems * part.samples)
-        tally = aggregates.tally(self._store, self._run, index)
+        tally = aggregates.totals(self._store, self._run, index)
         progress.outcomes.update({name: count for name, count in tally.outcomes.items() if name})
         progress.outcomes.pop(Outcome.ENGINE_ERROR, None)  # tried again in this session
         progress.groups.update(aggregates.finished_groups(self._store, self._run, index, part.samples))

@@ -143,7 +143,7 @@ def new_log() -> Path:
 
 
 class _Fingerprint:
-    """The model file's SHA-256, computed beside the run and remembered for a file that has not changed."""
+    """The model file's SHA-256, computed while the run goes on, and cached until the file changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -40,7 +40,7 @@ def shuffled(ids: Sequence[str], seed: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class StopReason:
     """Why an eval may stop, and the interval that holds although we looked all the time."""
 
     rule: Literal["until", "decide"]
@@ -57,7 +57,7 @@ class Settled:
         return asdict(self)
 
 
-class Watch:
+class StoppingRule:
     """Takes one eval's outcomes as they come and says when to stop.
 
     With `rounds`, samples come round by round over all problems (sample 0 of each, then sample 1, ...), and
@@ -86,9 +86,9 @@ class Watch:
         self._rounds, self._until, self._level = rounds, until, level
         self._other = None if other is None else np.array([other.get(p, np.nan) for p in order])
         self._known = self._looked = 0
-        self.settled: Settled | None = None
+        self.settled: StopReason | None = None
 
-    def take(self, problem: str, sample: int, correct: bool) -> Settled | None:
+    def take(self, problem: str, sample: int, correct: bool) -> StopReason | None:
         """Count one judged sample; returns the reason to stop when this one gave it."""
         place = self._place.get(problem)
         if place is None or self.settled is not None or sample >= self._seen.shape[1]:
@@ -112,7 +112,7 @@ class Watch:
             return self._looked + 1
         return max(FIRST_LOOK, self._looked + max(1, int(LOOK_EVERY * self._looked)))
 
-    def _look(self) -> Settled | None:
+    def _look(self) -> StopReason | None:
         if self._rounds:
             interval = stats.repeat_sequence(self._seen[:, : self._known], self._level)
             return self._narrow(interval, "rounds")
@@ -130,12 +130,12 @@ class Watch:
         left = 1 - shares.size / len(self._seen)
         return bool(1.64 * shares.std() * (left / shares.size) ** 0.5 > (self._until or 0.0))
 
-    def _narrow(self, interval: stats.Interval, unit: Literal["problems", "rounds"]) -> Settled | None:
+    def _narrow(self, interval: stats.Interval, unit: Literal["problems", "rounds"]) -> StopReason | None:
         if self._until is None or interval.half_width > self._until:
             return None
-        return Settled("until", interval, self._known, unit)
+        return StopReason("until", interval, self._known, unit)
 
-    def _decide(self, differences: Any) -> Settled | None:
+    def _decide(self, differences: Any) -> StopReason | None:
         shared = differences[~np.isnan(differences)]
         # Cheap to know: a sequence never excludes 0 where one look would not.
         if shared.size < FIRST_LOOK or abs(shared.sum()) < 1.64 * shared.std() * shared.size**0.5:
@@ -143,17 +143,17 @@ class Watch:
         decision = stats.difference_sequence(shared, self._level)
         if not decision.settled:
             return None
-        return Settled(
+        return StopReason(
             "decide", decision.difference, shared.size, "problems", decision.verdict, decision.e_value
         )
 
 
-class Rules:
+class StoppingRules:
     """The stopping rules of a run: the order in which it asks, and which of its evals are settled."""
 
     def __init__(self, store: Store, run: Run, plan: RunPlan) -> None:
         self._store, self._run, self._plan = store, run, plan
-        self._watches: dict[int, Watch] = {}
+        self._rules_by_eval: dict[int, StoppingRule] = {}
 
     @property
     def _active(self) -> bool:
@@ -175,28 +175,28 @@ class Rules:
         by_id = {problem.id: problem for problem in problems}
         ids = shuffled(list(by_id), self._plan.seed)
         rounds = part.samples > 1 and self._plan.decide is None
-        watch = self._watch(index, ids, rounds)
+        rule = self._rule(index, ids, rounds)
         for wanted in [(i,) for i in range(part.samples)] if rounds else [tuple(range(part.samples))]:
             for problem in ids:
-                if watch.settled is not None:
+                if rule.settled is not None:
                     return
                 yield by_id[problem], wanted
 
     def take(self, index: int, problem: str, sample: int, outcome: Outcome) -> None:
         """Count a judged sample. One that the engine lost counts once it was made again."""
-        watch = self._watches.get(index)
-        if watch is not None and outcome is not Outcome.ENGINE_ERROR:
-            watch.take(problem, sample, outcome is Outcome.CORRECT)
+        rule = self._rules_by_eval.get(index)
+        if rule is not None and outcome is not Outcome.ENGINE_ERROR:
+            rule.take(problem, sample, outcome is Outcome.CORRECT)
 
     def settled(self) -> dict[str, Any]:
         """Why evals stopped early, by name, as JSON values."""
         return {
-            self._plan.evals[index].spec.name: watch.settled.as_dict()
-            for index, watch in self._watches.items()
-            if watch.settled is not None
+            self._plan.evals[index].spec.name: rule.settled.as_dict()
+            for index, rule in self._rules_by_eval.items()
+            if rule.settled is not None
         }
 
-    def _watch(self, index: int, ids: list[str], rounds: bool) -> Watch:
+    def _rule(self, index: int, ids: list[str], rounds: bool) -> StoppingRule:
         """Begin to watch an eval, with what earlier sessions know of it."""
         part, other = self._plan.evals[index], None
         if self._plan.decide is not None:
@@ -208,9 +208,9 @@ class Rules:
                     f"run {self._plan.decide} has {len(other)} of the problems of {part.spec.name}",
                     hint=f"a decision needs {FIRST_LOOK} shared ones",
                 )
-        watch = Watch(ids, part.samples, rounds=rounds, until=self._plan.until, other=other)
-        self._watches[index] = watch
+        rule = StoppingRule(ids, part.samples, rounds=rounds, until=self._plan.until, other=other)
+        self._rules_by_eval[index] = rule
         for row in self._store.rows(self._run, judged=True):
             if row.eval == part.spec.name and row.outcome:
                 self.take(index, row.problem, row.sample, Outcome(row.outcome))
-        return watch
+        return rule

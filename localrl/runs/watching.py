@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from localrl.store.runs import Run, Store
 
 
-class Watch:
+class RunWatcher:
     """For one thread: `look` now and then; `progress` is as it was then."""
 
     def __init__(self, store: Store, run: Run) -> None:
@@ -51,7 +51,7 @@ class Watch:
                 self.progress.first_token.add(row.ttft_s)
         self._unjudged = {(row.eval, row.problem, row.sample) for row in rows if row.outcome is None}
         for i, part in enumerate(self.progress.evals):
-            tally = aggregates.tally(self._store, self._run, i)
+            tally = aggregates.totals(self._store, self._run, i)
             several = self._ks[i] > 1
             part.outcomes = Counter({name: count for name, count in tally.outcomes.items() if name})
             groups = aggregates.groups(self._store, self._run, i) if several else tally.groups_of_one
@@ -62,7 +62,7 @@ class Watch:
         return rows
 
     def _take_counters(self) -> None:
-        """The figures of the last session. Time is what the other process counts as its work."""
+        """The counters of the last session. Time is what the other process counts as its work."""
         sessions = self._store.sessions(self._run)
         counters: dict[str, Any] = sessions[-1][1] if sessions else {}
         if len(sessions) != self._sessions:

@@ -41,8 +41,8 @@ class GroupCounts(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
-    """The sums of one eval of one run."""
+class EvalTotals:
+    """Samples by outcome and tokens of one eval of a run."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
     """Samples by outcome; those not judged yet are under ''."""
@@ -74,8 +74,8 @@ def count(store: Store, run: Run, eval_index: int | None = None) -> int:
     return int(store.connection.execute(f"SELECT COUNT(*) FROM samples WHERE {where}", values).fetchone()[0])
 
 
-def tally(store: Store, run: Run, eval_index: int) -> Tally:
-    """The sums of one eval of a run."""
+def totals(store: Store, run: Run, eval_index: int) -> EvalTotals:
+    """Samples by outcome and tokens of one eval of a run, in one pass over its rows."""
     judged = ", ".join(f"COUNT(*) FILTER (WHERE outcome = '{outcome}')" for outcome in Outcome)
     unjudged, prompt, thinking, answer, *counts = store.connection.execute(
         "SELECT COUNT(*) - COUNT(outcome), "
@@ -84,7 +84,7 @@ def tally(store: Store, run: Run, eval_index: int) -> Tally:
         (run.key, eval_index),
     ).fetchone()
     outcomes = {"": unjudged, **{str(outcome): count for outcome, count in zip(Outcome, counts, strict=True)}}
-    return Tally(
+    return EvalTotals(
         {outcome: count for outcome, count in outcomes.items() if count},
         int(prompt),
         int(thinking),

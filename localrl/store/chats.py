@@ -1,4 +1,4 @@
-"""Conversations on disk: a message is only ever added or marked as replaced, thinking beside the answer."""
+"""Conversations on disk: a message is only ever added or marked as replaced."""
 
 from __future__ import annotations
 

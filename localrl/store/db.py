@@ -136,11 +136,11 @@ class Cursor(sqlite3.Cursor):
         return self.connection.file
 
     def execute(self, *arguments: Any) -> Cursor:
-        with told(self._file):
+        with sqlite_errors(self._file):
             return super().execute(*arguments)
 
     def executemany(self, *arguments: Any) -> Cursor:
-        with told(self._file):
+        with sqlite_errors(self._file):
             return super().executemany(*arguments)
 
     def __next__(self) -> Any:
@@ -150,11 +150,11 @@ class Cursor(sqlite3.Cursor):
             raise _in_words(error, self._file) from error
 
     def fetchone(self) -> Any:
-        with told(self._file):
+        with sqlite_errors(self._file):
             return super().fetchone()
 
     def fetchall(self) -> list[Any]:
-        with told(self._file):
+        with sqlite_errors(self._file):
             return super().fetchall()
 
 
@@ -177,7 +177,7 @@ def connect(path: Path | None = None) -> sqlite3.Connection:
     """
     path = path or default_path()
     paths.ensure(path.parent)
-    with told(path):
+    with sqlite_errors(path):
         connection = sqlite3.connect(
             paths.private(path), timeout=30, isolation_level=None, factory=Connection
         )
@@ -211,8 +211,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """
+    Raises:
+        StoreError: in place of any error of SQLite's; names the file and what to do.
+    """
     try:
         yield
     except sqlite3.Error as error:

@@ -164,7 +164,7 @@ class Store:
             )
 
     def remove(self, run: Run) -> None:
-        """Forget a run and all its samples, and give the space back to the file."""
+        """Delete a run and all its samples; the file uses the space again."""
         with db.transaction(self._connection):
             self._connection.execute("DELETE FROM runs WHERE key = ?", (run.key,))
 
@@ -216,7 +216,7 @@ class Store:
     # -- problems and samples
 
     def add_problems(self, run: Run, problems: Iterable[Problem]) -> list[Problem]:
-        """Keep problems of a run's evals; returns them with their keys.
+        """Store problems of a run's evals; returns them with their keys.
 
         Raises:
             UsageError: a problem of this id is stored with another prompt or target: the data has changed; or
@@ -249,7 +249,8 @@ class Store:
         rows = self._connection.execute(
             "SELECT eval, id, prompt, target FROM problems WHERE run = ?", (run.key,)
         )
-        return {(run.evals[position], name): (prompt, target) for position, name, prompt, target in rows}
+        evals = run.evals
+        return {(evals[position], name): (prompt, target) for position, name, prompt, target in rows}
 
     def problem_ids(self, run: Run) -> dict[int, str]:
         """The ids of a run's problems, by their keys."""

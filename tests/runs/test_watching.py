@@ -10,7 +10,7 @@ import pytest
 
 from localrl.report import report
 from localrl.runs.progress import Median
-from localrl.runs.watching import Watch
+from localrl.runs.watching import RunWatcher
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
 from tests.other_process import at_work
@@ -30,7 +30,7 @@ def test_a_run_watched_to_its_end_shows_what_its_report_says(tmp_path: Path) -> 
     seen: dict[tuple[str, str, int], str | None] = {}
     with at_work(tmp_path, "one two it is 4", "it is 5", problems=60, samples=2), Store() as store:
         run = store.find("last")
-        watch = Watch(store, run)
+        watch = RunWatcher(store, run)
         locked = True
         while locked:
             locked = is_locked(run)
@@ -52,7 +52,7 @@ def test_a_run_watched_to_its_end_shows_what_its_report_says(tmp_path: Path) -> 
 def test_a_run_at_work_is_seen_growing_and_a_killed_one_is_seen_as_far_as_it_came(tmp_path: Path) -> None:
     with at_work(tmp_path, "it is 4", problems=100_000) as app, Store() as store:
         run = store.find("last")
-        watch = Watch(store, run)
+        watch = RunWatcher(store, run)
         watch.look()
         first = watch.progress.done
         deadline = time.monotonic() + 60
@@ -75,7 +75,7 @@ def test_what_is_judged_later_is_seen_and_what_does_not_change_is_not_read_again
         app.wait(timeout=60)
         run = store.find("last")
         other.connection.execute("UPDATE samples SET outcome = NULL WHERE problem = 2")
-        watch = Watch(store, run)
+        watch = RunWatcher(store, run)
         assert [row.outcome for row in watch.look()] == ["correct", None, "correct"]
         assert watch.look() == []
         other.connection.execute("UPDATE samples SET outcome = 'wrong' WHERE problem = 2")

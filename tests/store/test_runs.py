@@ -179,7 +179,7 @@ def test_a_run_of_a_million_samples_is_summed_up_without_reading_texts(store: St
             (run.key,),
         )
     began = time.monotonic()
-    tally, groups = aggregates.tally(store, run, 0), aggregates.groups(store, run, 0)
+    tally, groups = aggregates.totals(store, run, 0), aggregates.groups(store, run, 0)
     ttft, _ = aggregates.rates(store, run)
     seconds = time.monotonic() - began
     assert tally.samples == 1_000_000
@@ -196,7 +196,7 @@ def test_the_sums_of_an_eval_are_those_of_its_samples(store: Store) -> None:
     outcomes = [*Outcome, None]
     store.add_samples(run, [sample(key, 0, outcome) for key, outcome in zip(keys, outcomes, strict=True)])
     store.add_samples(run, [sample(keys[0], 1, Outcome.WRONG)])
-    tally = aggregates.tally(store, run, 0)
+    tally = aggregates.totals(store, run, 0)
     assert tally.outcomes == {"": 1, **dict.fromkeys(map(str, Outcome), 1), "wrong": 2}
     assert tally.answer_tokens == 10 * sample(keys[0], 0).answer_tokens
     assert aggregates.groups(store, run, 0) == {
@@ -213,7 +213,7 @@ def test_groups_of_one_sample_follow_from_the_outcomes(store: Store) -> None:
     made = zip(keys, [correct, wrong, correct, looped, None], strict=True)
     store.add_samples(run, [sample(key, 0, outcome) for key, outcome in made])
     assert (
-        aggregates.tally(store, run, 0).groups_of_one
+        aggregates.totals(store, run, 0).groups_of_one
         == aggregates.groups(store, run, 0)
         == {
             aggregates.GroupCounts(1, 1, 0, 0): 2,
@@ -236,7 +236,7 @@ def test_readers_see_what_was_committed_and_pass_on_what_goes_wrong(store: Store
     run, (first, _) = new_run(store)
     store.add_samples(run, [sample(first, 0)])
     with store.readers() as ask:
-        assert ask(aggregates.tally, run, 0).result().samples == 1
+        assert ask(aggregates.totals, run, 0).result().samples == 1
         with pytest.raises(UsageError, match="no run 'nowhere'"):
             ask(Store.find, "nowhere").result()
 

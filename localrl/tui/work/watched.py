@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from localrl.runs.watching import Watch
+from localrl.runs.watching import RunWatcher
 from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.tui.work.bench import BenchWork
@@ -43,7 +43,7 @@ class WatchedRun(BenchWork):
     def _watch(self, store: Store, run: Run) -> None:
         engines = store.sessions(run)[-1:]
         self.on_processor = any(engine.get("on_processor") for engine, _ in engines)
-        watch = Watch(store, run)
+        watch = RunWatcher(store, run)
         self.state = "watching"
         at_work = True
         while at_work and not self._stopping.is_set():
