@@ -57,6 +57,15 @@ def private(path: Path) -> Path:
     return path
 
 
+def unlinked(path: Path, flags: int) -> int:
+    """A file opened for writing in a folder that others write to; a link in its place is not followed.
+
+    Raises:
+        OSError: as `os.open`.
+    """
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+
+
 def existing_parent(path: Path | str) -> Path:
     """The path itself, or the nearest folder above it that is there."""
     place = Path(path)

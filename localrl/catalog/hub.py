@@ -190,6 +190,16 @@ def _is_hash(text: str) -> bool:
     return len(text) in (40, 64) and all(c in "0123456789abcdef" for c in text)
 
 
+def _denied(what: str, status: int, said: str) -> UsageError:
+    """What the hub refuses, in its own words where it has some."""
+    words = " ".join(said.split())[:200]
+    if status == 401 and token():
+        hint = "set HF_TOKEN to a valid one, or unset it"
+        return UsageError(f"the hub does not accept HF_TOKEN: {words or status}", hint=hint)
+    hint = "check the name" if token() else "check the name, or set HF_TOKEN"
+    return UsageError(f"{what}: {words or f'the hub answered {status}'}", hint=hint)
+
+
 def _patiently(ask: Callable[[], Any], what: str) -> Any:
     """Ask again while the hub is busy or the connection fails, as long as it asks for, up to a minute."""
     import httpx2
@@ -210,7 +220,7 @@ def _patiently(ask: Callable[[], Any], what: str) -> Any:
             status, asked = _refusal(error)
             last = f"the hub answered {status}"
             if status in (401, 403, 404):
-                raise UsageError(f"{what}: {last}", hint="check the name, or set HF_TOKEN") from error
+                raise _denied(what, status, getattr(error, "server_message", None) or "") from error
             if status not in (408, 425, 429) and status < 500:
                 break
             if asked > LONGEST_WAIT_S:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from localrl import paths
 from localrl.catalog import journal
 from localrl.errors import UsageError
 
@@ -58,12 +59,10 @@ class PartialFile:
 
 
 def root() -> Path:
-    """HF_HUB_CACHE, or `hub` under HF_HOME, or the usual place."""
-    if chosen := os.environ.get("HF_HUB_CACHE"):
-        return Path(chosen).expanduser()
-    home = os.environ.get("HF_HOME")
+    """HF_HUB_CACHE, or `hub` under HF_HOME, or the usual place; `~`, `$VAR` as huggingface-hub has them."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(home) if home else Path(cache) / "huggingface").expanduser() / "hub"
+    home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
+    return Path(os.path.expandvars(Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()))
 
 
 def is_repo(name: str) -> bool:
@@ -81,6 +80,16 @@ def blob(repo: str, etag: str) -> Path:
 def partial(repo: str, etag: str) -> Path:
     """Where a file grows; a name of our own, as huggingface-hub removes its unfinished ones."""
     return folder(repo) / "blobs" / f"{etag}.localrl-part"
+
+
+def check_inside(repo: str, path: Path) -> None:
+    """Refuse a path that a link leads out of the repo's folder.
+
+    Raises:
+        UsageError: it does.
+    """
+    if not path.resolve().is_relative_to(folder(repo).resolve()):
+        raise UsageError(f"{path} leads out of the hub's cache", hint="remove the link, then pull again")
 
 
 def snapshots(repo: str) -> list[Path]:
@@ -122,6 +131,7 @@ def matches(path: str, pattern: str) -> bool:
 def link(repo: str, commit: str, path: str, etag: str) -> Path:
     """Give a complete blob its name in a snapshot."""
     link = folder(repo) / "snapshots" / commit / path
+    check_inside(repo, link.parent)
     link.parent.mkdir(parents=True, exist_ok=True)
     target = os.path.relpath(blob(repo, etag), link.parent)
     fresh = link.with_name(f".{link.name}.new")
@@ -148,17 +158,27 @@ def check_name(repo: str, path: str) -> None:
 def set_main(repo: str, commit: str) -> None:
     """Remember which commit `main` is, as huggingface-hub does."""
     reference = folder(repo) / "refs" / "main"
+    check_inside(repo, reference.parent)
+    if reference.is_file() and not reference.is_symlink() and reference.read_text() == commit:
+        return
     reference.parent.mkdir(parents=True, exist_ok=True)
-    reference.write_text(commit)
+    fresh = reference.with_name(".main.new")
+    with os.fdopen(paths.unlinked(fresh, os.O_WRONLY | os.O_TRUNC), "w") as file:
+        file.write(commit)
+    fresh.replace(reference)
 
 
 def remove(repo: str, chosen: Iterable[CachedFile]) -> int:
-    """Remove files of a repo, with their blobs where nothing else links to them; returns the bytes freed."""
+    """Remove files of a repo, with their blobs where nothing else links to them; returns the bytes freed.
+
+    What a link leads to outside the repo is somebody else's, and stays.
+    """
     freed = 0
+    ours = folder(repo).resolve()
     for cached in chosen:
         target = cached.file.resolve()
         cached.file.unlink()
-        if not _linked(repo, target) and target.exists():
+        if target.is_relative_to(ours) and target.exists() and not _linked(repo, target):
             freed += target.stat().st_size
             target.unlink()
     return freed + _remove_empty(repo)

@@ -176,6 +176,9 @@ class _Pulling:
         from filelock import FileLock, Timeout
 
         repo, speed = self.plan.listing.repo, _Speed()
+        if here := self._here(file):
+            self.done.append(here)
+            return
         blob, partial = hubcache.blob(repo, file.etag), hubcache.partial(repo, file.etag)
         lock = hubcache.root() / ".locks" / hubcache.folder(repo).name / f"{file.etag}.lock"
         for path in (blob, lock):
@@ -197,6 +200,16 @@ class _Pulling:
         )
         if file.path.endswith("config.json"):
             check_config(path)
+
+    def _here(self, file: RemoteFile) -> PulledFile | None:
+        """A file that is complete under its name: nothing has to be written for it, not even a lock."""
+        repo = self.plan.listing.repo
+        blob = hubcache.blob(repo, file.etag)
+        named = hubcache.files_of(repo, hubcache.folder(repo) / "snapshots" / self.plan.listing.commit)
+        found = named.get(file.path)
+        if found is None or found.file.resolve() != blob.resolve() or not _is_complete(blob, file):
+            return None
+        return PulledFile(found.file, file.size, hashes.of(blob), file.size, 0)
 
     def _transfer(self, file: RemoteFile, partial: Path, speed: _Speed) -> Transferred:
         transfer = Transfer(file, partial, token=hub.token(), tuning=self.tuning)

@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from localrl import paths
 from localrl.catalog import journal
 from localrl.catalog.web import BROKEN, Web, describe, origin, retry_after
 from localrl.errors import LocalrlError, NetworkError, Stopped, StoreError, UsageError
@@ -143,7 +144,7 @@ class Transfer:
         self._error, self._taken, self._failures = None, [], 0
         self._stop.clear()
         threads: list[threading.Thread] = []
-        file = os.open(self._partial, os.O_RDWR | os.O_CREAT, 0o644)
+        file = paths.unlinked(self._partial, os.O_RDWR)
         try:
             os.truncate(file, self.remote.size)
             digests: list[str] = []

@@ -112,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
             fault = self.hub.api_faults.pop(0) if self.hub.api_faults else ""
         if fault:
             self.send_plain(int(fault), Retry_After=self.hub.retry_after)
+        elif not self.allowed() and self.headers.get("Authorization"):
+            self.send_plain(401, b"{}", X_Error_Message="Invalid credentials in Authorization header")
         elif repo not in self.hub.repos or not self.allowed():
             self.send_plain(401, b"{}", X_Error_Code="RepoNotFound")
         else:

@@ -251,6 +251,64 @@ def test_what_is_here_is_pulled_without_the_hub(sharded: Hub, monkeypatch: pytes
     assert not sharded.requests
 
 
+def test_a_pull_of_what_is_here_writes_nothing(sharded: Hub, cache: Path) -> None:
+    pull.pull(job(), tuning=QUICK)
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    pull.pull(job(), tuning=QUICK)
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+
+
+def test_a_planted_partial_file_is_not_written_through(sharded: Hub, cache: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    plan = job()
+    for file in plan.files:
+        partial = hubcache.partial(REPO, file.etag)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.symlink_to(victim)
+    with pytest.raises(LocalrlError):
+        pull.pull(plan, tuning=QUICK)
+    assert victim.read_text() == "precious"
+
+
+def test_a_planted_link_takes_no_file_out_of_the_cache(sharded: Hub, cache: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    snapshots = hubcache.folder(REPO) / "snapshots"
+    snapshots.mkdir(parents=True)
+    (snapshots / COMMIT).symlink_to(outside)
+    with pytest.raises(UsageError, match="leads out of the hub's cache"):
+        pull.pull(job(), tuning=QUICK)
+    assert not list(outside.iterdir())
+
+
+def test_removing_follows_no_link_out_of_the_cache(sharded: Hub, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.gguf"
+    victim.write_text("precious")
+    pulled = pull.pull(job(), tuning=QUICK)
+    planted = pulled[0].path.with_name("planted.gguf")
+    planted.symlink_to(victim)
+    hubcache.remove(REPO, hubcache.files(REPO))
+    assert victim.read_text() == "precious"
+    assert not planted.is_symlink()
+
+
+def test_the_cache_is_where_huggingface_hub_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISK", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", "$DISK/hf")
+    assert hubcache.root() == tmp_path / "hf" / "hub"
+    monkeypatch.setenv("HF_HUB_CACHE", "$DISK/models")
+    assert hubcache.root() == tmp_path / "models"
+
+
+def test_a_token_that_the_hub_does_not_accept_is_named(sharded: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    sharded.token = "good"
+    monkeypatch.setenv("HF_TOKEN", "hf_old")
+    with pytest.raises(UsageError, match="does not accept HF_TOKEN: Invalid credentials"):
+        job()
+
+
 def test_a_hub_that_asks_for_more_than_a_minute_is_not_waited_for(sharded: Hub) -> None:
     sharded.api_faults, sharded.retry_after = ["429"], "90"
     with pytest.raises(NetworkError, match="asks to wait 90 s"):
