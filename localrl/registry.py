@@ -74,6 +74,10 @@ class Registry(Generic[M]):
     def names(self) -> list[str]:
         return list(self.members)
 
+    def usable(self) -> dict[str, M]:
+        """Every member that fulfils the contract, imported."""
+        return {name: self.get(name) for name, member in self.members.items() if not self.fault(member)}
+
     def __contains__(self, name: object) -> bool:
         return name in self.members
 

@@ -118,7 +118,7 @@ OMISSIONS = [
     ("quoted.py", "def extract", "def extrac", "no extract"),
     ("riddles.py", "def gold", "def gld", "has no gold(row, problem); where none are published, NO_GOLD"),
     ("riddles.py", "row, number, data", "row", "problem that does not take 3 arguments"),
-    ("letters.py", "def count", "def cnt", "has no count"),
+    ("letters.py", "def count", "def cnt", "has no function count"),
     ("letters.py", "LOCAL =", "LOCL =", "has no LOCAL"),
     ("reciter.py", "SUMMARY =", "SUMARY =", "has no SUMMARY"),
 ]

@@ -15,6 +15,7 @@ from localrl.definitions import definitions
 from localrl.errors import UsageError, nearest
 from localrl.evals import environments
 from localrl.evals.data import Data
+from localrl.evals.environments import ENVIRONMENTS
 from localrl.tomlfile import Strict
 from localrl.verify.base import VerifierSpec
 from localrl.verify.rewards import Reward
@@ -114,8 +115,8 @@ def load(name: str) -> tuple[EvalSpec, Path]:
 
     base, given = options.split(name)
     scheme, _, thing = base.partition(":")
-    if thing and (named := environments.naming(scheme)):
-        return named(name, thing, given), paths.shipped("evals") / scheme
+    if thing and scheme in ENVIRONMENTS and hasattr(environment := ENVIRONMENTS.get(scheme), "named"):
+        return environment.named(name, thing, given), paths.shipped("evals") / scheme
     path = find(base)
     spec = tomlfile.load(path, EvalSpec)
     return (options.window(spec, name, given) if given else spec), path

@@ -94,21 +94,14 @@ BACKENDS: Registry[BackendModule] = Registry(
 )
 
 
-def usable() -> dict[str, BackendModule]:
-    """Every backend that fulfils the contract, installed or not."""
-    return {
-        name: BACKENDS.get(name) for name, member in BACKENDS.members.items() if not BACKENDS.fault(member)
-    }
-
-
 def offered() -> list[str]:
     """Backends that a person may choose, installed or not."""
-    return [name for name, member in usable().items() if not getattr(member, "HIDDEN", False)]
+    return [name for name, member in BACKENDS.usable().items() if not getattr(member, "HIDDEN", False)]
 
 
 def served(name: str) -> bool:
     """Whether the backend takes a model by its name on servers instead of its files."""
-    return name in usable() and BACKENDS.get(name).FORM is Form.SERVED
+    return name in BACKENDS.usable() and BACKENDS.get(name).FORM is Form.SERVED
 
 
 def available(name: str) -> bool:

@@ -1,28 +1,4 @@
-"""Environments: where an eval's problems come from, one file each; its name is its key under `[data]`.
-
-An environment is a module with
-
-    LOCAL: bool                                       # True: reading its data downloads nothing
-    Params                                          # the type of its key's value, which pydantic validates
-    def describe(params) -> str                     # one line for `evals show`
-
-and, when it has tables whose rows a layout turns into problems,
-
-    def files(spec: EvalSpec, params, folder: Path) -> Iterator[Path]     # `folder` is the definition's
-
-or else, when it makes problems itself,
-
-    def problems(spec: EvalSpec, params, folder: Path) -> Iterator[Problem]
-    def count(params) -> int | None                 # how many; None where that is not known
-
-It may have:
-
-    def check(params) -> None           # refuses, before anything is loaded, what cannot work: ParamError
-    def warning(params) -> str          # what `evals check` should say of it
-    def present(params) -> bool         # False leaves its place to a second source with the same data
-    NAMED = "NAME:THING", "what that is"  # with `named`, for help
-    def named(name: str, thing: str, options: dict) -> EvalSpec     # the eval called NAME:THING,key=value,...
-"""
+"""Environments: where an eval's problems come from, one file each; its name is its key under `[data]`."""
 
 from __future__ import annotations
 
@@ -32,7 +8,7 @@ from localrl.errors import UsageError
 from localrl.registry import Registry, arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from localrl.evals.spec import EvalSpec
@@ -40,18 +16,35 @@ if TYPE_CHECKING:
 
 
 class Environment(Protocol):
+    """A module with `files`, tables whose rows a layout turns into problems, or with `problems` and `count`.
+
+    It may also have:
+
+        check(params) -> None            refuses at once what cannot work, with `ParamError`
+        warning(params) -> str           what `evals check` should say of it
+        present(params) -> bool          False leaves its place to a second source with the same data
+        NAMED = "NAME:THING", "what"     for help; `named` makes the eval called NAME:THING
+    """
+
     LOCAL: bool
+    """Whether reading its data downloads nothing."""
     Params: Any
+    """The type of its key's value, for pydantic."""
 
-    def describe(self, params: Any) -> str: ...
+    def describe(self, params: Any) -> str:
+        """One line for `evals show`."""
 
-    def files(self, spec: EvalSpec, params: Any, folder: Path) -> Iterator[Path]: ...
+    def files(self, spec: EvalSpec, params: Any, folder: Path) -> Iterator[Path]:
+        """The tables; `folder` is the definition's."""
 
     def problems(self, spec: EvalSpec, params: Any, folder: Path) -> Iterator[Problem]: ...
 
-    def count(self, params: Any) -> int | None: ...
+    def count(self, params: Any) -> int | None:
+        """How many problems there are; None where that is not known."""
 
     def present(self, params: Any) -> bool: ...
+
+    def named(self, name: str, thing: str, options: dict[str, Any]) -> EvalSpec: ...
 
 
 class ParamError(UsageError):
@@ -66,8 +59,6 @@ def _wrong(environment: Environment) -> str:
     tables, makes = hasattr(environment, "files"), hasattr(environment, "problems")
     if tables == makes:
         return "has both files and problems" if tables else "has neither files nor problems"
-    if makes and not hasattr(environment, "count"):
-        return "has no count(params): how many problems there are, or None"
     needed = {"files": 3} if tables else {"problems": 3, "count": 1}
     wrong = (arguments(environment, name, number) for name, number in {"describe": 1, **needed}.items())
     return next(filter(None, wrong), "")
@@ -86,16 +77,7 @@ ENVIRONMENTS = Registry[Environment](
 )
 
 
-def naming(scheme: str) -> Callable[[str, str, dict[str, Any]], EvalSpec] | None:
-    """What makes the evals called `SCHEME:THING`; None where no environment of this name does."""
-    return getattr(ENVIRONMENTS.get(scheme), "named", None) if scheme in ENVIRONMENTS else None
-
-
 def forms() -> dict[str, str]:
     """`NAME:THING` with what it is, of every environment that makes evals by name."""
-    found = (
-        ENVIRONMENTS.get(name)
-        for name, member in ENVIRONMENTS.members.items()
-        if not ENVIRONMENTS.fault(member)
-    )
+    found = ENVIRONMENTS.usable().values()
     return dict(environment.NAMED for environment in found if hasattr(environment, "NAMED"))

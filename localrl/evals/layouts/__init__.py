@@ -1,13 +1,4 @@
-"""Layouts: how a row of a dataset becomes a problem, one file each.
-
-A layout is a module with two functions:
-
-    def problem(row: Row, number: int, data: Data) -> Problem    # `number` counts rows from 0
-    def gold(row: Row, problem: Problem) -> str | None           # an answer that has to be judged correct
-
-`evals check` judges the golds. Where a dataset publishes no answers, `NO_GOLD = "why"` stands for `gold`.
-What either raises (UsageError, ValueError, TypeError, AttributeError) is reported with the file and the row.
-"""
+"""Layouts: how a row of a dataset becomes a problem, one file each."""
 
 from __future__ import annotations
 
@@ -22,9 +13,16 @@ if TYPE_CHECKING:
 
 
 class Layout(Protocol):
-    def problem(self, row: Row, number: int, data: Data) -> Problem: ...
+    """Where a dataset publishes no answers, a layout has `NO_GOLD = "why"` in place of `gold`.
 
-    def gold(self, row: Row, problem: Problem) -> str | None: ...
+    What it raises (UsageError, ValueError, TypeError, AttributeError) is reported with the file and the row.
+    """
+
+    def problem(self, row: Row, number: int, data: Data) -> Problem:
+        """`number` counts the rows from 0, over all files."""
+
+    def gold(self, row: Row, problem: Problem) -> str | None:
+        """An answer that `evals check` finds judged correct; None where this row has none."""
 
 
 def _wrong(layout: Layout) -> str:
