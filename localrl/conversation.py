@@ -134,7 +134,7 @@ class ChatSession:
         """
         self.engine.stopping = stopping = stopping or threading.Event()
         prompt = history(chat.system, chats.messages(chat))
-        reply = ChatMessage(chats.say(chat, "assistant"), "assistant", "")
+        reply = ChatMessage(chats.add(chat, "assistant"), "assistant", "")
         request = SampleRequest(f"chat-{reply.key}", secrets.randbits(32) if seed is None else seed)
         group = GroupRequest(f"g-{reply.key}", prompt, (request,), chat.sampling, thinking=self.tags)
         began = saved = time.monotonic()

@@ -35,7 +35,7 @@ def session(chats: Chats, tmp_path: Path) -> Iterator[ChatSession]:
 @pytest.mark.process
 def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, session: ChatSession) -> None:
     chat = chats.create("m", "Be brief.", Sampling(max_tokens=500))
-    chats.say(chat, "user", "How far?")
+    chats.add(chat, "user", "How far?")
     last = list(session.reply(chats, chat))[-1]
     assert isinstance(last, ChatMessage)
     kept = chats.messages(chat)
@@ -49,7 +49,7 @@ def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, session: Cha
 @pytest.mark.process
 def test_a_stopped_reply_keeps_what_it_has(chats: Chats, session: ChatSession) -> None:
     chat = chats.create("m", "", Sampling(max_tokens=500))
-    chats.say(chat, "user", "How far?")
+    chats.add(chat, "user", "How far?")
     for event in session.reply(chats, chat):
         if isinstance(event, Text) and "very" in event.text:
             session.stop()
@@ -69,9 +69,9 @@ def test_questions_around_a_reply_without_answer_become_one() -> None:
 
 def test_a_replaced_message_is_no_longer_said_and_stays_on_disk(chats: Chats) -> None:
     chat = chats.create("m", "", Sampling())
-    first = chats.say(chat, "user", "one")
-    chats.say(chat, "assistant", "two")
+    first = chats.add(chat, "user", "one")
+    chats.add(chat, "assistant", "two")
     chats.replace_from(chat, first)
-    chats.say(chat, "user", "other")
+    chats.add(chat, "user", "other")
     assert [m.text for m in chats.messages(chat)] == ["other"]
     assert chats._connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (3,)

@@ -153,14 +153,14 @@ class _Terminal:
         if (word, bool(text)) not in (("/again", False), ("/edit", True)):
             note("these are understood: /again, /edit TEXT")
             return
-        said = self._chats.messages(self._chat) if self._chat else []
-        if self._chat is None or not said:
+        messages = self._chats.messages(self._chat) if self._chat else []
+        if self._chat is None or not messages:
             note("nothing was said yet")
             return
         role = "user" if text else "assistant"
-        last = next((one for one in reversed(said) if one.role == role), None)
+        last = next((one for one in reversed(messages) if one.role == role), None)
         # A message without a reply, because the program died, is only answered.
-        if last and (text or last is said[-1]):
+        if last and (text or last is messages[-1]):
             self._chats.replace_from(self._chat, last.key)
         self._ask(text, many=True)
 
@@ -179,7 +179,7 @@ class _Terminal:
         self._interrupted = False
         chat = self._chat = self._chat or self._begin(text)
         if text:
-            self._chats.say(chat, "user", text.strip())
+            self._chats.add(chat, "user", text.strip())
         before = signal.signal(signal.SIGINT, self._stop)
         faint = False
         reply = ChatMessage(0, "assistant", "")

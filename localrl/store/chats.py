@@ -128,7 +128,7 @@ class Chats:
         )
 
     def messages(self, chat: Chat) -> list[ChatMessage]:
-        """What was said and not replaced, in order."""
+        """The messages that were not replaced, in order."""
         rows = self._connection.execute(
             "SELECT key, role, text, thinking, finish, figures FROM messages "
             "WHERE chat = ? AND NOT replaced ORDER BY key",
@@ -139,7 +139,7 @@ class Chats:
             for key, role, text, thinking, finish, figures in rows
         ]
 
-    def say(self, chat: Chat, role: Role, text: str = "") -> int:
+    def add(self, chat: Chat, role: Role, text: str = "") -> int:
         """Add a message; returns its key."""
         with db.transaction(self._connection):
             row = self._connection.execute(
@@ -149,12 +149,13 @@ class Chats:
             ).fetchone()
         return int(row[0])
 
-    def write(self, said: ChatMessage) -> None:
+    def write(self, message: ChatMessage) -> None:
         """Bring a reply up to date."""
+        metrics = json.dumps(asdict(message.metrics))
         with db.transaction(self._connection):
             self._connection.execute(
                 "UPDATE messages SET text = ?, thinking = ?, finish = ?, figures = ? WHERE key = ?",
-                (said.text, said.thinking, said.finish, json.dumps(asdict(said.metrics)), said.key),
+                (message.text, message.thinking, message.finish, metrics, message.key),
             )
 
     def replace_from(self, chat: Chat, key: int) -> None:

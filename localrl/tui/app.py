@@ -122,10 +122,10 @@ class LocalrlApp(App[None]):
         # often instead (`gc.set_threshold`) costs a run a tenth of its tokens.
         gc.freeze()
         if left := [run for run in plans.unfinished() if not run.at_work]:
-            words = "One run was" if len(left) == 1 else f"{len(left)} runs were"
+            text = "One run was" if len(left) == 1 else f"{len(left)} runs were"
             self.call_from_thread(
                 self.notify,
-                f"{words} left unfinished. Bench ({self.key('app.bench')}) goes on with it.",
+                f"{text} left unfinished. Bench ({self.key('app.bench')}) goes on with it.",
                 title="Unfinished",
             )
 
@@ -263,11 +263,11 @@ class LocalrlApp(App[None]):
 
     def tell_error(self, error: BaseException | None, what: str) -> None:
         """Show an error, at most once in a while."""
-        words = str(error) if isinstance(error, LocalrlError) else f"{type(error).__name__}: {error}"
+        text = str(error) if isinstance(error, LocalrlError) else f"{type(error).__name__}: {error}"
         now = time.monotonic()
-        if now - self._told.get(words, -ERROR_S) >= ERROR_S:  # all screens may meet the same full disk
-            self._told[words] = now
-            self.notify(words, title=what, severity="error", timeout=ERROR_S, markup=False)
+        if now - self._told.get(text, -ERROR_S) >= ERROR_S:  # all screens may meet the same full disk
+            self._told[text] = now
+            self.notify(text, title=what, severity="error", timeout=ERROR_S, markup=False)
 
 
 def main() -> None:

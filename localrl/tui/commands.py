@@ -20,19 +20,19 @@ class ActionCommands(Provider):
     """All rows of the table of keys."""
 
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
-        for _, words, help_line, perform in self._all():
-            yield DiscoveryHit(words, perform, help=help_line)
+        for _, label, help_line, perform in self._all():
+            yield DiscoveryHit(label, perform, help=help_line)
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
         matcher = self.matcher(query)
         front = cast("LocalrlApp", self.app).current_mode
-        for group, words, help_line, perform in self._all():
-            if (score := matcher.match(words)) > 0:
+        for group, label, help_line, perform in self._all():
+            if (score := matcher.match(label)) > 0:
                 # The screen in front comes first.
-                yield Hit(score + (group == front), matcher.highlight(words), perform, help=help_line)
+                yield Hit(score + (group == front), matcher.highlight(label), perform, help=help_line)
 
     def _all(self) -> list[tuple[str, str, str, Callable[[], Any]]]:
-        """(group, words, help, what to do) of every action."""
+        """(group, label, help, what to do) of every action."""
         app = cast("LocalrlApp", self.app)
         return [
             (

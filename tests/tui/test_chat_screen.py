@@ -15,8 +15,8 @@ from localrl.tui.widgets.chat.message import ReplyView, UserMessage, settled
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import PromptInput
 from localrl.tui.widgets.chat.thinking import Thinking
+from tests.tui.chatting import answered, ask, opened
 from tests.tui.pressing import press
-from tests.tui.talking import answered, ask, opened
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ def test_each_key_that_stops_a_reply_does_so_at_once_and_keeps_the_partial(
                 view = await ask(pilot, screen, question)
                 await wait_until(pilot, lambda: "word" in view.text)
                 await stop()
-                await wait_until(pilot, lambda: view.said is not None and screen._reply is None)
-                assert view.said
-                assert view.said.finish == "cancelled"
-                assert view.said.text.startswith("word")
+                await wait_until(pilot, lambda: view.message is not None and screen._reply is None)
+                assert view.message
+                assert view.message.finish == "cancelled"
+                assert view.message.text.startswith("word")
 
             async def by_its_own_key() -> None:
-                screen.query_one("#said").focus()
+                screen.query_one("#messages").focus()
                 await wait_until(pilot, lambda: not isinstance(app.focused, PromptInput))
                 await press(pilot, "chat.stop")
 
@@ -128,7 +128,7 @@ def test_editing_resends_and_regenerating_takes_the_place_of_the_reply(
             await press(pilot, "app.leave")
             await press(pilot, "chat.again")
             await wait_until(
-                pilot, lambda: screen._reply is None and len(screen._said) == 2 and not screen.work.busy
+                pilot, lambda: screen._reply is None and len(screen._messages) == 2 and not screen.work.busy
             )
             assert [view.text for view in screen.query(UserMessage)] == ["Best"]
 
@@ -193,11 +193,11 @@ def test_a_message_that_got_no_reply_can_be_answered_again_or_edited(
             screen = await opened(app, pilot)
             await ask(pilot, screen, "First")
             await press(pilot, "app.leave")
-            await wait_until(pilot, lambda: screen._reply is None and screen._said)
+            await wait_until(pilot, lambda: screen._reply is None and screen._messages)
             await press(pilot, "app.leave")
             Path(app.selection.model).write_text('{"texts": ["one"]}')
             await press(pilot, "chat.again")
-            await wait_until(pilot, lambda: screen._reply is None and len(screen._said) == 2)
+            await wait_until(pilot, lambda: screen._reply is None and len(screen._messages) == 2)
             assert [view.text for view in screen.query(UserMessage)] == ["First"]
             assert [view.text for view in screen.query(ReplyView)] == ["one"]
 
@@ -244,7 +244,7 @@ def test_another_conversation_is_not_begun_over_a_reply_that_is_not_yet_shown_wh
             screen.query_one(ConversationView).focus()
             await wait_until(pilot, lambda: screen._updating and not screen.work.busy)
             await press(pilot, "chat.new")
-            await wait_until(pilot, lambda: view.said is not None and screen._reply is None, "an answer")
+            await wait_until(pilot, lambda: view.message is not None and screen._reply is None, "an answer")
             assert view.is_attached
             await press(pilot, "chat.new")
             await wait_until(pilot, lambda: not view.is_attached)
@@ -325,7 +325,7 @@ def test_sampling_of_the_panel_reaches_the_conversation(scripted: Callable[..., 
             await press(pilot, "chat.panel")
             await wait_until(pilot, lambda: screen.query_one(Panel).region)
             screen.query_one("#max_tokens", Input).value = "3"
-            screen.query_one("#said").focus()
+            screen.query_one("#messages").focus()
             await wait_until(pilot, lambda: not isinstance(app.focused, (PromptInput, Input)))
             await press(pilot, "chat.write", "i")
             await wait_until(pilot, lambda: isinstance(app.focused, PromptInput))
@@ -333,8 +333,8 @@ def test_sampling_of_the_panel_reaches_the_conversation(scripted: Callable[..., 
             await press(pilot, "chat.write", "enter")
             await wait_until(pilot, lambda: isinstance(app.focused, PromptInput))
             view = await answered(pilot, screen, "Go")
-            assert view.said
-            assert (view.said.finish, view.said.metrics.answer_tokens) == ("length", 3)
+            assert view.message
+            assert (view.message.finish, view.message.metrics.answer_tokens) == ("length", 3)
 
     asyncio.run(scenario())
 

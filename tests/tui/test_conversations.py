@@ -14,8 +14,8 @@ from localrl.tui.widgets.chat.conversation import FEW, MOST, ConversationView, E
 from localrl.tui.widgets.chat.message import ReplyView, UserMessage
 from localrl.tui.widgets.chat.panel import Panel
 from localrl.tui.widgets.chat.prompt import PromptInput
+from tests.tui.chatting import answered, ask, opened
 from tests.tui.pressing import press
-from tests.tui.talking import answered, ask, opened
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person
         chats = Chats(store.connection)
         chat = chats.create("m", "", Sampling(), "long")
         for i in range(40):
-            chats.say(chat, "user", f"Question {i}")
-            chats.write(ChatMessage(chats.say(chat, "assistant"), "assistant", f"Answer {i}", finish="stop"))
+            chats.add(chat, "user", f"Question {i}")
+            chats.write(ChatMessage(chats.add(chat, "assistant"), "assistant", f"Answer {i}", finish="stop"))
 
     async def scenario() -> None:
         app = scripted("fine")
@@ -181,7 +181,7 @@ def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person
             assert asked()[-1] == "Question 39"
             assert screen.query_one(ReplyView).parent
             assert str(screen.query_one(Earlier).render()).startswith(f"▴ {80 - FEW} earlier")
-            screen.query_one("#said").focus()
+            screen.query_one("#messages").focus()
             seen = [len(asked())]
             while seen[-1] < 40:
                 await pilot.press("home", "pageup")
@@ -190,7 +190,7 @@ def test_a_long_conversation_is_shown_from_its_end_and_as_far_back_as_the_person
             assert seen == [*range(FEW // 2, 40, FEW // 2), 40]
             assert asked() == [f"Question {i}" for i in range(40)]
             assert not screen.query(Earlier)
-            screen.query_one("#said").scroll_end(animate=False)
+            screen.query_one("#messages").scroll_end(animate=False)
             screen.query_one(PromptInput).focus()
             await answered(pilot, screen, "Last")
             await wait_until(pilot, lambda: len(asked()) <= MOST // 2)

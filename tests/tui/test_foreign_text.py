@@ -15,10 +15,10 @@ from localrl.store.runs import Store
 from localrl.tui.widgets.bench.setup import Setup
 from localrl.tui.widgets.results.sample import SampleView
 from localrl.tui.widgets.table import Column, VirtualTable
+from tests.tui.chatting import answered, opened
 from tests.tui.made import stored_run
 from tests.tui.picture import picture
 from tests.tui.pressing import press
-from tests.tui.talking import answered, opened
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_what_is_said_and_what_a_conversation_is_called_is_text(
 ) -> None:
     with Store() as store:
         chats = Chats(store.connection)
-        chats.say(chats.create("m", HOSTILE, Sampling(), HOSTILE), "user", HOSTILE)
+        chats.add(chats.create("m", HOSTILE, Sampling(), HOSTILE), "user", HOSTILE)
 
     async def scenario() -> None:
         app = scripted(f"It is {HOSTILE}.")

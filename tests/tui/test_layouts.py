@@ -193,11 +193,11 @@ def still(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store() as store:
         chats = Chats(store.connection)
         chat = chats.create("demo:Q4_K_M", "Be brief.", Sampling(), "How much is 3 + 4?")
-        chats.say(chat, "user", "How much is 3 + 4?")
+        chats.add(chat, "user", "How much is 3 + 4?")
         answer = "It is **7**:\n\n- three\n- and four\n\n```python\nprint(3 + 4)\n```\n\nThat is all."
         figures = ReplyMetrics(80, 32, thinking_s=221.0, ttft_s=0.31, tokens_per_s=41.53)
         chats.write(
-            ChatMessage(chats.say(chat, "assistant"), "assistant", answer, "Let me add.", "stop", figures)
+            ChatMessage(chats.add(chat, "assistant"), "assistant", answer, "Let me add.", "stop", figures)
         )
     logs = paths.ensure(paths.home("state") / "logs")
     (logs / "worker-1.log").write_text("loading the model\nready\n")

@@ -199,10 +199,10 @@ class BenchScreen(BaseScreen):
         try:
             request = setup.request(program.selection)
         except UsageError as error:
-            setup.estimate(str(error))
+            setup.show_estimate(str(error))
             return
 
-        self.background(lambda: plans.estimated(request, program.settings), setup.estimate, "estimate")
+        self.background(lambda: plans.estimated(request, program.settings), setup.show_estimate, "estimate")
 
     def _refresh_unfinished(self) -> None:
         self.background(plans.unfinished, self.query_one(Setup).unfinished, "unfinished runs")

@@ -35,7 +35,7 @@ class ChatScreen(BaseScreen):
     GROUP = "chat"
     BINDINGS = keys.bindings("chat")
     CSS = """
-    ChatScreen #talk { width: 1fr; }
+    ChatScreen #conversation { width: 1fr; }
     ChatScreen #welcome { color: $secondary; margin: 1 1; }
     ChatScreen #chats { width: 30; height: 1fr; display: none; background: $background;
         text-wrap: nowrap; text-overflow: ellipsis; }
@@ -45,7 +45,7 @@ class ChatScreen(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._chat: Chat | None = None
-        self._said: list[ChatMessage] = []
+        self._messages: list[ChatMessage] = []
         self._replace_from: int | None = None
         self._reply: LiveReply | None = None
         self._view: ReplyView | None = None
@@ -65,7 +65,7 @@ class ChatScreen(BaseScreen):
             chats = OptionList(id="chats", classes="pane", compact=True, markup=False)
             chats.border_title = "conversations"
             yield chats
-            with Vertical(id="talk"):
+            with Vertical(id="conversation"):
                 with ConversationView():
                     yield Static(id="welcome", markup=False)
                 yield PromptInput(self.program.key("app.leave"))
@@ -98,8 +98,8 @@ class ChatScreen(BaseScreen):
 
     def _welcome(self) -> None:
         if welcome := self.query("#welcome"):
-            words = f"Talk to {self.program.selection.model}. It is loaded with the first message."
-            welcome.first(Static).update(words)
+            text = f"Talk to {self.program.selection.model}. It is loaded with the first message."
+            welcome.first(Static).update(text)
 
     # -- what goes on
 
@@ -114,16 +114,16 @@ class ChatScreen(BaseScreen):
             return
         self._updating = True
         try:
-            over, said = reply.over, self.query_one(ConversationView)
-            follow = said.is_vertical_scroll_end
-            anchored = said.anchored(follow and not over)
+            over, conversation = reply.over, self.query_one(ConversationView)
+            follow = conversation.is_vertical_scroll_end
+            anchored = conversation.anchored(follow and not over)
             await view.update_reply(reply)
             if follow and not anchored:
-                said.scroll_end(animate=False)
+                conversation.scroll_end(animate=False)
             if over:
                 self._reply_ended(reply)
                 if follow:
-                    await said.trim()
+                    await conversation.trim()
         finally:
             self._updating = False
 
@@ -135,9 +135,9 @@ class ChatScreen(BaseScreen):
             prompt.text = prompt.text or reply.question.text
             self._edit(reply.question.replace_from)
         self._chat = reply.chat or self._chat
-        self._said += [said for said in (reply.user, reply.said) if said]
+        self._messages += [message for message in (reply.user, reply.message) if message]
         if reply.user:
-            self.query(UserMessage).last().said = reply.user
+            self.query(UserMessage).last().message = reply.user
         if reply.died:
             self.notify("The engine died and was started again; the reply began anew.", severity="warning")
         self._list()
@@ -180,12 +180,12 @@ class ChatScreen(BaseScreen):
         self.query_one(PromptInput).text = ""
         self._reply = work.begin(question)
         self._view = ReplyView()
-        said = self.query_one(ConversationView)
+        conversation = self.query_one(ConversationView)
         self.query("#welcome").remove()
         if text:
-            said.mount(UserMessage(text))
-        said.mount(self._view)
-        said.to_end()
+            conversation.mount(UserMessage(text))
+        conversation.mount(self._view)
+        conversation.to_end()
         reply, choice, context = self._reply, self.program.selection, self.program.settings.ctx
         self.program.in_thread(lambda: work.ask(reply, choice, context), "chat")
         self.refresh_bindings()
@@ -210,17 +210,17 @@ class ChatScreen(BaseScreen):
         """Open a stored conversation."""
         self.background(lambda: stored_chat(key), lambda found: self._open(*found), "conversation")
 
-    async def _open(self, chat: Chat | None, said: list[ChatMessage]) -> None:
+    async def _open(self, chat: Chat | None, messages: list[ChatMessage]) -> None:
         """Show a conversation, or an empty one."""
         if self._reply:
             return  # the person has asked something since
-        self._chat, self._said, self._view, self._sure = chat, said, None, None
+        self._chat, self._messages, self._view, self._sure = chat, messages, None, None
         self._edit(None)
         self.query_one(Panel).show(chat.system if chat else "", chat.sampling if chat else None)
         shown = self.query_one(ConversationView)
-        if not await shown.open(said):
+        if not await shown.open(messages):
             return
-        if not said:
+        if not messages:
             await shown.mount(Static(id="welcome", markup=False))
             self._welcome()
         elif isinstance(shown.children[-1], ReplyView):
@@ -241,7 +241,7 @@ class ChatScreen(BaseScreen):
         if self._replace_from is not None and not isinstance(self.focused, PromptInput):
             self.query_one(PromptInput).text = ""
             self._read_again()
-        self.query_one("#said").focus()
+        self.query_one("#messages").focus()
         self.refresh_bindings()
 
     def stop_work(self) -> bool:
@@ -262,7 +262,7 @@ class ChatScreen(BaseScreen):
 
     def action_edit(self) -> None:
         """Take the last message back into the prompt; what is sent then takes its place."""
-        last = next((one for one in reversed(self._said) if one.role == "user"), None)
+        last = next((one for one in reversed(self._messages) if one.role == "user"), None)
         if last is None or self._is_busy():
             return
         self._edit(last.key)
@@ -270,15 +270,15 @@ class ChatScreen(BaseScreen):
         prompt.text = last.text
         prompt.move_cursor(prompt.document.end)
         prompt.focus()
-        self._said = [one for one in self._said if one.key < last.key]
+        self._messages = [one for one in self._messages if one.key < last.key]
         self._take_off(self.query_one(ConversationView).last_exchange())
 
     def action_again(self) -> None:
         """Another reply to the last message, or the first one to a message that got none."""
-        if not self._said or self._replace_from is not None or not (sampling := self._ready()):
+        if not self._messages or self._replace_from is not None or not (sampling := self._ready()):
             return
-        if self._said[-1].role == "assistant":
-            self._replace_from = self._said.pop().key
+        if self._messages[-1].role == "assistant":
+            self._replace_from = self._messages.pop().key
         self._take_off(self.query_one(ConversationView).last_exchange()[1:])
         self._send("", sampling)
 
@@ -332,7 +332,7 @@ class ChatScreen(BaseScreen):
             return
         path = Path(f"localrl-chat-{self._chat.key}.md").absolute()
         try:
-            export(self._chat, self._said, path)
+            export(self._chat, self._messages, path)
         except StoreError as error:
             self.program.tell_error(error, "export")
         else:

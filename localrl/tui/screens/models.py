@@ -222,8 +222,8 @@ class ModelsScreen(BaseScreen):
                 self._look()
             elif download.state == "failed" and not download.told:
                 download.told = True
-                words = f"{download.name}: {download.error}"
-                self.notify(words, title="download", severity="error", timeout=15, markup=False)
+                text = f"{download.name}: {download.error}"
+                self.notify(text, title="download", severity="error", timeout=15, markup=False)
         if self.is_current:
             self.query_one("#queue-pane").set_class(bool(downloads.queue), "-open")
             self.query_one(Queue).show(downloads.queue)

@@ -54,7 +54,7 @@ class LiveReply:
     answer: float | None = None
     """When the answer began."""
     user: ChatMessage | None = None
-    said: ChatMessage | None = None
+    message: ChatMessage | None = None
     """The stored reply, once it has ended."""
     died: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -96,7 +96,7 @@ class ChatWork:
         """Store the question, load the model where needed, and generate the reply.
 
         Raises:
-            LocalrlError: the model cannot be loaded or cannot answer; what was said is kept.
+            LocalrlError: the model cannot be loaded or cannot answer; what was said is stored.
         """
         try:
             with self._lock, Store() as store:
@@ -141,7 +141,7 @@ class ChatWork:
         if question.replace_from is not None:
             chats.replace_from(chat, question.replace_from)
         if question.text:
-            reply.user = ChatMessage(chats.say(chat, "user", question.text), "user", question.text)
+            reply.user = ChatMessage(chats.add(chat, "user", question.text), "user", question.text)
         return chat
 
     def _load(self, choice: ModelSelection, context: int | None, stopping: threading.Event) -> ChatSession:
@@ -170,7 +170,7 @@ class ChatWork:
             reply.tokens = reply.thinking_tokens = 0
             reply.died += 1
         elif isinstance(event, ChatMessage):
-            reply.said = event
+            reply.message = event
 
 
 def stored_chats() -> list[Chat]:

@@ -1,4 +1,4 @@
-"""The evals to choose from, with a mark that shows without colour which are chosen."""
+"""The evals to choose from, with a sign that needs no colour for those that are chosen."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class EvalList(OptionList):
         self._titles = dict(evals)
         self.selected = [name for name in self._titles if name in chosen]
         self.border_title = "evals · space chooses"
-        self.add_options([Option(self._words(name), name) for name in self._titles])
+        self.add_options([Option(self._label(name), name) for name in self._titles])
 
-    def _words(self, name: str) -> Content:
+    def _label(self, name: str) -> Content:
         sign, colour = ("■", "$success") if name in self.selected else ("□", "$secondary")
         return Content.assemble((f"{sign} ", colour), f"{name:<15} ", (self._titles[name], "$secondary"))
 
@@ -42,5 +42,5 @@ class EvalList(OptionList):
             self.selected.remove(name)
         else:
             self.selected.append(name)
-        self.replace_option_prompt(name, self._words(name))
+        self.replace_option_prompt(name, self._label(name))
         self.post_message(self.Changed())

@@ -107,8 +107,8 @@ class Setup(VerticalScroll):
             **values,
         )
 
-    def estimate(self, words: str) -> None:
-        self.query_one("#estimate", Static).update(words)
+    def show_estimate(self, text: str) -> None:
+        self.query_one("#estimate", Static).update(text)
 
     def unfinished(self, runs: list[UnfinishedRun]) -> None:
         """Offer runs to watch where a process works on them, and the others to go on with."""

@@ -31,7 +31,7 @@ class StreamView(Vertical):
         self.stream: LiveSample | None = None
         self._fragments: list[tuple[bool, str]] | None = None
         self._seen = 0
-        self._title = self._words = ""
+        self._title = self._status = ""
 
     def compose(self) -> ComposeResult:
         yield Static("", id="stream-state", markup=False)
@@ -45,11 +45,11 @@ class StreamView(Vertical):
         self.update_text()
         self.update_state()
 
-    def explain(self, words: str) -> None:
+    def explain(self, status: str) -> None:
         """Say why no stream is shown."""
-        if self.stream is None and words != self._words:
-            self._words = words
-            self.query_one("#stream-state", Static).update(words, layout=False)
+        if self.stream is None and status != self._status:
+            self._status = status
+            self.query_one("#stream-state", Static).update(status, layout=False)
 
     def update_text(self) -> None:
         """Show what has arrived since the last update."""
@@ -69,9 +69,9 @@ class StreamView(Vertical):
 
     def update_state(self) -> None:
         """Progress of the sample; less often than the text, so that a text update draws one line only."""
-        if self.stream and (words := self._state(self.stream)) != self._words:
-            self._words = words
-            self.query_one("#stream-state", Static).update(words, layout=False)
+        if self.stream and (status := self._state(self.stream)) != self._status:
+            self._status = status
+            self.query_one("#stream-state", Static).update(status, layout=False)
 
     def _state(self, stream: LiveSample) -> str:
         tokens = f"{stream.tokens:,} tokens"

@@ -1,4 +1,4 @@
-"""What was said, from the end: earlier messages come as the person scrolls up to them.
+"""A conversation from its end: earlier messages are added as the person scrolls up to them.
 
 Layout costs grow with the messages on the screen: 300 froze it for seconds. Messages far below the viewport
 are not laid out until the person scrolls down again.
@@ -41,39 +41,39 @@ class ConversationView(VerticalScroll):
     """
 
     def __init__(self) -> None:
-        super().__init__(id="said")
+        super().__init__(id="messages")
         self._earlier: list[ChatMessage] = []
-        """What was said before the first message on the screen."""
+        """Messages before the first one on the screen."""
         self._opened = 0
         self._changing = asyncio.Lock()
         """Held while messages are added or removed: by keys, by the timer and by scrolling."""
 
-    async def open(self, said: list[ChatMessage]) -> bool:
+    async def open(self, messages: list[ChatMessage]) -> bool:
         """Show the end of a conversation in the place of what is shown; False if another took its place."""
         self._opened += 1
         opened = self._opened
         async with self._changing:
             await self.remove_children()
-            self._earlier = list(said[:-FEW])
+            self._earlier = list(messages[:-FEW])
             await self._mount_earlier()
-            for one in said[-FEW:]:
+            for message in messages[-FEW:]:
                 if opened != self._opened:
                     return False
-                await self.mount(_view(one))  # one after the other: keys have their turn in between
+                await self.mount(_view(message))  # one after the other: keys have their turn in between
         self.scroll_end(animate=False)
         return opened == self._opened
 
     async def trim(self) -> None:
         """Remove the first messages from a full screen, and show its end."""
         async with self._changing:
-            shown = [view for view in self.children if _said(view)]
+            shown = [view for view in self.children if _message(view)]
             await self._take_off(shown[: len(shown) - FEW] if len(shown) > MOST else [])
             for view in shown:
                 view.display = True
 
     async def _take_off(self, first: list[Widget]) -> None:
         if first:
-            self._earlier += [said for view in first if (said := _said(view))]
+            self._earlier += [message for view in first if (message := _message(view))]
             before = list(self.children).index(first[-1])
             await self.remove_children(list(self.children)[: before + 1])
             await self._mount_earlier()
@@ -114,8 +114,8 @@ class ConversationView(VerticalScroll):
                 if opened != self._opened:
                     return
             await self._mount_earlier()
-            if _said(self.children[-1]):  # no reply is under way
-                for view in [view for view in self.children if view.display and _said(view)][MOST:]:
+            if _message(self.children[-1]):  # no reply is under way
+                for view in [view for view in self.children if view.display and _message(view)][MOST:]:
                     view.display = False
         self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
 
@@ -129,7 +129,7 @@ class ConversationView(VerticalScroll):
             more = self._later[:FEW]
             for view in more:
                 view.display = True
-            shown = [view for view in self.children if view.display and _said(view)]
+            shown = [view for view in self.children if view.display and _message(view)]
             await self._take_off(shown[:-MOST])
         if more:
             self.call_after_refresh(self.scroll_to_widget, more[0], animate=False)
@@ -137,8 +137,8 @@ class ConversationView(VerticalScroll):
     async def _mount_earlier(self) -> None:
         await self.query(Earlier).remove()
         if self._earlier:
-            words = f"▴ {len(self._earlier):,} earlier messages: scroll up for more"
-            await self.mount(Earlier(words, markup=False), before=0)
+            text = f"▴ {len(self._earlier):,} earlier messages: scroll up for more"
+            await self.mount(Earlier(text, markup=False), before=0)
 
     def last_exchange(self) -> list[Widget]:
         """What is shown of the last message and of its reply."""
@@ -186,9 +186,9 @@ class ConversationView(VerticalScroll):
             self.show_earlier()
 
 
-def _view(said: ChatMessage) -> UserMessage | ReplyView:
-    return UserMessage(said.text, said) if said.role == "user" else ReplyView(said)
+def _view(message: ChatMessage) -> UserMessage | ReplyView:
+    return UserMessage(message.text, message) if message.role == "user" else ReplyView(message)
 
 
-def _said(view: Widget) -> ChatMessage | None:
-    return view.said if isinstance(view, (UserMessage, ReplyView)) else None
+def _message(view: Widget) -> ChatMessage | None:
+    return view.message if isinstance(view, (UserMessage, ReplyView)) else None

@@ -1,4 +1,4 @@
-"""What was said: the person's messages, and replies that may still be growing.
+"""The messages of a conversation: the person's messages, and replies that may still be growing.
 
 While a reply grows, its finished paragraphs are Markdown and the one under way is plain text: parsing every
 token again costs most of a core and makes the keyboard slow (measured in benchmarks/interface.py).
@@ -41,15 +41,15 @@ class UserMessage(Static):
     UserMessage { margin: 1 0 1 0; padding: 0 1; background: $panel; border-left: thick $primary 60%; }
     """
 
-    def __init__(self, text: str, said: ChatMessage | None = None) -> None:
+    def __init__(self, text: str, message: ChatMessage | None = None) -> None:
         """
         Args:
-            said: the message as it is kept, once it is.
+            message: the message as it is stored, once it is.
         """
         more = len(text) - LONGEST
         shown = f"{text[:LONGEST]} …\n({more:,} more characters)" if more > 0 else text
         super().__init__(shown, markup=False)
-        self.text, self.said = text, said
+        self.text, self.message = text, message
 
 
 class ReplyPart(Markdown):
@@ -69,30 +69,30 @@ class ReplyView(Vertical):
     ReplyView .metrics { color: $secondary; height: 1; }
     """
 
-    def __init__(self, said: ChatMessage | None = None) -> None:
+    def __init__(self, message: ChatMessage | None = None) -> None:
         super().__init__()
-        self.said = said
+        self.message = message
         self._seen = 0
         self._settled = ""
-        self._tail = said.text if said else ""
+        self._tail = message.text if message else ""
         self._fragments: list[tuple[bool, str]] | None = None
         self._thought: Thinking | None = None
         self._settles = 0.0
         self._folded = False
 
     def compose(self) -> ComposeResult:
-        said = self.said
-        if said and said.thinking:
-            metrics = said.metrics
-            self._thought = Thinking(said.thinking, metrics.thinking_s, metrics.thinking_tokens)
+        message = self.message
+        if message and message.thinking:
+            metrics = message.metrics
+            self._thought = Thinking(message.thinking, metrics.thinking_s, metrics.thinking_tokens)
             yield self._thought
-        yield ReplyPart(said.text if said else "")
+        yield ReplyPart(message.text if message else "")
         yield Tail()
-        yield Static(metrics_line(said) if said else "", classes="metrics", markup=False)
+        yield Static(metrics_line(message) if message else "", classes="metrics", markup=False)
 
     @property
     def text(self) -> str:
-        return self.said.text if self.said else self._settled + self._tail
+        return self.message.text if self.message else self._settled + self._tail
 
     @property
     def code(self) -> list[str]:
@@ -118,8 +118,8 @@ class ReplyView(Vertical):
         if answer or reply.over:
             await self._answer(answer, all_of_it=reply.over)
         if reply.over:
-            self.said = reply.said
-            self._show_metrics(metrics_line(reply.said) if reply.said else "not answered")
+            self.message = reply.message
+            self._show_metrics(metrics_line(reply.message) if reply.message else "not answered")
         elif reply.state in STATES:
             waited = duration(time.monotonic() - (reply.asked or reply.began))
             ending = ", then stops" if reply.stopped else ""
@@ -165,14 +165,14 @@ class ReplyView(Vertical):
 
     async def _settle(self, ready: str) -> None:
         """Render whole blocks as Markdown; of a long answer only the last widget changes."""
-        page = self.query(Markdown).last()
-        if len(page.source) > PART_LENGTH and not CONTINUES.match(ready):
-            page = ReplyPart()
-            await self.mount(page, before=self.query_one(Tail))
-        await page.append(ready)
+        part = self.query(Markdown).last()
+        if len(part.source) > PART_LENGTH and not CONTINUES.match(ready):
+            part = ReplyPart()
+            await self.mount(part, before=self.query_one(Tail))
+        await part.append(ready)
 
-    def _show_metrics(self, words: str) -> None:
-        self.query_one(".metrics", Static).update(words, layout=False)
+    def _show_metrics(self, text: str) -> None:
+        self.query_one(".metrics", Static).update(text, layout=False)
 
 
 def settled(text: str) -> int:
@@ -188,15 +188,15 @@ def settled(text: str) -> int:
     return cut
 
 
-def metrics_line(said: ChatMessage) -> str:
+def metrics_line(message: ChatMessage) -> str:
     """Tokens, speed, and how a reply ended if not by itself."""
-    metrics = said.metrics
+    metrics = message.metrics
     tokens = metrics.thinking_tokens + metrics.answer_tokens
     parts = [f"{tokens:,} tokens"] if tokens else []
     if metrics.tokens_per_s:
         parts.append(f"{number(metrics.tokens_per_s)} tok/s")
     if metrics.ttft_s is not None:
         parts.append(f"first after {duration(metrics.ttft_s)}")
-    if said.finish != "stop":
-        parts.append(ENDINGS.get(said.finish, said.finish))
+    if message.finish != "stop":
+        parts.append(ENDINGS.get(message.finish, message.finish))
     return " · ".join(parts)

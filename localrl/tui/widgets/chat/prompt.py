@@ -33,8 +33,8 @@ class PromptInput(TextArea):
             leave: the key that leaves it, in words.
         """
         super().__init__(id="prompt", show_line_numbers=False, tab_behavior="focus")
-        words = f"enter sends · shift+enter or ctrl+o new line · {leave} for keys"
-        self.border_subtitle = Content(words)
+        text = f"enter sends · shift+enter or ctrl+o new line · {leave} for keys"
+        self.border_subtitle = Content(text)
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":

@@ -55,8 +55,8 @@ class Details(Static):
         for option in row.options if len(row.options) > 1 else []:
             here = "  on disk" if option.name in row.here else ""
             quantisation = option.name.partition(":")[2]
-            words = f"  {quantisation:<10} {formats.size(option.shape.weight_bytes):>9}  "
-            parts += [words, (option.plan.verdict, VERDICTS[option.plan.verdict]), here + "\n"]
+            text = f"  {quantisation:<10} {formats.size(option.shape.weight_bytes):>9}  "
+            parts += [text, (option.plan.verdict, VERDICTS[option.plan.verdict]), here + "\n"]
         if card:
             parts += self._card(row)
         self.update(Content.assemble(*parts))
@@ -82,10 +82,10 @@ class Details(Static):
                 parts += [(f"\n{title}\n", "bold $primary"), *(f"  {item}\n" for item in items)]
         if card.sampling_source:
             chosen = card.sampling
-            words = f"temperature {chosen.temperature:g}, top_p {chosen.top_p:g}, top_k {chosen.top_k}"
+            text = f"temperature {chosen.temperature:g}, top_p {chosen.top_p:g}, top_k {chosen.top_k}"
             parts += [
                 ("\nsampling\n", "bold $primary"),
-                f"  {words}\n",
+                f"  {text}\n",
                 (f"  {card.sampling_source}\n", "$secondary"),
             ]
         return parts

@@ -34,5 +34,5 @@ async def ask(pilot: Pilot[None], screen: ChatScreen, text: str) -> ReplyView:
 
 async def answered(pilot: Pilot[None], screen: ChatScreen, text: str) -> ReplyView:
     view = await ask(pilot, screen, text)
-    await wait_until(pilot, lambda: view.said is not None and screen._reply is None, "an answer")
+    await wait_until(pilot, lambda: view.message is not None and screen._reply is None, "an answer")
     return view
