@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from localrl.verify import mathtext, mathvalue
+from localrl.verify import mathsets, mathtext, mathvalue
 from localrl.verify.mathwords import agree, worded
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _RELATION = re.compile(r"<|>|\\[lg]e(?![a-zA-Z])|\\[lg]t(?![a-zA-Z])|\\cup|\\cap|\\setminus|\\ne")
-_MATRIX = re.compile(r"\\begin\{([pbvV]?matrix)\}((?:(?!\\begin).)*)\\end\{\1\}", re.DOTALL)
+_SOUGHT = re.compile(r"^\s*[A-Z]\([^()]*\)\s*=")  # `P(X > 2) = 0.5`
+_MATRIX = re.compile(
+    r"(?P<times>[^\\]*|\\frac\{\d+\}\{\d+\} ?)\\begin\{(?P<kind>[pb]matrix)\}(?P<rows>(?:(?!\\begin).)*)"
+    r"\\end\{(?P=kind)\}",
+    re.DOTALL,
+)
 
 
 class Undecided(Exception):
@@ -60,6 +65,7 @@ class Comparison:
         """Whether two answers mean the same."""
         if mathtext.bare_words(gold) == mathtext.bare_words(answer):
             return len(gold) > 1 or gold == answer  # `x` is not `X`
+        gold, answer = _SOUGHT.sub("", gold), _SOUGHT.sub("", answer)
         if _RELATION.search(gold) or _RELATION.search(answer):
             return self._same_sets(gold, answer)
         ours, theirs = mathtext.shape(gold), mathtext.shape(answer)
@@ -136,22 +142,18 @@ class Comparison:
                 raise Undecided from None
         from localrl.verify import mathsympy
 
-        return mathsympy.same_expressions(gold, answer)
+        return mathsympy.same(gold, answer)
 
     def _same_sets(self, gold: str, answer: str) -> bool:
         """Sets, unions and inequalities."""
-        ours, theirs = (
-            [mathtext.shape(part.strip()) for part in re.split(r"\\cup(?![a-zA-Z])", text)]
-            for text in (gold, answer)
-        )
-        plain = all(one.kind in ("interval", "set", "tuple") for one in [*ours, *theirs])
-        if plain and paired(ours, theirs, self._same_shapes):
-            return True
+        ours, theirs = mathsets.read(gold), mathsets.read(answer)
+        if ours is not None and theirs is not None:
+            return mathsets.same(ours, theirs)
         if not self.sympy:
             raise Undecided
         from localrl.verify import mathsympy
 
-        return mathsympy.same_sets(gold, answer)
+        return mathsympy.same(gold, answer)
 
 
 def paired(golds: list[T], answers: list[T], same: Callable[[T, T], bool]) -> bool:
@@ -166,10 +168,11 @@ def paired(golds: list[T], answers: list[T], same: Callable[[T, T], bool]) -> bo
 
 
 def _cells(text: str) -> list[list[str]]:
-    """The rows of a matrix; none of anything else."""
+    """The rows of a matrix, times the number before it; none of anything else."""
     found = _MATRIX.fullmatch(text)
-    rows = found[2].split("\\\\") if found else []
-    return [[cell.strip() for cell in row.split("&")] for row in rows if row.strip()]
+    rows = found["rows"].split("\\\\") if found else []
+    times = f"{found['times']} \\cdot " if found and found["times"].strip() else ""
+    return [[times + cell.strip() for cell in row.split("&")] for row in rows if row.strip()]
 
 
 def _without_labels(gold: str, answer: str) -> tuple[str, str]:

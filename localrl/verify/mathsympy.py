@@ -1,7 +1,8 @@
-r"""What only sympy can compare: sets, inequalities, sums and integrals, read by math-verify's parser.
+r"""What only sympy can compare: other sets and inequalities, sums and integrals, read by math-verify's
+parser.
 
-math-verify's own `verify` is used only for what is left of sets, for it takes 1/2**99 for 1/2**98 and one
-line for another. sympy may take forever: this runs in a worker process.
+Its `verify` is not used: it takes 1/2**99 for 1/2**98 and one line for another. sympy may take forever: this
+runs in a worker process.
 """
 
 from __future__ import annotations
@@ -15,36 +16,34 @@ import math_verify
 import sympy
 
 from localrl.verify import mathtext
-from localrl.verify.mathexpr import paired
 from localrl.verify.mathwords import changing
 
 _DIGITS, _CLOSE = 250, 1e-150
 _POINTS = ("1.37", "2.71", "3.19", "-1.83")
+_STRICT = (sympy.StrictLessThan, sympy.StrictGreaterThan)
 
 
-def same_expressions(gold: str, answer: str) -> bool:
-    ours, theirs = _parse(gold), _parse(answer)
-    if isinstance(ours, sympy.MatrixExpr) or isinstance(theirs, sympy.MatrixExpr):
-        ours, theirs = (each.doit() if each is not None else None for each in (ours, theirs))
-    if isinstance(ours, sympy.MatrixBase) and isinstance(theirs, sympy.MatrixBase):
-        return ours.shape == theirs.shape and all(map(_same_values, ours, theirs))
-    if isinstance(ours, sympy.Set) or isinstance(theirs, sympy.Set):
-        return same_sets(gold, answer)
-    if not (isinstance(ours, sympy.Expr) and isinstance(theirs, sympy.Expr)):
-        return False
-    return _same_values(ours, theirs)
+def same(gold: str, answer: str) -> bool:
+    """Whether two normalised answers mean the same; False where one cannot be read."""
+    ours, theirs = _read(gold), _read(answer)
+    if isinstance(ours, sympy.Set) and isinstance(theirs, sympy.Set):
+        return bool(ours == theirs or sympy.SymmetricDifference(ours, theirs) == sympy.EmptySet)
+    if isinstance(ours, sympy.Rel) and isinstance(theirs, sympy.Rel):
+        a, b = _difference(ours), _difference(theirs)
+        ratio = sympy.simplify(a / b) if b != 0 else sympy.S.Zero
+        alike = isinstance(ours, _STRICT) == isinstance(theirs, _STRICT)
+        return alike and bool(ratio.is_number and ratio > 0)
+    if isinstance(ours, sympy.Expr) and isinstance(theirs, sympy.Expr):
+        return _same_values(_exact(ours), _exact(theirs))
+    return ours is not None and bool(ours == theirs)
 
 
 def _same_values(a: Any, b: Any) -> bool:
     """Expressions that agree at every point where both have a value, numbers to 150 digits."""
-    a, b = _exact(a), _exact(b)
     if a == b:
         return True
     symbols = sorted(a.free_symbols | b.free_symbols, key=str)
-    points = [
-        {symbol: sympy.Rational(str(value)) + number for number, symbol in enumerate(symbols)}
-        for value in _POINTS
-    ]
+    points = [{s: sympy.Rational(value) + n for n, s in enumerate(symbols)} for value in _POINTS]
     values = [(_value(a, at), _value(b, at)) for at in (points if symbols else [{}])]
     both = [(one, other) for one, other in values if one is not None or other is not None]
     return len(both) >= min(2, len(values)) and all(
@@ -70,43 +69,17 @@ def _exact(expression: Any) -> Any:
     return expression.xreplace({**named, **decimals})
 
 
-def same_sets(gold: str, answer: str) -> bool:
-    """Sets, unions and inequalities: by math-verify, checked against false equality of their numbers."""
-    ours, theirs = _read_set(gold), _read_set(answer)
-    if ours is None or theirs is None:
-        return False
-    if isinstance(ours, sympy.FiniteSet) and isinstance(theirs, sympy.FiniteSet):
-        return paired(_values(ours), _values(theirs), _same_values)
-    if isinstance(ours, sympy.Set) and isinstance(theirs, sympy.Set):
-        return bool(ours == theirs or sympy.SymmetricDifference(ours, theirs) == sympy.EmptySet)
-    if isinstance(ours, sympy.Rel) and isinstance(theirs, sympy.Rel):
-        a, b = _difference(ours), _difference(theirs)
-        strict = isinstance(ours, sympy.StrictLessThan | sympy.StrictGreaterThan)
-        alike = strict == isinstance(theirs, sympy.StrictLessThan | sympy.StrictGreaterThan)
-        ratio = sympy.simplify(a / b) if b != 0 else sympy.S.Zero
-        return alike and bool(ratio.is_number and ratio > 0)
-    if isinstance(ours, sympy.Basic) and isinstance(theirs, sympy.Basic) and type(ours) is type(theirs):
-        return bool(math_verify.verify([ours], [theirs], timeout_seconds=None))
-    return False
+def _difference(relation: Any) -> Any:
+    """An inequality as an expression that has to be below zero (or at it)."""
+    return relation.gts - relation.lts if hasattr(relation, "gts") else relation.lhs - relation.rhs
 
 
-def _read_set(text: str) -> Any:
+def _read(text: str) -> Any:
     """A set, or the solutions of an inequality or of several with `or` between; all else as it is."""
     found = [_as_set(_parse(part)) for part in mathtext.alternatives(text)]
     if len(found) > 1 and all(isinstance(part, sympy.Set) for part in found):
         return sympy.Union(*found)
     return found[0] if len(found) == 1 else _as_set(_parse(text))
-
-
-def _values(values: Any) -> list[Any]:
-    """The values in a finite set, `x = 3` standing for 3; what is no value is left out."""
-    found = [value.rhs if isinstance(value, sympy.Equality) else value for value in values.args]
-    return [value for value in found if isinstance(value, sympy.Expr)]
-
-
-def _difference(relation: Any) -> Any:
-    """An inequality as an expression that has to be below zero (or at it)."""
-    return relation.gts - relation.lts if hasattr(relation, "gts") else relation.lhs - relation.rhs
 
 
 def _as_set(value: Any) -> Any:
@@ -126,9 +99,8 @@ def _as_set(value: Any) -> Any:
 
 def _parse(text: str) -> Any:
     """What math-verify reads in an answer, or None."""
-    if re.search(r"(?<![_^\d.])\d[\d.]* \d", text) or any(
-        map(changing, re.findall(r"\\text\{([^{}]*)\}", text))
-    ):
+    words = " ".join(re.findall(r"\\text\{([^{}]*)\}", text))
+    if re.search(r"(?<![_^\d.])\d[\d.]* \d", text) or changing(words):
         return None  # it would add two numbers side by side, and take no notice of words
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     usual = math_verify.LatexExtractionConfig()

@@ -19,7 +19,7 @@ _FONTS = (
 _SPELLINGS = [
     (r"^\s*(?:\\approx|\\simeq|≈)(?![a-zA-Z])", ""),
     (r"\\(?:text)?color\s*\{\w+\}", ""),
-    (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
+    (r"\\[dtc](frac|binom)(?![a-zA-Z])", r"\\\1"),
     (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?(?=[\s()\[\]{}|.\\]|$)", ""),
     (r"\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])", ""),
     (r"\{:\}", ":"),

@@ -263,6 +263,27 @@ def same(gold: Expression, answer: Expression) -> bool:
         return same_letters and all(_near(ratio, ratios[0], 0) for ratio in ratios)
 
 
+INFINITY = _ctx.inf
+
+
+def number(text: str) -> Any:
+    """The real value of an expression without letters, or of `\\infty`; None of all else."""
+    if bound := re.fullmatch(r"\s*([-+]?)\s*\\infty\s*", text):
+        return -INFINITY if bound[1] == "-" else INFINITY
+    try:
+        expression = Expression(text)
+    except Unreadable:
+        return None
+    with _lock:
+        found = None if expression.symbols or len(expression.sides) > 1 else expression.value({})
+    return found[0] if found and _ctx.im(found[0]) == 0 else None
+
+
+def near(a: Any, b: Any) -> bool:
+    with _lock:
+        return bool(a == b) or (_ctx.isfinite(a) and _ctx.isfinite(b) and _near(a, b, 0))
+
+
 def _samples(symbols: list[str], positive: set[str]) -> list[dict[str, Any]]:
     """Fixed random points away from 0 and 1, the last with negative values for letters that may have them."""
     draw = random.Random("localrl")

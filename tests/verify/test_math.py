@@ -571,3 +571,37 @@ def test_a_number_too_large_to_write_down_is_compared_at_once(gold: str, answer:
     verdict = math.quick(Response(answer), gold, WHOLE)
     assert verdict
     assert not verdict.correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"(-\infty,2)\cup(2,\infty)", r"x \neq 2"),
+        (r"(-\infty,2)\cup(2,\infty)", r"\mathbb{R}\setminus\{2\}"),
+        ("x<5", r"(-\infty,2)\cup[2,5)"),
+        ("[1,3)", r"3 > x \ge 1"),
+        (r"(\sqrt{2},\infty)", r"x>\sqrt2"),
+        (r"(1,2)\cup\{3\}", r"\{3\} \cup (1,2)"),
+    ],
+)
+def test_sets_of_numbers_are_compared_without_a_worker(gold: str, answer: str) -> None:
+    for one, other in ((gold, answer), (answer, gold)):
+        verdict = math.quick(Response(one), other, WHOLE)
+        assert verdict
+        assert verdict.correct
+    for other in (r"(-\infty,2]\cup(2,\infty)", r"x \le 5", "[1,3]", r"x>-\sqrt2", r"(1,2)\cup\{4\}"):
+        assert not math.verify(Response(other), gold, WHOLE).correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "right"),
+    [
+        ("y > 2x+1", "2x - y + 1 < 0", True),
+        ("y > 2x+1", "2x - y + 1 > 0", False),
+        ("(-2,2)", "x^2 < 4", True),
+        (r"\sum_{k=1}^{4} k", "10", True),
+    ],
+)
+def test_what_only_sympy_reads_goes_to_a_worker(gold: str, answer: str, right: bool) -> None:
+    assert math.quick(Response(answer), gold, WHOLE) is None
+    assert math.verify(Response(answer), gold, WHOLE).correct == right
