@@ -28,7 +28,8 @@ def side_by_side(running: Collection[int], free: Collection[int], count: int) ->
     if not taken or taken[-1] - taken[0] < len(taken):
         return []
     windows = (range(start, start + len(taken)) for start in range(count - len(taken) + 1))
-    plans = (_into(window, taken, set(free)) for window in windows)
+    idle = set(free)
+    plans = (_into(window, taken, idle) for window in windows)
     return min((plan for plan in plans if plan is not None), key=len, default=[])
 
 
