@@ -19,9 +19,10 @@ from localrl import isolated
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from localrl.chat import Message
+    from localrl.engine.protocol import GroupRequest
 
 SECONDS = 5.0
 MEMORY_BYTES = 1 << 30
@@ -43,6 +44,8 @@ class Renderer:
         Raises:
             UsageError: the template is broken, refuses the messages, or exceeds its limits.
         """
+        if not self._setup["template"]:
+            return "\n\n".join(message.content for message in messages) + "\n\n"
         request = {"messages": [message.model_dump() for message in messages]}
         if self._child is None and not self._failed:
             self._start()
@@ -50,6 +53,27 @@ class Renderer:
         if "error" in answer:
             raise UsageError(f"the model's chat template failed: {answer['error']}")
         return str(answer["prompt"])
+
+    def encode(
+        self, group: GroupRequest, tokenize: Callable[[str, bool], list[int]]
+    ) -> tuple[list[int], bool]:
+        """The prompt's tokens, and whether it ends inside the thinking tags.
+
+        Args:
+            tokenize: from a text, and whether the tokens that begin and end a text are added, to its tokens.
+
+        Raises:
+            UsageError: as `render`.
+        """
+        prompt = group.prompt
+        if isinstance(prompt, str):
+            return tokenize(prompt, True), False
+        messages = [message for message in prompt if not isinstance(message, int)]
+        if not messages:
+            return [token for token in prompt if isinstance(token, int)], False
+        text = self.render(messages)
+        inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
+        return tokenize(text, not self._setup["template"]), inside
 
     def close(self) -> None:
         if self._child is not None:

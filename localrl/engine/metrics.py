@@ -17,45 +17,8 @@ PAUSE_S = 1.0
 """A longer time between two steps of theirs was a pause, and counts for nothing."""
 
 
-@dataclass(slots=True)
-class StepMetrics:
-    """Counts and wall times of forward passes."""
-
-    parallel: Parallel
-    generated: int = 0
-    """Tokens."""
-    _prefilled: int = 0
-    _steps: int = 0
-    _decode_s: float = 0.0
-    _prefill_s: float = 0.0
-
-    def measure(self, decoding: int, prefilled: int, seconds: float) -> None:
-        """Count one pass over the next tokens of `decoding` streams and `prefilled` tokens of prompts."""
-        self._steps += 1
-        self._prefilled += prefilled
-        if decoding:
-            self._decode_s += seconds
-        if prefilled:
-            self._prefill_s += seconds * prefilled / (decoding + prefilled)
-        else:
-            self.parallel.observe(decoding, seconds)
-
-    def metrics(self) -> Metrics:
-        """The sums; what runs at the moment is the backend's to add."""
-        return Metrics(
-            parallel=self.parallel.limit,
-            generated_tokens=self.generated,
-            decode_s=self._decode_s,
-            prefill_tokens=self._prefilled,
-            prefill_s=self._prefill_s,
-            steps=self._steps,
-        )
-
-
-@dataclass(slots=True)
-class ServerMetrics:
-    """Counts and wall times of servers, whose passes are not seen; a step ends with `measure`."""
-
+@dataclass
+class _Totals:
     parallel: Parallel
     generated: int = 0
     """Tokens, as far as they are known."""
@@ -63,6 +26,38 @@ class ServerMetrics:
     _steps: int = 0
     _decode_s: float = 0.0
     _prefill_s: float = 0.0
+
+    def metrics(self) -> Metrics:
+        """What was done since the model was loaded; what runs at the moment is the backend's to add."""
+        return Metrics(
+            parallel=self.parallel.limit,
+            generated_tokens=self.generated,
+            decode_s=self._decode_s,
+            prefill_tokens=self.prefilled,
+            prefill_s=self._prefill_s,
+            steps=self._steps,
+        )
+
+
+class StepMetrics(_Totals):
+    """Counts and wall times of forward passes."""
+
+    def measure(self, decoding: int, prefilled: int, seconds: float) -> None:
+        """Count one pass over the next tokens of `decoding` streams and `prefilled` tokens of prompts."""
+        self._steps += 1
+        self.prefilled += prefilled
+        if decoding:
+            self._decode_s += seconds
+        if prefilled:
+            self._prefill_s += seconds * prefilled / (decoding + prefilled)
+        else:
+            self.parallel.observe(decoding, seconds)
+
+
+@dataclass
+class ServerMetrics(_Totals):
+    """Counts and wall times of servers, whose passes are not seen; a step ends with `measure`."""
+
     _told: int = 0
     """Tokens generated when the last step ended."""
     _last: float = field(default_factory=time.monotonic)
@@ -94,15 +89,3 @@ class ServerMetrics:
         if made > 0:  # in the terms of a batch: the time in which every stream gains a token
             self.parallel.observe(self._window_streams, (now - self._window) * self._window_streams / made)
         self._window, self._window_tokens, self._window_streams = now, self.generated, streams
-
-    def metrics(self, running: int, waiting: int) -> Metrics:
-        return Metrics(
-            running=running,
-            waiting=waiting,
-            parallel=self.parallel.limit,
-            generated_tokens=self.generated,
-            decode_s=self._decode_s,
-            prefill_tokens=self.prefilled,
-            prefill_s=self._prefill_s,
-            steps=self._steps,
-        )

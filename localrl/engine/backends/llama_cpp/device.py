@@ -230,18 +230,7 @@ class LlamaDevice:
     # -- text
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
-        prompt = group.prompt
-        if isinstance(prompt, str):
-            return self._tokenize(prompt, add_special=True), False
-        if not prompt or isinstance(prompt[0], int):
-            return [int(token) for token in prompt], False  # type: ignore[arg-type]
-        messages = [message for message in prompt if not isinstance(message, int)]
-        if self._template:
-            text = self._renderer.render(messages)
-        else:
-            text = "\n\n".join(message.content for message in messages) + "\n\n"
-        inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
-        return self._tokenize(text, add_special=not self._template), inside
+        return self._renderer.encode(group, self._tokenize)
 
     def _tokenize(self, text: str, add_special: bool) -> list[int]:
         raw = text.encode("utf-8", errors="replace")

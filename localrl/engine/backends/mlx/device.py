@@ -172,18 +172,10 @@ class MlxDevice:
     # -- text
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
-        prompt = group.prompt
-        if isinstance(prompt, str):
-            return list(self._tokenizer.encode(prompt)), False
-        messages = [message for message in prompt if not isinstance(message, int)]
-        if not messages:
-            return [token for token in prompt if isinstance(token, int)], False
-        if self._template:
-            text = self._renderer.render(messages)
-        else:
-            text = "\n\n".join(message.content for message in messages) + "\n\n"
-        inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
-        return list(self._tokenizer.encode(text, add_special_tokens=not self._template)), inside
+        return self._renderer.encode(group, self._tokenize)
+
+    def _tokenize(self, text: str, add_special: bool) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=add_special))
 
     def token_bytes(self, token: int) -> bytes:
         return self._pieces[token]

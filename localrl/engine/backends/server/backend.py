@@ -393,7 +393,7 @@ class ServerBackend:
 
     def _metrics(self) -> Metrics:
         waiting = sum(len(request.samples) for request in [*self._waiting, *self._resting])
-        return self._meter.metrics(self._streams, waiting)
+        return replace(self._meter.metrics(), running=self._streams, waiting=waiting)
 
     def _describe(self, context: int) -> ModelInfo:
         kinds = sorted({endpoint.kind or "unknown" for endpoint in self._endpoints})
