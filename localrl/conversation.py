@@ -25,7 +25,7 @@ from localrl.engine.protocol import (
     Text,
 )
 from localrl.errors import LocalrlError, Stopped, Unavailable
-from localrl.report.exports import whole_file
+from localrl.paths import whole_file
 from localrl.runs.session import new_log
 from localrl.sampling import Sampling
 from localrl.store.chats import ChatMessage, ReplyMetrics

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Literal, get_args
+from typing import IO, TYPE_CHECKING, Literal, get_args
 
 from localrl.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Kind = Literal["config", "data", "state", "cache"]
 
@@ -64,6 +67,26 @@ def unlinked(path: Path, flags: int) -> int:
         OSError: as `os.open`.
     """
     return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name only after everything was written.
+
+    Raises:
+        StoreError: the folder or the disk does not let it be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as out:
+            yield out
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}", hint="choose another place with -o"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def existing_parent(path: Path | str) -> Path:

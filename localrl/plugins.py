@@ -31,9 +31,10 @@ def registries() -> list[Registry[Any]]:
     from localrl.engine.backends import BACKENDS
     from localrl.evals.environments import ENVIRONMENTS
     from localrl.evals.layouts import LAYOUTS
+    from localrl.report.exports import FORMATS
     from localrl.verify.registry import EXTRACTORS, VERIFIERS
 
-    return [VERIFIERS, EXTRACTORS, LAYOUTS, ENVIRONMENTS, BACKENDS]
+    return [VERIFIERS, EXTRACTORS, LAYOUTS, ENVIRONMENTS, BACKENDS, FORMATS]
 
 
 def installed() -> list[Plugin]:

@@ -16,6 +16,8 @@ from localrl.engine.backends import BACKENDS
 from localrl.evals import dataset, environments, spec
 from localrl.evals.environments import ENVIRONMENTS
 from localrl.evals.layouts import LAYOUTS
+from localrl.report import exports
+from localrl.report.exports import FORMATS
 from localrl.tui import keys
 from localrl.verify.registry import EXTRACTORS, VERIFIERS
 
@@ -69,6 +71,16 @@ def _backends() -> list[list[str]]:
     ]
 
 
+def _exports() -> list[list[str]]:
+    return [
+        ["`--format`", "writes", "ends with", "needs"],
+        *(
+            [f"`{name}`", FORMATS.about(name), f"`{FORMATS.get(name).SUFFIX}`", exports.extra(name)]
+            for name in _ours(FORMATS.members)
+        ),
+    ]
+
+
 def _evals() -> list[list[str]]:
     rows = [["eval", "problems", "data", "verifier, extractor", "samples, tokens"]]
     for name in sorted(path.stem for path in paths.shipped("evals").glob("*.toml")):
@@ -110,6 +122,7 @@ TABLES = [
     ("evals.md", "verifiers", _verifiers),
     ("engine.md", "backends", _backends),
     ("models.md", "cards", _cards),
+    ("report.md", "export formats", _exports),
     ("interface.md", "keys", _keys),
 ]
 

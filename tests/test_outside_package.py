@@ -73,6 +73,7 @@ def test_doctor_lists_every_member_of_the_page_and_finds_nothing_wrong(outside: 
         "backends/reciter": "",
         "environments/letters": "",
         "evals/puzzles": "",
+        "exports/answers": "",
         "extractors/quoted": "",
         "layouts/riddles": "",
         "models/puzzles": "",
@@ -111,6 +112,9 @@ def test_its_backend_answers_its_eval(outside: Outside) -> None:
     report = outside.document("bench", "poem.txt", "palindromes", "--backend", "reciter")
     assert report["evals"][0]["outcomes"]["correct"] == 2  # around a and d
     assert report["evals"][0]["outcomes"]["wrong"] == 3
+    exported = outside.run("runs", "export", report["run"], "--format", "answers").stdout
+    assert exported.split() == ["ada"] * 5
+    assert "extracted answers" in outside.run("runs", "export", "--help").stdout
 
 
 OMISSIONS = [

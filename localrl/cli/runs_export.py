@@ -14,12 +14,25 @@ from localrl.report import exports, results
 from localrl.store.runs import Store
 
 
-@click.command(
-    "export", epilog="Formats: " + "; ".join(f"{k}: {f.help}" for k, f in exports.FORMATS.items()) + "."
-)
+class _Export(click.Command):
+    """Says in its help what each format writes, which takes importing them."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name, member in exports.FORMATS.members.items():
+            if fault := exports.FORMATS.fault(member):
+                rows.append((name, fault))
+                continue
+            extra = exports.extra(name)
+            rows.append((name, exports.FORMATS.about(name) + (f" Needs {extra}." if extra else "")))
+        with formatter.section("Formats"):
+            formatter.write_dl(rows)
+
+
+@click.command("export", cls=_Export)
 @click.argument("run", default="last")
 @click.option(
-    "--format", "form", type=click.Choice(list(exports.FORMATS)), default="jsonl", show_default=True
+    "--format", "form", type=click.Choice(exports.FORMATS.names()), default="jsonl", show_default=True
 )
 @click.option("--eval", "eval_name", help="Only this eval of the run.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; else standard output.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl.errors import UsageError, nearest
+from localrl.paths import whole_file
 from localrl.report import charts, document, html, markdown, numbers
-from localrl.report.exports import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -44,6 +44,11 @@ class Interval:
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 
+    @property
+    def standard_error(self) -> float:
+        """Of a symmetric normal interval this wide, for formats that have no field for an interval."""
+        return self.half_width / normal_quantile(self.level)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

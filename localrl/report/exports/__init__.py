@@ -1,47 +1,59 @@
-"""A run in the formats of others: one file a format, each a function from a run to a file.
+"""A run in the formats of others, one file each.
 
-Samples are streamed one after another, and a file appears under its name only when it is whole.
+A format is a module with
+
+    SUFFIX = ".jsonl"      # what a file of this format usually ends with
+    BINARY = True          # left out where it may go to standard output
+    EXTRA = "parquet"      # the extra of localrl that it needs, where it needs one
+
+    def write(run: Results, out: IO[bytes]) -> None     # samples are streamed one after another
+
+Its docstring's first paragraph says what it writes. `write` raises UsageError for a run that it cannot hold.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import import_module
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
-from localrl.errors import StoreError, UsageError, nearest
+from localrl import paths
+from localrl.errors import UsageError
+from localrl.registry import Registry, arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from localrl.report.results import Results
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    module: str
-    function: str
-    suffix: str
-    """What a file of this format usually ends with."""
-    text: bool
-    """Whether it may go to standard output."""
-    help: str
+class ExportFormat(Protocol):
+    SUFFIX: str
+
+    def write(self, run: Results, out: IO[bytes]) -> None: ...
 
 
-FORMATS = {
-    "jsonl": Format("flat", "write_jsonl", ".jsonl", True, "one sample a line; `runs import` reads it back"),
-    "csv": Format("flat", "write_csv", ".csv", True, "one sample a line, without the long texts"),
-    "parquet": Format("flat", "write_parquet", ".parquet", False, "one sample a row, texts included"),
-    "inspect": Format("inspect_log", "write", ".eval", False, "a log of Inspect, one eval a file"),
-    "lm-eval": Format("lm_eval", "write", ".json", True, "the results of lm-evaluation-harness"),
-    "grpo": Format(
-        "grpo", "write_jsonl", ".jsonl", True, "one group a line, with advantages; for TRL and verl"
-    ),
-    "grpo-parquet": Format("grpo", "write_parquet", ".parquet", False, "the same as Parquet"),
-}
+def _wrong(form: ExportFormat) -> str:
+    if not form.SUFFIX.startswith("."):
+        return f"has a SUFFIX that is no ending of a file: {form.SUFFIX!r}"
+    return arguments(form, "write", 2)
+
+
+FORMATS = Registry[ExportFormat](
+    "export format",
+    "localrl.report.exports",
+    "localrl.exports",
+    {
+        "SUFFIX": "what a file of this format usually ends with, such as .jsonl",
+        "write": "write(run, out) -> None",
+        "__doc__": "its docstring says what it writes",
+    },
+    _wrong,
+)
+
+
+def extra(name: str) -> str:
+    """What has to be installed for one of our formats, as pip takes it; empty when nothing is."""
+    found: str = getattr(FORMATS.get(name), "EXTRA", "")
+    return f"localrl[{found}]" if found else ""
 
 
 def export(run: Results, name: str, path: Path | None, stdout: IO[bytes] | None = None) -> None:
@@ -52,36 +64,11 @@ def export(run: Results, name: str, path: Path | None, stdout: IO[bytes] | None 
         Unavailable: the format needs an extra that is not installed.
         StoreError: the file cannot be written.
     """
-    if name not in FORMATS:
-        raise UsageError(f"no export format named {name!r}", hint=nearest(name, FORMATS))
-    form = FORMATS[name]
-    write: Callable[[Results, IO[bytes]], None] = getattr(
-        import_module(f"localrl.report.exports.{form.module}"), form.function
-    )
-    if path is None:
-        if stdout is None or not form.text:
-            raise UsageError(f"{name} is a binary format", hint=f"name a file: -o run{form.suffix}")
-        write(run, stdout)
-        return
-    with whole_file(path) as out:
-        write(run, out)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only after everything was written.
-
-    Raises:
-        StoreError: the folder or the disk does not let it be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as out:
-            yield out
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror}", hint="choose another place with -o"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    form = FORMATS.get(name)
+    if path is not None:
+        with paths.whole_file(path) as out:
+            form.write(run, out)
+    elif stdout is None or getattr(form, "BINARY", False):
+        raise UsageError(f"{name} is a binary format", hint=f"name a file: -o run{form.SUFFIX}")
+    else:
+        form.write(run, stdout)

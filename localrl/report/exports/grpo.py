@@ -1,4 +1,4 @@
-"""One group a line, as reinforcement learning takes it: prompt, k completions, rewards, advantages.
+"""One group a line: prompt, k completions, rewards and advantages, for TRL and verl.
 
 The advantage of sample i is (r_i - mean(r)) / (std(r) + 1e-6), with the sample's deviation (n - 1), as verl
 computes it and TRL nearly so (GRPO: Shao et al. 2024, arXiv 2402.03300, section 4.1.2). A group whose
@@ -11,12 +11,10 @@ sampling (arXiv 2503.14476, section 3.2) would drop it.
 
 from __future__ import annotations
 
-import json
 from statistics import fmean, stdev
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import jsontext
-from localrl.report.exports.flat import pyarrow
 from localrl.sample import by_problem
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from localrl.report.results import Results
 
+SUFFIX = ".jsonl"
 EPSILON = 1e-6
 
 
@@ -35,47 +34,14 @@ def advantages(rewards: list[float]) -> list[float]:
     return [(r - mean) / (spread + EPSILON) for r in rewards]
 
 
-def write_jsonl(run: Results, out: IO[bytes]) -> None:
+def write(run: Results, out: IO[bytes]) -> None:
     for group in groups(run):
         out.write(jsontext.dumps(group).encode("utf-8", "replace") + b"\n")
 
 
-def write_parquet(run: Results, out: IO[bytes]) -> None:
-    """The same rows with native lists and structs, as `datasets` and verl load them.
-
-    Raises:
-        Unavailable: pyarrow is not installed.
-    """
-    pa, parquet = pyarrow()
-    text, real = pa.string(), pa.float64()
-    message = pa.struct([("role", text), ("content", text)])
-    schema = pa.schema(
-        [
-            ("data_source", text),
-            ("prompt", pa.list_(message)),
-            ("ability", text),
-            ("reward_model", pa.struct([("style", text), ("ground_truth", text)])),
-            (
-                "extra_info",
-                pa.struct([("index", pa.int64()), ("problem", text), ("run", text), ("split", text)]),
-            ),
-            ("completions", pa.list_(text)),
-            ("rewards", pa.list_(real)),
-            ("advantages", pa.list_(real)),
-            ("outcomes", pa.list_(text)),
-            ("completion_tokens", pa.list_(pa.int64())),
-            ("zero_spread", pa.bool_()),
-        ]
-    )
-    with parquet.ParquetWriter(out, schema) as writer:
-        for group in groups(run):
-            clean = json.loads(jsontext.dumps(group).encode("utf-8", "replace"))
-            writer.write_table(pa.Table.from_pylist([clean], schema=schema))
-
-
 def groups(run: Results) -> Iterator[dict[str, Any]]:
     """The run's groups in order, one JSON value each."""
-    run_id = str(run.report.get("run", ""))
+    run_id = run.report["run"]
     for index, samples in enumerate(by_problem(run.samples())):
         problem = samples[0].problem
         rewards = [s.score for s in samples]

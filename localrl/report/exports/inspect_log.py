@@ -1,23 +1,27 @@
-"""A log that Inspect reads (`inspect view`, `inspect log dump`): its .eval format, a ZIP of JSON.
+"""A log of Inspect, one eval a file, for `inspect view` and `inspect log dump`.
 
-Written without importing Inspect, from its log schema version 2; one JSON file a sample, so it streams.
+Its .eval format is a ZIP of JSON, one file a sample, so it streams. Written without importing Inspect,
+from its log schema version 2.
 """
 
 from __future__ import annotations
 
 import zipfile
-from statistics import NormalDist
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__, jsontext, stats
 from localrl.errors import UsageError
 from localrl.report import metrics
+from localrl.report.run_summary import judged, model_name
 from localrl.verdict import Outcome
 
 if TYPE_CHECKING:
     from localrl.report.results import Results
     from localrl.sample import Sample
 
+NAME = "inspect"
+SUFFIX = ".eval"
+BINARY = True
 _STOPS: dict[Outcome | None, str] = {
     Outcome.TRUNCATED: "max_tokens",
     Outcome.LOOPED: "unknown",
@@ -32,14 +36,16 @@ def write(run: Results, out: IO[bytes]) -> None:
     Raises:
         UsageError: the run holds several evals, which Inspect keeps in a file each.
     """
-    counted = run.groups
-    if len(counted) != 1:
+    entries = judged(run.report)
+    if len(entries) != 1:
+        names = ", ".join(entry["eval"] for entry in entries) or "none"
         raise UsageError(
-            f"an Inspect log holds one eval, and this run has {len(counted)}: {', '.join(counted) or 'none'}",
+            f"an Inspect log holds one eval, and this run has {len(entries)}: {names}",
             hint="choose one with --eval",
         )
-    ((task, problems),) = counted.items()
-    start, summaries = _start(run.report, task, list(problems)), []
+    (entry,) = entries
+    problems = list(run.groups[entry["eval"]])
+    start, summaries = _start(run.report, entry, problems), []
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as log:
         log.writestr("_journal/start.json", _json(start))
         for sample in run.samples():
@@ -49,31 +55,29 @@ def write(run: Results, out: IO[bytes]) -> None:
             summaries.append({key: full[key] for key in kept} | {"completed": True, "message_count": 2})
         log.writestr("_journal/summaries/1.json", _json(summaries))
         log.writestr("summaries.json", _json(summaries))
-        n, c = metrics.arrays(problems.values())
-        header = start | _results(run.report, stats.generalisation(n, c), int(n.sum()), _usage(summaries))
+        header = start | _results(run.report, entry, _usage(summaries))
         log.writestr("header.json", _json(header))
 
 
-def _start(report: dict[str, Any], task: str, problems: list[str]) -> dict[str, Any]:
-    entry: dict[str, Any] = next((e for e in report.get("evals") or [] if e.get("eval") == task), {})
-    sampling = report.get("sampling") or {}
+def _start(report: dict[str, Any], entry: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    task, run, sampling = entry["eval"], report["run"], report["sampling"]
     return {
         "version": 2,
         "eval": {
-            "run_id": str(report.get("run", "")),
-            "eval_id": f"{report.get('run', '')}-{task}",
+            "run_id": run,
+            "eval_id": f"{run}-{task}",
             "created": report.get("created"),
             "task": task,
-            "task_id": f"{report.get('run', '')}-{task}",
-            "task_version": entry.get("version", 0),
+            "task_id": f"{run}-{task}",
+            "task_version": entry["version"],
             "task_args": {},
             "dataset": {"name": task, "samples": len(problems), "sample_ids": problems, "shuffled": False},
             "model": _model(report),
             "model_generate_config": _generate_config(sampling),
-            "model_args": {k: v for k, v in (report.get("model") or {}).items() if v is not None},
-            "config": {"epochs": entry.get("samples", 1)},
+            "model_args": {k: v for k, v in report["model"].items() if v is not None},
+            "config": {"epochs": entry["samples"]},
             "packages": {"localrl": __version__},
-            "metadata": {"backend": report.get("backend"), "hardware": report.get("hardware")},
+            "metadata": {"backend": report["backend"], "hardware": report["hardware"]},
         },
         "plan": {
             "name": "plan",
@@ -83,16 +87,15 @@ def _start(report: dict[str, Any], task: str, problems: list[str]) -> dict[str, 
     }
 
 
-def _results(
-    report: dict[str, Any], interval: stats.Interval, samples: int, usage: dict[str, int]
-) -> dict[str, Any]:
+def _results(report: dict[str, Any], entry: dict[str, Any], usage: dict[str, int]) -> dict[str, Any]:
+    interval, samples = stats.Interval(**entry["accuracy"]), metrics.samples(entry)
     values = {
         "accuracy": interval.value,
-        "stderr": interval.half_width / NormalDist().inv_cdf((1 + interval.level) / 2),
+        "stderr": interval.standard_error,
         "low": interval.low,
         "high": interval.high,
     }
-    created = report.get("created") or ""
+    created = report["created"]
     return {
         "status": _STATUS.get(str(report.get("status")), "success"),
         "results": {
@@ -158,9 +161,7 @@ def _sample(report: dict[str, Any], sample: Sample) -> dict[str, Any]:
 
 
 def _model(report: dict[str, Any]) -> str:
-    model = report.get("model") or {}
-    words = [str(model[key]) for key in ("name", "quantisation") if model.get(key)]
-    return "localrl/" + (":".join(words) or "model")
+    return f"localrl/{model_name(report)}"
 
 
 def _generate_config(sampling: dict[str, Any]) -> dict[str, Any]:

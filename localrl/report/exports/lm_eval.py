@@ -1,17 +1,17 @@
-"""The results file of lm-evaluation-harness: scores by task, so that tools which collect those read ours."""
+"""The results of lm-evaluation-harness: scores by task, so that tools which collect those read ours."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from statistics import NormalDist
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import __version__, jsontext, stats
-from localrl.report import metrics
+from localrl.report.run_summary import judged
 
 if TYPE_CHECKING:
     from localrl.report.results import Results
 
+SUFFIX = ".json"
 METRIC = "exact_match"
 
 
@@ -20,15 +20,9 @@ def write(run: Results, out: IO[bytes]) -> None:
 
 
 def results(run: Results) -> dict[str, Any]:
-    """The document.
-
-    Its standard error is the generalisation interval's half width over the normal quantile, since the harness
-    has no field for an interval that is not symmetric; the interval itself stands beside it.
-    """
+    """The document; its standard error is the interval's, and the interval itself stands beside it."""
     report = run.report
-    model, sampling = report.get("model") or {}, report.get("sampling") or {}
-    about = {entry.get("eval"): entry for entry in report.get("evals") or []}
-    name = str(model.get("name", "model"))
+    model, sampling, created = report["model"], report["sampling"], report["created"]
     document: dict[str, Any] = {
         "results": {},
         "group_subtasks": {},
@@ -38,28 +32,26 @@ def results(run: Results) -> dict[str, Any]:
         "higher_is_better": {},
         "n-samples": {},
         "config": {
-            "model": f"localrl/{(report.get('backend') or {}).get('name', 'unknown')}",
+            "model": f"localrl/{report['backend']['name']}",
             "model_args": ",".join(f"{k}={v}" for k, v in model.items() if v is not None),
             "gen_kwargs": sampling,
             "random_seed": sampling.get("seed"),
         },
-        "date": datetime.fromisoformat(str(report["created"])).timestamp() if report.get("created") else None,
+        "date": datetime.fromisoformat(created).timestamp(),
         "localrl_version": __version__,
-        "localrl_run": report.get("run"),
+        "localrl_run": report["run"],
         "model_source": "localrl",
-        "model_name": name,
-        "model_name_sanitized": "".join(c if c.isalnum() or c in "-._" else "_" for c in name),
-        "total_evaluation_time_seconds": str((report.get("speed") or {}).get("wall_s") or ""),
+        "model_name": model["name"],
+        "model_name_sanitized": "".join(c if c.isalnum() or c in "-._" else "_" for c in model["name"]),
+        "total_evaluation_time_seconds": str(report["speed"]["wall_s"] or ""),
     }
-    for task, problems in run.groups.items():
-        n, c = metrics.arrays(problems.values())
-        interval, entry = stats.generalisation(n, c), about.get(task, {})
-        key = f"{METRIC},{entry.get('extractor', 'none')}"
-        z = NormalDist().inv_cdf((1 + interval.level) / 2)
+    for entry in judged(report):
+        task, interval = entry["eval"], stats.Interval(**entry["accuracy"])
+        key = f"{METRIC},{entry['extractor']}"
         document["results"][task] = {
             "alias": task,
             key: interval.value,
-            key.replace(",", "_stderr,"): interval.half_width / z,
+            key.replace(",", "_stderr,"): interval.standard_error,
             key.replace(",", "_low,"): interval.low,
             key.replace(",", "_high,"): interval.high,
         }
@@ -67,14 +59,14 @@ def results(run: Results) -> dict[str, Any]:
         document["configs"][task] = {
             "task": task,
             "output_type": "generate_until",
-            "repeats": int(n.max()),
+            "repeats": entry["samples"],
             "num_fewshot": 0,
             "generation_kwargs": sampling,
             "metric_list": [{"metric": METRIC, "aggregation": "mean", "higher_is_better": True}],
-            "metadata": {"version": entry.get("version"), "verifier": entry.get("verifier")},
+            "metadata": {"version": entry["version"], "verifier": entry["verifier"]},
         }
-        document["versions"][task] = entry.get("version")
+        document["versions"][task] = entry["version"]
         document["n-shot"][task] = 0
         document["higher_is_better"][task] = {METRIC: True}
-        document["n-samples"][task] = {"original": entry.get("problems", len(n)), "effective": len(n)}
+        document["n-samples"][task] = {"original": entry["problems"], "effective": entry["problems"]}
     return document

@@ -35,25 +35,29 @@ def hostile(run: Any) -> Any:
     return run
 
 
-@pytest.mark.parametrize("name", FORMATS)
+def suffix(name: str) -> str:
+    return FORMATS.get(name).SUFFIX
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_every_format_takes_any_text_and_leaves_no_half_file(
     name: str, tmp_path: Path, make_run: Callable[..., Any]
 ) -> None:
-    path = tmp_path / f"run{FORMATS[name].suffix}"
+    path = tmp_path / f"run{suffix(name)}"
     export(hostile(make_run()), name, path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     path.read_bytes()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_a_number_that_json_cannot_hold_is_text(
     name: str, tmp_path: Path, make_run: Callable[..., Any]
 ) -> None:
-    run, path = make_run(), tmp_path / f"run{FORMATS[name].suffix}"
+    run, path = make_run(), tmp_path / f"run{suffix(name)}"
     asked = replace(run.made[0].problem, target={"output": float("nan")})
     run.made[0] = replace(run.made[0], problem=asked, detail={"got": [float("-inf")]})
     export(run, name, path)
-    if FORMATS[name].suffix in (".json", ".jsonl"):
+    if suffix(name) in (".json", ".jsonl"):
         text = path.read_text()
         assert "NaN" not in text.replace('"NaN"', "").replace('\\"NaN\\"', "")
         assert "Infinity" not in text
@@ -148,8 +152,9 @@ def test_an_inspect_log_holds_every_sample_once_and_the_reasoning_apart(
 
 
 def test_an_inspect_log_of_two_evals_asks_for_one(tmp_path: Path, make_run: Callable[..., Any]) -> None:
-    run = make_run()
-    run.made += make_run(eval_name="products").made
+    run, other = make_run(), make_run(eval_name="products")
+    run.made += other.made
+    run.about["evals"] += other.about["evals"]
     with pytest.raises(UsageError, match="one eval"):
         export(run, "inspect", tmp_path / "x.eval")
     assert not list(tmp_path.iterdir())

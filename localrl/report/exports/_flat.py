@@ -1,0 +1,51 @@
+"""A sample as one flat row, for every format that has one a sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localrl.report.results import Results
+    from localrl.sample import Sample
+
+
+def rows(run: Results) -> Iterator[dict[str, Any]]:
+    """Every judged sample as JSON values; all have the same keys."""
+    return (record(run.report["run"], sample) for sample in run.samples())
+
+
+def record(run_id: str, sample: Sample) -> dict[str, Any]:
+    """A sample as flat JSON values."""
+    problem, response = sample.problem, sample.response
+    return {
+        "run": run_id,
+        "eval": problem.eval,
+        "problem": problem.id,
+        "sample": sample.index,
+        "outcome": sample.outcome,
+        "score": sample.score,
+        "prompt_tokens": sample.prompt_tokens,
+        "thinking_tokens": sample.thinking_tokens,
+        "answer_tokens": sample.answer_tokens,
+        "ttft_s": sample.ttft_s,
+        "tokens_per_s": sample.tokens_per_s,
+        "seed": sample.seed,
+        "target": problem.target,
+        "extracted": sample.extracted,
+        "finish": sample.finish,
+        "messages": [m.model_dump() for m in problem.messages],
+        "thinking": response.thinking,
+        "answer": response.answer,
+        "raw": response.raw,
+        "detail": sample.detail,
+        "stored": {
+            "shared_tokens": sample.shared_tokens,
+            "starts_thinking": sample.starts_thinking,
+            "error": sample.error,
+            "verifier": sample.verifier,
+            "ended": sample.ended,
+            "meta": problem.meta,
+        },
+    }
