@@ -74,10 +74,8 @@ class VerifierPool:
         self._idle = 0
         self._closed = False
 
-    def submit(
-        self, spec: VerifierSpec, response: Response | None, target: Any, tag: Any = None
-    ) -> Future[Verdict]:
-        """A future of the verdict, which never holds an exception; `tag` comes back as `future.tag`.
+    def submit(self, spec: VerifierSpec, response: Response | None, target: Any) -> Future[Verdict]:
+        """A future of the verdict, which never holds an exception.
 
         No response is one that was cut inside its thinking: it is truncated, whatever it holds.
 
@@ -87,7 +85,6 @@ class VerifierPool:
         """
         verifier = registry.VERIFIERS.get(spec.name)
         future: Future[Verdict] = Future()
-        future.tag = tag  # type: ignore[attr-defined]
         future.set_running_or_notify_cancel()
         if self._closed:
             raise RuntimeError("the verifier pool is closed")

@@ -19,6 +19,7 @@ from localrl.store.runs import Run, Store
 from localrl.verdict import Outcome, Response, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -266,3 +267,28 @@ def test_a_report_is_not_kept_when_the_run_went_on_while_it_was_made(tmp_path: P
         assert writer.cached_report(run) == {"samples": 1}
         writer.add_samples(run, [sample(second, 0)])
         assert reader.cached_report(run) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store, run, problem: store.set_status(run, "failed"),
+        lambda store, run, problem: store.update_manifest(run, model_sha256="ab"),
+        lambda store, run, problem: store.begin_session(run, {}),
+        lambda store, run, problem: store.end_session(run, 1, {"wall_s": 2.0}, "partial"),
+        lambda store, run, problem: store.add_samples(run, [sample(problem, 1)]),
+        lambda store, run, problem: store.set_verdicts(run, [sample(problem, 0, Outcome.WRONG)]),
+    ],
+)
+def test_whatever_changes_a_run_makes_its_cached_report_forgotten_and_no_other(
+    store: Store, change: Callable[[Store, Run, Problem], object]
+) -> None:
+    run, (problem, _) = new_run(store)
+    other, _ = new_run(store)
+    store.begin_session(run, {})
+    store.add_samples(run, [sample(problem, 0)])
+    for each in (run, other):
+        store.cache_report(each, {"revision": 1}, store.version)
+    change(store, run, problem)
+    assert store.cached_report(run) is None
+    assert store.cached_report(other) == {"revision": 1}
