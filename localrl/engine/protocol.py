@@ -78,7 +78,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of one sample, with everything that is kept of it."""
+    """The end of one sample, with everything that is stored of it."""
 
     sample: str
     reason: FinishReason
@@ -103,7 +103,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How busy the engine is, and what it has done since it was loaded; sums are over all samples."""
+    """How busy the engine is, and what it has done since it was loaded; totals are over all samples."""
 
     running: int = 0
     waiting: int = 0

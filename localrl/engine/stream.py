@@ -1,4 +1,4 @@
-"""From tokens to text: one stream's bytes, thinking, stop strings, limits and figures.
+"""From tokens to text: one stream's bytes, thinking, stop strings, limits and metrics.
 
 Shared by every backend that sees tokens, so that they agree on what a sample is.
 """
@@ -47,13 +47,13 @@ class Stream:
     def started(self) -> Started:
         return Started(self.sample.id, self.starts_thinking)
 
-    def push(self, token: int, piece: bytes, now: float) -> FinishReason | None:
+    def push(self, token: int, raw: bytes, now: float) -> FinishReason | None:
         """Take one token and its bytes; say why the stream ends here, if it does."""
         self._first = now if self._first is None else self._first
         self._last = now
         self.tokens.append(token)
         self._unassigned += 1
-        text = self._utf8.decode(piece)
+        text = self._utf8.decode(raw)
         self._raw.append(text)
         self._letters.append(any(map(str.isalpha, text)))
         self._was_thinking = self._splitter.thinking
@@ -70,7 +70,7 @@ class Stream:
 
     @property
     def thought(self) -> bool:
-        """Whether there was thinking, as far as is known: the next prompt of a talk will not repeat it."""
+        """Whether there was thinking, as far as is known: the next prompt of a conversation will not repeat it."""
         return self._thinking_tokens > 0 or self._splitter.thinking
 
     def end(self, now: float) -> None:
@@ -111,9 +111,9 @@ class Stream:
             ),
         ]
 
-    def _emit(self, pieces: list[tuple[bool, str]]) -> bool:
+    def _emit(self, parts: list[tuple[bool, str]]) -> bool:
         """Queue text for the event stream; True when a stop string was found in the answer."""
-        for thinking, text in pieces:
+        for thinking, text in parts:
             if thinking or not self.group.stop:
                 self._pending.append(Text(self.sample.id, text, thinking))
                 continue

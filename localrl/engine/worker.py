@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from localrl.engine.protocol import Backend, Event
 
 TOGETHER_S = 0.04
-"""Text and figures of quick steps wait so long for those of the next, so that the app seldom wakes up: on a
+"""Text and metrics of quick steps wait so long for those of the next, so that the app seldom wakes up: on a
 machine with few cores it would take one from the threads that compute."""
 
 Inbox = queue.SimpleQueue[LoadModel | Submit | Cancel | Pause]
@@ -91,7 +91,7 @@ class Outbox:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits; the app only needs the last of the figures."""
+        """Send what waits; the app only needs the last of the metrics."""
         events = [*self._events, self._metrics] if self._metrics else self._events
         if events:
             self._send(events)

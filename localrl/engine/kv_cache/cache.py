@@ -1,4 +1,4 @@
-"""The KV cache of one device: who holds which cells, what is shared, what is kept, and who is preempted.
+"""The KV cache of one device: who holds which cells, prefix sharing and caching, preemption.
 
 What nobody computes on any more may be of use again: the preamble of many problems, a conversation that goes
 on. This prefix cache stays in cells while it is small, because attention looks at every one of them, and in

@@ -21,7 +21,7 @@ import numpy as np
 from localrl import formats
 from localrl.catalog import fit, gguf, hashes, shape, shards
 from localrl.engine.backends.llama_cpp import accelerators
-from localrl.engine.backends.llama_cpp.allocation import may_repack
+from localrl.engine.backends.llama_cpp.allocation import CACHE_NUMBERS, may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
 from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
 from localrl.engine.chat_template import Renderer
@@ -46,8 +46,6 @@ FEWEST_SLOTS = 4
 """With fewer streams of full length the cache is unified instead."""
 OFFLOAD_BYTES = 4 << 30
 """Most host memory for the prefix cache."""
-CACHE_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
-"""ggml's numbers for the cache types."""
 
 DEBUG, INFO, WARNING, ERROR, GOES_ON = range(1, 6)
 """ggml's log levels, as its ggml.h numbers them; the last is of progress dots."""
@@ -196,7 +194,7 @@ class LlamaDevice:
         params.n_outputs_max = params.n_seq_max
         params.kv_unified = not self._slots
         params.no_perf = True
-        params.type_k = params.type_v = CACHE_TYPES[self._plan.cache_type]
+        params.type_k = params.type_v = CACHE_NUMBERS[self._plan.cache_type]
         params.n_threads = params.n_threads_batch = self.threads = self._settings.threads or hardware.cores()
         context = lib.llama_init_from_model(self._model, params)
         if not context:

@@ -242,7 +242,7 @@ class PaddedScheduler:
     # -- one step
 
     def _prefill(self) -> int:
-        """Compute the next piece of the prompt that several samples will share."""
+        """Compute the next chunk of the prompt that several samples will share."""
         prompt = self._prefilling
         if prompt is None or prompt.ready:
             return 0
