@@ -1,7 +1,7 @@
 """`--parallel auto`: find the number of streams at which this machine generates most, while it works.
 
 Each level is twice the one before. A level is judged by its median decode step; as long as doubling the
-streams buys at least GAIN in tokens per second, the next level is tried; otherwise the search ends at the best one.
+streams buys at least GAIN in tokens per second, the next level is tried; otherwise the best one stays.
 Growing contexts change the picture, so the search starts again from the best level after RECHECK steps.
 """
 

@@ -70,7 +70,7 @@ class Stream:
 
     @property
     def thought(self) -> bool:
-        """Whether there was thinking, as far as is known: the next prompt of a conversation will not repeat it."""
+        """Whether there was thinking, as far as is known: a conversation's next prompt will not repeat it."""
         return self._thinking_tokens > 0 or self._splitter.thinking
 
     def end(self, now: float) -> None:
