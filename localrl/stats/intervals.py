@@ -111,6 +111,9 @@ def proportion_interval(share: float, squares: NDArray[np.float64], level: float
         share: the estimate, in [0, 1].
         squares: the squared residuals, scaled so that a yes/no problem's mean square is share(1 - share).
         k: samples a problem.
+
+    The residuals' mean square is shrunk towards a pseudo-problem at 0 and one at 1 (`_PSEUDO`), the effective
+    size is that of Korn and Graubard 1998, and the interval never wider than of one yes/no trial a problem.
     """
     size = len(squares)
     if size == 1:
@@ -196,12 +199,17 @@ def check_level(level: float) -> float:
 
 
 def normal_quantile(level: float) -> float:
+    """The two-sided quantile of the standard normal: 1.96 at level 0.95.
+
+    Raises:
+        UsageError: the level is not between 0 and 1.
+    """
     check_level(level)
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def student_quantile(level: float, df: int) -> float:
-    """The two-sided quantile of Student's t.
+    """The two-sided quantile of Student's t with `df` degrees of freedom, from 1.
 
     From 200 degrees of freedom on by its expansion about the normal quantile (Abramowitz and Stegun 26.7.5),
     which is exact to 2e-8: loading scipy takes longer than all else that a report of such a run computes.

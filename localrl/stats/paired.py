@@ -52,6 +52,7 @@ def compare(
     Args:
         n_a, c_a: run a's samples and correct samples a problem, shape (problems,).
         n_b, c_b: run b's, for the same problems in the same order.
+        level: of the intervals, in (0, 1).
 
     Raises:
         UsageError: shapes differ, a problem has no sample in one run, or there are fewer than 2 problems.
@@ -83,7 +84,8 @@ def compare(
 def mcnemar(only_a: int, only_b: int) -> float:
     """McNemar's exact two-sided test: are problems that only a solved as many as those that only b solved?
 
-    The p-value of `only_a` successes in only_a + only_b fair coin tosses: twice the smaller tail.
+    The p-value of `only_a` successes in only_a + only_b fair coin tosses: twice the smaller tail (McNemar
+    1947, Psychometrika 12:153, in its exact form).
     """
     from scipy.special import bdtr
 
@@ -91,7 +93,10 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """p-values adjusted for being several (Holm 1979), in the order given."""
+    """p-values adjusted for being several, in the order given (Holm 1979, Scand. J. Stat. 6:65).
+
+    Each is the largest so far of p times the number of hypotheses left, at most 1, from the smallest p on.
+    """
     adjusted, running = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         running = max(running, min(1.0, p_values[i] * (len(p_values) - rank)))

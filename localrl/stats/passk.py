@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def pass_at_problem(n: int, c: int, j: int) -> float:
     """Chance that j of the n samples, drawn without replacement, hold at least one of the c correct ones.
 
-    1 - C(n-c, j)/C(n, j), the unbiased estimator of Chen et al. 2021 (arXiv 2107.03374, eq. 1).
+    1 - C(n-c, j)/C(n, j), the unbiased estimator of Chen et al. 2021 (arXiv 2107.03374, eq. 1). Needs
+    0 <= c <= n and 1 <= j <= n.
     """
     return 1.0 - comb(n - c, j) / comb(n, j)
 
@@ -39,7 +40,10 @@ def pass_at(n: ArrayLike, c: ArrayLike, j: int) -> float:
 
 
 def pass_at_interval(n: ArrayLike, c: ArrayLike, j: int, level: float = 0.95) -> Interval:
-    """pass@j with its generalisation interval (new problems of this kind); raises as `pass_at`."""
+    """pass@j with its interval for new problems of this kind: `mean_interval` of the problems' own values.
+
+    Args and errors are those of `pass_at`.
+    """
     return mean_interval(_pass_values(n, c, j), level)
 
 
@@ -96,7 +100,11 @@ def majority_at(counted: Mapping[Ballots, int], j: int) -> float:
 
 
 def majority_of(answers: Sequence[str | None], correct: Sequence[bool], j: int) -> float:
-    """`majority_at` for one problem, from its extracted answers, and whether each was judged correct."""
+    """`majority_at` for one problem, from its extracted answers, and whether each was judged correct.
+
+    Raises:
+        UsageError: j is not from 1 to the number of answers.
+    """
     _check_j(j, len(answers))
     return _won(*ballots(answers, correct), j)
 

@@ -30,7 +30,7 @@ def completed_accuracy(n: ArrayLike, completed: ArrayLike, c: ArrayLike, level: 
     Args:
         n: samples a problem, shape (problems,).
         completed: those that ended on their own (neither truncated nor looped nor lost by the engine).
-        c: correct ones among the completed.
+        c: correct ones among the completed; all three have shape (problems,).
 
     A ratio of two sums over problems; its variance is the linearised one (Cochran 1977, Sampling Techniques,
     6.5), which goes into Wilson's formula as an effective sample size.
@@ -80,7 +80,12 @@ class Spread:
 
 
 def spread(mean: float = 0.5, icc: float = 0.5) -> Spread:
-    """A guess before anything has run: variance m(1 - m), of which the share `icc` lies between problems."""
+    """A guess before anything has run: variance m(1 - m), of which the share `icc` lies between problems.
+
+    Args:
+        mean: the accuracy, in [0, 1].
+        icc: the intraclass correlation, in [0, 1].
+    """
     return Spread(icc * mean * (1 - mean), (1 - icc) * mean * (1 - mean))
 
 
