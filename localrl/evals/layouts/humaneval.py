@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from localrl.evals.rows import Row, cell
+from localrl.evals.rows import Row, cell, text
 from localrl.sample import Problem
-from localrl.verify import code_targets
 
 if TYPE_CHECKING:
     from localrl.evals.data import Data
@@ -14,7 +13,11 @@ if TYPE_CHECKING:
 
 def problem(row: Row, number: int, data: Data) -> Problem:
     question = str(cell(row, "prompt")).strip()
-    return Problem(str(cell(row, "task_id")), question, code_targets.humaneval_target(row))
+    return Problem(str(cell(row, "task_id")), question, target(row))
+
+
+def target(row: Row) -> dict[str, Any]:
+    return {"kind": "check", **{key: text(row, key) for key in ("prompt", "test", "entry_point")}}
 
 
 def gold(row: Row, problem: Problem) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from localrl.verify import code_targets
-from localrl.verify.code_targets import humaneval_target, livecodebench_target
+from localrl.evals.layouts import livecodebench
+from localrl.evals.layouts.humaneval import target as humaneval_target
+from localrl.evals.layouts.livecodebench import target as livecodebench_target
 
 STDIN = [{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]
 FUNCTIONAL = [{"input": '[1, 2]\n"ab"', "output": "[true, 2.5]", "testtype": "functional"}]
@@ -75,7 +76,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(protocol: int) -> N
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_targets, "PRIVATE_TESTS_BYTES", 1024**2)
+    monkeypatch.setattr(livecodebench, "PRIVATE_TESTS_BYTES", 1024**2)
     bomb = base64.b64encode(zlib.compress(bytes(2 * 1024**2))).decode()
     with pytest.raises(ValueError, match="more than 1 MiB"):
         livecodebench_target(row(STDIN, bomb))

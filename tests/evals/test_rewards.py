@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from localrl.evals.rewards import Overlong, Reward
 from localrl.verdict import Outcome, Verdict
-from localrl.verify.rewards import Overlong, Reward
 
 RIGHT, WRONG = Verdict(Outcome.CORRECT, score=1.0), Verdict(Outcome.WRONG, score=0.4)
 
