@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from localrl import stats
-from localrl.report.tables import markdown
+from localrl.report.tables import Table, markdown
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -74,7 +74,7 @@ def accuracy(rng: np.random.Generator, repeats: int) -> None:
             share = hits / repeats
             rows.append([name, str(problems), str(k), *(f"{100 * s:.1f}" for s in share)])
     header = ["set", "problems", "k", "generalisation", "normal interval", "repeatability", "± points"]
-    print(markdown(header, rows), end="\n\n")
+    print(markdown(Table(header, rows)), end="\n\n")
 
 
 def paired(rng: np.random.Generator, repeats: int) -> None:
@@ -101,7 +101,7 @@ def paired(rng: np.random.Generator, repeats: int) -> None:
                 ]
             rows.append([name, str(problems), str(k), *(f"{100 * h / repeats:.1f}" for h in hits)])
     header = ["pair", "problems", "k", "difference", "percentile bootstrap", "on these problems"]
-    print(markdown(header, rows), end="\n\n")
+    print(markdown(Table(header, rows)), end="\n\n")
 
 
 def sequential(rng: np.random.Generator, repeats: int) -> None:
@@ -135,8 +135,10 @@ def sequential(rng: np.random.Generator, repeats: int) -> None:
     ]
     print(
         markdown(
-            ["method", "missed at some look"],
-            [[n, f"{100 * h / repeats:.1f} %"] for n, h in zip(names, hits, strict=True)],
+            Table(
+                ["method", "missed at some look"],
+                [[n, f"{100 * h / repeats:.1f} %"] for n, h in zip(names, hits, strict=True)],
+            )
         )
     )
 
