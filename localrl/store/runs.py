@@ -15,6 +15,7 @@ from localrl.errors import UsageError, nearest
 from localrl.sample import SampleRow
 from localrl.store import db, samples
 from localrl.store.chats import Chats
+from localrl.store.samples import SampleRows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -252,9 +253,11 @@ class Store:
         evals = run.evals
         return {(evals[position], name): (prompt, target) for position, name, prompt, target in rows}
 
-    def problem_ids(self, run: Run) -> dict[int, str]:
-        """The ids of a run's problems, by their keys."""
-        return dict(self._connection.execute("SELECT key, id FROM problems WHERE run = ?", (run.key,)))
+    def problem_ids(self, run: Run, words: str = "") -> dict[int, str]:
+        """The ids of a run's problems that contain these words, by their keys."""
+        where = "run = :run" + " AND id LIKE :like" * bool(words)
+        values = {"run": run.key, "like": f"%{words}%"}
+        return dict(self._connection.execute(f"SELECT key, id FROM problems WHERE {where}", values))
 
     def done(self, run: Run, problem: Problem) -> set[int]:
         """Indexes of the samples of a problem that are stored, except those that the engine failed on."""
@@ -360,41 +363,40 @@ class Store:
                 )
             yield samples.to_sample(row, problem, tags)
 
-    def rows(
-        self,
-        run: Run,
-        *,
-        judged: bool = False,
-        outcome: str = "",
-        words: str = "",
-        since: float | None = None,
-    ) -> Iterator[SampleRow]:
+    def rows(self, run: Run, *, judged: bool = False, since: float | None = None) -> Iterator[SampleRow]:
         """The samples of a run without their texts, in order of eval, problem and index.
 
         Args:
             judged: only those that have a verdict.
-            outcome: only those that ended so.
-            words: only those of problems whose id contains this.
             since: only those that ended later, in seconds since the epoch.
         """
-        where = "run = :run"
-        if judged:
-            where += " AND outcome NOT NULL"
-        if outcome:
-            where += " AND outcome = :outcome"
-        if words:
-            where += " AND problem IN (SELECT key FROM problems WHERE run = :run AND id LIKE :like)"
-        if since is not None:
-            where += " AND ended > :since"
+        where = "run = :run" + " AND outcome NOT NULL" * judged + " AND ended > :since" * (since is not None)
         found = self._connection.execute(
-            "SELECT eval, problem, idx, outcome, COALESCE(score, 0), prompt_tokens, thinking_tokens, "
-            f"answer_tokens, ttft_s, tokens_per_s, ended FROM samples WHERE {where} "
-            "ORDER BY eval, problem, idx",
-            {"run": run.key, "outcome": outcome, "like": f"%{words}%", "since": since},
+            f"SELECT {samples.ROW} WHERE {where} ORDER BY eval, problem, idx",
+            {"run": run.key, "since": since},
         )
         evals, ids = run.evals, self.problem_ids(run)
         for row in found:
             yield SampleRow(evals[row[0]], ids[row[1]], *row[2:])
+
+    def find_rows(self, run: Run, outcome: str = "", words: str = "") -> SampleRows:
+        """The samples of a run without their texts, all at hand.
+
+        Args:
+            outcome: only those that ended so.
+            words: only those of problems whose id contains this.
+        """
+        where = "run = :run" + " AND outcome = :outcome" * bool(outcome)
+        if words:
+            where += " AND problem IN (SELECT key FROM problems WHERE run = :run AND id LIKE :like)"
+        found = self._connection.execute(
+            f"SELECT {samples.ROW} WHERE {where} ORDER BY eval, problem, idx",
+            {"run": run.key, "outcome": outcome, "like": f"%{words}%"},
+        )
+        rows: list[tuple[Any, ...]] = []
+        while some := found.fetchmany(1000):  # in parts, so that other threads get their turns
+            rows += some
+        return SampleRows(rows, run.evals, self.problem_ids(run, words))
 
 
 def _run(row: tuple[Any, ...]) -> Run:

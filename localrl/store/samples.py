@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from localrl.chat import Message
-from localrl.sample import Problem, Sample
+from localrl.sample import Problem, Sample, SampleRow
 from localrl.thinking import split
 from localrl.verdict import Outcome
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 LARGEST_TARGET = 1 << 16
 """Characters of JSON. Longer targets (test suites) stay out of the store; they are in the eval's data."""
 
+ROW = (
+    "eval, problem, idx, outcome, COALESCE(score, 0), prompt_tokens, thinking_tokens, answer_tokens, "
+    "ttft_s, tokens_per_s, ended FROM samples"
+)
+"""The columns of a `SampleRow`, with the eval's position and the problem's key for their names."""
 PROBLEM = "key, eval, id, prompt, target, meta"
 """The columns that `to_problem` takes."""
 SAMPLE = (
@@ -26,6 +32,29 @@ SAMPLE = (
     "FROM samples s JOIN texts t ON t.problem = s.problem AND t.idx = s.idx"
 )
 """The columns that `to_sample` takes."""
+
+
+class SampleRows(Sequence[SampleRow]):
+    """Samples without their texts, each made into a `SampleRow` when it is looked at.
+
+    They stay the plain tuples that SQLite gives, which the garbage collector soon leaves alone.
+    """
+
+    def __init__(self, rows: list[tuple[Any, ...]], evals: list[str], ids: dict[int, str]) -> None:
+        self._rows, self._evals, self._ids = rows, evals, ids
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> SampleRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> SampleRows: ...
+    def __getitem__(self, index: int | slice) -> SampleRow | SampleRows:
+        found = self._rows[index]
+        if isinstance(found, list):
+            return SampleRows(found, self._evals, self._ids)
+        return SampleRow(self._evals[found[0]], self._ids[found[1]], *found[2:])
 
 
 def to_problem(row: tuple[Any, ...], evals: list[str]) -> Problem:

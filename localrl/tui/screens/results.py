@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from localrl.report.comparison_summary import ComparisonSummary
     from localrl.report.listing import ListedRun
     from localrl.sample import SampleRow
-    from localrl.tui.work.results import Detail, SampleRows
+    from localrl.store.samples import SampleRows
+    from localrl.tui.work.results import Detail
 
 RUNS = (
     Column("", 3),

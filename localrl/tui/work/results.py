@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any
 
 from localrl.errors import UsageError
 from localrl.formats import duration, number
 from localrl.report import comparison, comparison_summary, listing, results, writing
-from localrl.sample import SampleRow
 from localrl.store import locks
 from localrl.store.runs import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from localrl.sample import SampleRow
+    from localrl.store.samples import SampleRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +44,6 @@ def runs() -> list[listing.ListedRun]:
         return listing.runs(store)
 
 
-class SampleRows(Sequence[SampleRow]):
-    """Rows as the store gives them: plain tuples, which the garbage collector soon leaves alone."""
-
-    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> SampleRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> SampleRows: ...
-    def __getitem__(self, index: int | slice) -> SampleRow | SampleRows:
-        found = self._rows[index]
-        return SampleRow(*found) if isinstance(found, tuple) else SampleRows(found)
-
-
 def samples(run_id: str, outcome: str = "", words: str = "") -> SampleRows:
     """The samples of a run without their texts, in the order of eval, problem and index.
 
@@ -66,8 +52,7 @@ def samples(run_id: str, outcome: str = "", words: str = "") -> SampleRows:
         words: only problems whose id contains this.
     """
     with Store() as store:
-        found = store.rows(store.find(run_id), outcome=outcome, words=words)
-        return SampleRows([tuple(row) for row in found])
+        return store.find_rows(store.find(run_id), outcome, words)
 
 
 def detail(run_id: str, line: SampleRow) -> Detail:
