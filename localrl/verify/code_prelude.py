@@ -32,8 +32,8 @@ def livecodebench(source: str) -> str:
 def missing(source: str, message: str) -> str:
     """The package for want of which a program ended with this message; empty for none."""
     found = re.match(r"ModuleNotFoundError: No module named '(\w+)", message)
-    if not found or (name := found[1]) in sys.stdlib_module_names or name in visible_packages():
-        return ""
+    if not found or (name := found[1]) in sys.stdlib_module_names or importlib.util.find_spec(name):
+        return ""  # what is here and hidden from programs may hold answers: no honest program needs it
     return name if re.search(rf"^\s*(?:from|import)\s[^#\n]*\b{name}\b", source, re.MULTILINE) else ""
 
 

@@ -79,7 +79,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
         return Verdict(Outcome.VERIFIER_ERROR, extracted=code, detail={**detail, "error": str(error)})
     detail["tests"] = tally.as_json()
     if missing := code_prelude.missing(code, (tally.first_failing or {}).get("message", "")):
-        detail["error"] = f"the program imports {missing}, which programs in the sandbox do not have here"
+        detail["error"] = f"the program imports {missing}, which this machine lacks"
         return Verdict(Outcome.VERIFIER_ERROR, extracted=code, detail=detail)
     outcome = Outcome.CORRECT if tally.all_passed else Outcome.WRONG
     return Verdict(outcome, score=float(tally.all_passed), extracted=code, detail=detail)
