@@ -262,7 +262,7 @@ def test_a_message_that_cannot_be_kept_is_given_back(
         failed.append(True)
         raise StoreError("database or disk is full")
 
-    monkeypatch.setattr(Chats, "say", full)
+    monkeypatch.setattr(Chats, "add", full)
 
     async def scenario() -> None:
         app = scripted("one")
