@@ -59,10 +59,24 @@ def main() -> None:
         where = error.filename or "cannot read or write"
         _fail(f"{where}: {error.strerror or error}", LocalrlError.exit_code)
     except Exception as error:  # noqa: BLE001 - a person can do nothing with a traceback
+        if damage := _damage():
+            _fail(damage, LocalrlError.exit_code)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         advice = "LOCALRL_DEBUG=1 shows where, for a report"
         _fail(f"a mistake in localrl: {what}; {advice}", LocalrlError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _damage() -> str:
+    """What is wrong with the store, if the command used it; that is then no mistake of localrl's."""
+    if "localrl.store.db" not in sys.modules:
+        return ""
+    from localrl.store import damage, db
+
+    if not (found := damage.find()):
+        return ""
+    advice = "move the file away to begin anew; `sqlite3 FILE .recover` may save what is in it"
+    return f"the store {db.default_path()} is damaged: {found}; {advice}"
 
 
 def _fail(message: str, code: int) -> NoReturn:

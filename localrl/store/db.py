@@ -6,7 +6,11 @@ machine. Readers never block the writer.
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import sqlite3
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -172,25 +176,59 @@ class Connection(sqlite3.Connection):
 def connect(path: Path | None = None) -> sqlite3.Connection:
     """Open the store, making and migrating it as needed. The connection is for one thread.
 
+    One in a folder that cannot be written is opened to be read.
+
     Raises:
         StoreError: the folder or the file cannot be written, is no store, or is a newer localrl's.
     """
     path = path or default_path()
+    if path.is_file() and not os.access(path.parent, os.W_OK | os.X_OK):
+        return _opened(path, f"{path.absolute().as_uri()}?immutable=1", "query_only = ON")
     paths.ensure(path.parent)
+    new = not path.exists()
     with sqlite_errors(path):
-        connection = sqlite3.connect(
-            paths.private(path), timeout=30, isolation_level=None, factory=Connection
-        )
+        uri = paths.private(path).absolute().as_uri()
+    try:
+        return _opened(
+            path, uri, *(["journal_mode = WAL"] if new else [])
+        )  # one that is there keeps its mode
+    except StoreError as error:
+        if not _lacks_shared_memory(error):
+            raise
+    return _opened(path, uri, "locking_mode = EXCLUSIVE", "journal_mode = DELETE", "locking_mode = NORMAL")
+
+
+def _opened(path: Path, uri: str, *pragmas: str) -> Connection:
+    with sqlite_errors(path):
+        connection = sqlite3.connect(uri, timeout=30, isolation_level=None, factory=Connection, uri=True)
         connection.file = path
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
+            for pragma in (*pragmas, "synchronous = FULL", "foreign_keys = ON"):
+                connection.execute(f"PRAGMA {pragma}")
             _migrate(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _lacks_shared_memory(error: StoreError) -> bool:
+    """Whether the file system (a network drive, often) cannot map the file that a WAL is shared by."""
+    return _name(error.__cause__) in ("SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_SHMOPEN")
+
+
+def _name(error: BaseException | None) -> str:
+    """SQLite's own name of an error."""
+    return str(getattr(error, "sqlite_errorname", ""))
+
+
+def _has_locks(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.ENOLCK, errno.ENOTSUP)
+    return True
 
 
 @contextmanager
@@ -223,9 +261,16 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 
 
 def _in_words(error: sqlite3.Error, path: Path) -> StoreError:
-    hint = "check the file and its folder"
-    if "full" in str(error) or "disk I/O" in str(error):
+    hint, local = "check the file and its folder", "set LOCALRL_HOME to a folder on a local disk"
+    if _name(error) in ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"):
         hint = "free some space, then resume"
+    elif "readonly" in str(error):
+        hint = "set LOCALRL_HOME to a folder you can write to"
+    elif _name(error) == "SQLITE_BUSY" and not _has_locks(path.parent):
+        return StoreError(f"the file system of {path} has no locks, as some network drives", hint=local)
+    elif _name(error).startswith("SQLITE_IOERR"):
+        what = _name(error).removeprefix("SQLITE_IOERR_").lower()
+        return StoreError(f"the disk of {path} fails ({what})", hint=f"check it, or {local}")
     elif "malformed" in str(error) or "not a database" in str(error):
         hint = "move the file away to begin anew; `sqlite3 FILE .recover` may save what is in it"
     return StoreError(f"cannot use the store {path}: {error}", hint=hint)
