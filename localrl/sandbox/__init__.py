@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from localrl.errors import LocalrlError, Unavailable
 from localrl.sandbox.blob import Blob
 from localrl.sandbox.limits import Limits
-from localrl.sandbox.process import End, Ended, Finished, Process, SandboxError
+from localrl.sandbox.process import End, Ended, Process, ProcessResult, SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +36,10 @@ __all__ = [
     "Blob",
     "End",
     "Ended",
-    "Finished",
     "Limits",
     "Probe",
     "Process",
+    "ProcessResult",
     "Sandbox",
     "SandboxError",
     "acquire",
@@ -58,7 +58,7 @@ class Sandbox:
     def name(self) -> str:
         return self.mechanism.name
 
-    def run(self, source: Blob, stdin: Blob, limits: Limits, before: str = "") -> Finished:
+    def run(self, source: Blob, stdin: Blob, limits: Limits, before: str = "") -> ProcessResult:
         """Run a program to its end, in the calling thread; `before` are statements that come first.
 
         Raises:
@@ -141,7 +141,7 @@ def checked(mechanism: Mechanism) -> Sandbox:
         raise SandboxError(reason)
     sandbox = Sandbox(mechanism)
 
-    def run(source: str, stdin: bytes, limits: Limits) -> Finished:
+    def run(source: str, stdin: bytes, limits: Limits) -> ProcessResult:
         with Blob(source.encode()) as program, Blob(stdin) as given:
             return sandbox.run(program, given, limits)
 

@@ -21,9 +21,9 @@ from localrl.sandbox.process import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from localrl.sandbox.process import Finished
+    from localrl.sandbox.process import ProcessResult
 
-    Run = Callable[[str, bytes, Limits], Finished]
+    Run = Callable[[str, bytes, Limits], ProcessResult]
 
 _LIMITS = Limits(wall_s=20.0)
 _ATTEMPTS = 17

@@ -45,7 +45,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ProcessResult:
     end: End
     returncode: int
     """As `subprocess` has it: negative for a signal."""
@@ -58,7 +58,7 @@ class Finished:
 class Ended(Exception):
     """The program ended, or was ended, while an answer was awaited."""
 
-    def __init__(self, finished: Finished) -> None:
+    def __init__(self, finished: ProcessResult) -> None:
         super().__init__(finished.end)
         self.finished = finished
 
@@ -123,7 +123,7 @@ class Process:
         if self._process.stdin is not None:
             os.set_blocking(self._process.stdin.fileno(), False)
 
-    def wait(self) -> Finished:
+    def wait(self) -> ProcessResult:
         """Drain the pipes until the program has ended, or has been ended by a limit.
 
         Raises:
@@ -275,7 +275,7 @@ class Process:
             self._waited_before = self._mechanism.usage(self._process.pid).waited_s
             del self._err[: self._err.index(ARMED) + 1]
 
-    def _finish(self) -> Finished:
+    def _finish(self) -> ProcessResult:
         code = self._process.wait()
         stderr = bytes(self._err)
         if not self._armed:
@@ -284,7 +284,7 @@ class Process:
                 f"{self._mechanism.name} failed: {words[-1] if words else f'exit code {code}'}"
             )
         wall = time.monotonic() - self._clock
-        return Finished(self._stopped or End.EXITED, code, bytes(self._out), stderr, wall)
+        return ProcessResult(self._stopped or End.EXITED, code, bytes(self._out), stderr, wall)
 
 
 def _limit_words(limits: Limits) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from localrl.sandbox import Blob, End, Ended, Finished, Limits
+from localrl.sandbox import Blob, End, Ended, Limits, ProcessResult
 from localrl.sandbox.inside.values import encode
 from localrl.sandbox.limits import MIB
 from localrl.verify.code_compare import plain, same_text, same_value
@@ -209,7 +209,7 @@ def _checked(calls: int, end: Ending, **shown: str) -> Tally:
     return tally
 
 
-def _ended(finished: Finished) -> tuple[Ending, str]:
+def _ended(finished: ProcessResult) -> tuple[Ending, str]:
     """How a program ended by itself, which is well only with exit code 0, and in a few words."""
     last = finished.stderr.decode(errors="replace").strip().splitlines()[-1:]
     if finished.end is End.TIMEOUT:

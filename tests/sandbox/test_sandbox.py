@@ -16,7 +16,7 @@ import pytest
 
 from localrl import sandbox
 from localrl.errors import Unavailable
-from localrl.sandbox import Blob, End, Finished, Limits, Sandbox, SandboxError, interpreter
+from localrl.sandbox import Blob, End, Limits, ProcessResult, Sandbox, SandboxError, interpreter
 from localrl.sandbox.landlock import Landlock
 from localrl.sandbox.mechanism import Usage
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.process
 QUICK = Limits(wall_s=5.0)
 
 
-def run(box: Sandbox, source: str, stdin: bytes = b"", limits: Limits = QUICK) -> Finished:
+def run(box: Sandbox, source: str, stdin: bytes = b"", limits: Limits = QUICK) -> ProcessResult:
     with Blob(source.encode()) as program, Blob(stdin) as given:
         return box.run(program, given, limits)
 
