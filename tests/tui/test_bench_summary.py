@@ -118,7 +118,7 @@ def test_figures_are_laid_out_at_once_for_a_new_width(
 
             await wait_until(pilot, lambda: 0 < bar() < 16, "the narrow figures")
             monkeypatch.setattr(
-                BenchScreen, "_show_figures", lambda *_: None
+                BenchScreen, "_show_metrics", lambda *_: None
             )  # which would draw them in its turn
             await pilot.resize_terminal(200, 60)
             await wait_until(pilot, lambda: bar() == 16, "the wide ones")
