@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import time
+import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from localrl.catalog import hubcache
 from localrl.catalog.transfer import RemoteFile
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 HubName = Literal["huggingface", "modelscope"]
 ATTEMPTS = 5
 LONGEST_WAIT_S = 60.0
+REACH_S = 10.0
 LARGEST_LISTING = 16 << 20
 
 
@@ -89,8 +92,10 @@ def search(words: str, limit: int = 20) -> list[SearchResult]:
         NetworkError: the hub does not answer.
     """
     _check_online()
-    from huggingface_hub import HfApi
+    _check_reachable()
+    from huggingface_hub import HfApi, logging
 
+    logging.set_verbosity_error()  # it would tell of every attempt
     api = HfApi(endpoint=endpoint(), token=token() or False)
 
     def ask() -> list[Any]:
@@ -100,6 +105,23 @@ def search(words: str, limit: int = 20) -> list[SearchResult]:
         SearchResult(model.id, model.downloads or 0, model.likes or 0)
         for model in _patiently(ask, f"search for {words!r}")
     ]
+
+
+def _check_reachable() -> None:
+    """Fail at once where nobody answers: huggingface-hub itself tries for minutes.
+
+    Raises:
+        NetworkError: the hub's address does not answer.
+    """
+    place = urlsplit(endpoint())
+    if place.scheme in urllib.request.getproxies():
+        return
+    port = place.port or (443 if place.scheme == "https" else 80)
+    try:
+        socket.create_connection((place.hostname or "", port), timeout=REACH_S).close()
+    except OSError as error:
+        hint = "check the connection, or HF_ENDPOINT, and try again"
+        raise NetworkError(f"{endpoint()} cannot be reached: {error.strerror or error}", hint=hint) from error
 
 
 def _check_online() -> None:

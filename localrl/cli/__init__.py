@@ -16,7 +16,7 @@ import click
 
 from localrl import __version__, sanitise
 from localrl.cli.lazy import LazyGroup
-from localrl.errors import INTERRUPTED, LocalrlError
+from localrl.errors import INTERRUPTED, LocalrlError, UsageError
 
 _LONGEST_INTEGER = 100_000
 """Digits. Python refuses 4,300, and answers of code benchmarks have more; these take no time to read yet."""
@@ -35,6 +35,22 @@ def command(ctx: click.Context) -> None:
             return
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
+
+
+@command.command("help")
+@click.argument("words", metavar="[COMMAND]...", nargs=-1)
+@click.pass_context
+def help_on(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Show what a command does, as --help does."""
+    assert ctx.parent is not None
+    ctx = ctx.parent
+    for word in words:
+        if not isinstance(ctx.command, click.Group):
+            raise UsageError(f"{ctx.command_path} has no command {word!r}")
+        name, found, _ = ctx.command.resolve_command(ctx, [word])
+        assert found is not None
+        ctx = click.Context(found, parent=ctx, info_name=name)
+    click.echo(ctx.get_help())
 
 
 def main() -> None:

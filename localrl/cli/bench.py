@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import sys
 import threading
@@ -148,10 +149,18 @@ def _planned(
     try:
         return planned(asked, chosen)
     except UsageError:
-        if model in spec.available() and not evals:
-            hint = f"the model comes first: localrl bench {chosen.model} {model}"
+        if model and not evals and _names_an_eval(model):
+            hint = f"the model comes first: localrl bench {chosen.model} {shlex.quote(model)}"
             raise UsageError(f"{model!r} is an eval", hint=hint) from None
         raise
+
+
+def _names_an_eval(word: str) -> bool:
+    if word.endswith(".gguf"):  # a model, and perhaps as large as the memory
+        return False
+    with contextlib.suppress(LocalrlError):
+        return bool(spec.load(word))
+    return False
 
 
 def _estimate(made: RunPlan, line: StatusLine, ended: threading.Event) -> None:

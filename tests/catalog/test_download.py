@@ -7,6 +7,7 @@ import errno
 import json
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -539,3 +540,12 @@ def test_ranges_are_the_set_of_bytes_they_stand_for(pairs: list[tuple[int, int]]
     assert missing == set(range(60)) - expected
     assert kept.total() == len(expected)
     assert all(a[1] < b[0] for a, b in zip(kept.copy(), kept.copy()[1:], strict=False))
+
+
+def test_a_search_without_a_hub_fails_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"waits for {seconds} s"))
+    with pytest.raises(NetworkError, match="cannot be reached: Connection refused"):
+        hub.search("qwen")

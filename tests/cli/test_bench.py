@@ -92,6 +92,11 @@ def test_runs_are_listed_and_removed(tmp_path: Path) -> None:
             "'gsm8k' is an eval; the model comes first: localrl bench smollm2-135m gsm8k",
         ),
         (["bench", "smollm2-135m", "nope"], 2, "no eval named"),
+        (
+            ["bench", "gym:countdown,size=50"],
+            2,
+            "is an eval; the model comes first: localrl bench smollm2-135m gym:countdown,size=50",
+        ),
         (["bench", "--resume", "zzz"], 2, "no run"),
         (["bench", "--temperature", "-3"], 2, "--temperature"),
         (["bench", "--parallel", "many"], 2, "auto"),

@@ -57,3 +57,25 @@ def test_a_group_without_a_command_shows_its_help_on_stderr() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("Usage: localrl runs")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Usage: localrl [OPTIONS]"),
+        (["runs"], "Usage: localrl runs"),
+        (["runs", "ls"], "localrl runs ls"),
+    ],
+)
+def test_help_on_a_command_is_its_help(words: list[str], said: str) -> None:
+    done = run("help", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout
+    assert done.stdout == run(*words, "--help").stdout
+
+
+@pytest.mark.parametrize("words", [["nosuch"], ["runs", "shw"], ["bench", "x"]])
+def test_help_on_what_is_no_command_says_so(words: list[str]) -> None:
+    done = run("help", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words[-1] in done.stderr
