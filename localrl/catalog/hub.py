@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import time
@@ -93,9 +94,9 @@ def search(words: str, limit: int = 20) -> list[SearchResult]:
     """
     _check_online()
     _check_reachable()
-    from huggingface_hub import HfApi, logging
+    from huggingface_hub import HfApi
 
-    logging.set_verbosity_error()  # it would tell of every attempt
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it would tell of every attempt
     api = HfApi(endpoint=endpoint(), token=token() or False)
 
     def ask() -> list[Any]:
