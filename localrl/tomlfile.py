@@ -45,12 +45,21 @@ def load(path: Path, model: type[M]) -> M:
         ConfigError: the TOML is malformed, a key is unknown, or a value is of the wrong kind.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = source(path)
     except UnicodeDecodeError as error:
         raise ConfigError("is not a TOML text file (not UTF-8)", file=path) from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     return loads(text, model, path)
+
+
+def source(path: Path) -> str:
+    """A file's text, without the byte order mark that Windows' editors put before it.
+
+    Raises:
+        OSError, UnicodeDecodeError
+    """
+    return path.read_text(encoding="utf-8-sig")
 
 
 def loads(text: str, model: type[M], path: Path) -> M:

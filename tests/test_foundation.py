@@ -68,6 +68,12 @@ def test_a_toml_mistake_names_file_line_and_nearest_key(
     assert str(caught.value).startswith(f"{path}:{line}: ")
 
 
+def test_a_byte_order_mark_before_toml_is_not_a_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(EVAL, encoding="utf-8-sig")
+    assert tomlfile.load(path, EvalSpec) == tomlfile.loads(EVAL, EvalSpec, path)
+
+
 def test_a_binary_file_is_refused_as_toml(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):

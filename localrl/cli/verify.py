@@ -105,7 +105,7 @@ def _verdicts(
 
 def _rows(file: str) -> Iterator[dict[str, Any]]:
     try:
-        with click.open_file(file, encoding="utf-8") as lines:
+        with click.open_file(file, encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _row(line, number, "standard input" if file == "-" else file)

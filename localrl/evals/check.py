@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from localrl import tomlfile
 from localrl.errors import ConfigError, UsageError
+from localrl.evals import escapes
 from localrl.evals.environments import ENVIRONMENTS, ParamError
 from localrl.evals.layouts import LAYOUTS
 from localrl.verify import registry
@@ -32,6 +33,9 @@ def check(spec: EvalSpec, path: Path) -> None:
     """
     if "{question}" not in spec.prompt.template:
         _refuse(path, UsageError("the prompt's template has no {question}"), "prompt", "template")
+    for key in ("template", "system"):
+        if lost := escapes.lost(getattr(spec.prompt, key)):
+            _refuse(path, UsageError(f"the prompt's {key} holds {lost}", hint=escapes.HINT), "prompt", key)
     _check_data(spec, path)
     _check_verifiers(spec, path)
 
@@ -73,6 +77,6 @@ def _check_verifiers(spec: EvalSpec, path: Path) -> None:
 
 
 def _refuse(path: Path, error: UsageError, *keys: str | int) -> NoReturn:
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = tomlfile.source(path) if path.is_file() else ""
     line = tomlfile.line_of(text, keys) if text else None
     raise ConfigError(str(error.args[0]), file=path, line=line, hint=error.hint) from error

@@ -1,16 +1,21 @@
-"""Rows of a table, one at a time: `.jsonl`, `.csv` (both also `.gz`), `.parquet`."""
+"""Rows of a table, one at a time: `.jsonl`, `.json`, `.csv`, `.tsv` (each also `.gz`), `.parquet`."""
 
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import json
+import math
 import sys
+from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from localrl import jsontext
 from localrl.errors import Unavailable, UsageError, nearest
+from localrl.evals import escapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,32 +54,53 @@ def cell(row: Row, column: str) -> Any:
     return row[column]
 
 
-def _text(path: Path, encoding: str, newline: str | None = None) -> TextIO:
+def _text(path: Path, newline: str | None = None) -> TextIO:
+    """UTF-8, with or without a byte order mark."""
     if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding=encoding, newline=newline))
-    return path.open(encoding=encoding, newline=newline)
+        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=newline))
+    return path.open(encoding="utf-8-sig", newline=newline)
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
-    with _text(path, "utf-8") as lines:
+def _json(path: Path) -> Iterator[Row]:
+    """An object a line, or one array of objects: both are found under either ending."""
+    with _text(path) as lines:
+        first = True
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                if "\\ud" in line.lower():
-                    row = jsontext.whole(row)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}:{number}: not a JSON object: {error.msg}") from error
-            if not isinstance(row, dict):
-                raise UsageError(f"{path}:{number}: not a JSON object")
-            yield row
+            if first and line.lstrip().startswith("["):
+                yield from _array(line + lines.read(), path, number)
+            elif line.strip():
+                yield _object(_parsed(line, path, number), f"{path}:{number}")
+            first = first and not line.strip()
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _array(text: str, path: Path, line: int) -> Iterator[Row]:
+    for number, row in enumerate(_parsed(text, path, line)):
+        yield _object(row, f"{path}, row {number}")
+
+
+def _parsed(text: str, path: Path, line: int) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}:{line + error.lineno - 1}: not a JSON object: {error.msg}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}:{line}: JSON that is nested too deeply") from error
+    return jsontext.whole(value) if "\\ud" in text.lower() else value
+
+
+def _object(value: Any, where: str) -> Row:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: not a JSON object")
+    return value
+
+
+def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    with _text(path, "utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
+    with _text(path, newline="") as lines:
+        reader = csv.DictReader(lines, delimiter=delimiter)
+        names = Counter(name for name in reader.fieldnames or () if name)
+        if twice := [name for name, times in names.items() if times > 1]:
+            raise UsageError(f"{path}:1: two columns are called {twice[0]!r}", hint="rename one")
         for row in reader:
             if None in row or None in row.values():
                 columns = len(reader.fieldnames or ())
@@ -98,7 +124,13 @@ def _parquet(path: Path) -> Iterator[Row]:
         raise UsageError(f"{path}: not a parquet file: {error}") from error
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _json,
+    ".json": _json,
+    ".csv": _csv,
+    ".tsv": functools.partial(_csv, delimiter="\t"),
+    ".parquet": _parquet,
+}
 
 
 def text(row: Row, column: str) -> str:
@@ -106,3 +138,22 @@ def text(row: Row, column: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"column {column!r} is {'missing' if value is None else 'not text'}")
     return value
+
+
+def asked(row: Row, column: str) -> str:
+    """A column that a model reads: text, or a number as text.
+
+    Raises:
+        UsageError: there is no such column.
+        ValueError: it is empty, null, NaN or an object, or a backslash was lost.
+    """
+    value = cell(row, column)
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError(f"column {column!r} is empty")
+        if escapes.IN_DATA.search(value):
+            raise ValueError(f"column {column!r} holds {escapes.lost(value)}; {escapes.HINT}")
+        return value
+    if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"column {column!r} is {json.dumps(value, default=str)[:40]}, which is no text")
+    return str(value)

@@ -70,6 +70,12 @@ def test_a_benchmark_of_ones_own_is_listed_shown_and_checked_like_a_shipped_one(
         ('extractor = "boxed"', 'extractor = "boxd"', 13, "did you mean 'boxed'"),
         ('extractor = "boxed"', "params = { mod = 1 }", 13, "unknown"),
         ("Q: {question}", "Q:", 9, r"has no \{question\}"),
+        ("Q: {question}", r"\boxed{} {question}", 9, r"template holds a backspace where \\boxed was meant"),
+        ("Q: {question}", r"\frac12 {question}", 9, r"template holds a form feed where \\frac was meant"),
+        ("Q: {question}", r"\text{} {question}", 9, r"template holds a tab where \\text was meant"),
+        ("Q: {question}", r"\right {question}", 9, r"template holds a carriage return where \\right"),
+        ("Q: {question}", r"\u001b {question}", 9, r"template holds the control character U\+001B"),
+        ('template = "Q', 'system = "\\b"\ntemplate = "Q', 9, "system holds a backspace"),
         ("file = {", "fiel = {", 6, "did you mean 'file'"),
         ('{ path = "mine.jsonl" }', '{ pth = "mine.jsonl" }', 6, "did you mean 'path'"),
     ],
@@ -81,6 +87,11 @@ def test_a_mistake_in_a_definition_is_named_with_its_line_and_the_nearest_key(
     with pytest.raises(ConfigError, match=words) as caught:
         run("check", str(mine))
     assert caught.value.line == line
+
+
+def test_tabs_and_ends_of_lines_may_stand_in_a_prompt(mine: Path) -> None:
+    mine.write_text(MINE.replace("Q: {question}", r"Q:\tan example\r\n\tx = 1\n{question}"))
+    assert run("check", str(mine)).exit_code == 0
 
 
 def test_a_mistyped_generator_is_named_with_its_line(mine: Path) -> None:

@@ -46,6 +46,11 @@ def test_lines_come_out_in_the_order_they_went_in_with_ids_and_fields() -> None:
     assert found[0]["extracted"] == r"\frac{2}{4}"
 
 
+def test_a_byte_order_mark_before_the_lines_is_not_a_part_of_them(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(r'{"response": "\\boxed{2}", "target": "2"}', encoding="utf-8-sig")
+    assert run("math", "--jsonl", str(tmp_path / "rows.jsonl")) == "1\tcorrect\t2\n"
+
+
 @pytest.mark.parametrize(
     ("response", "verdict"),
     [

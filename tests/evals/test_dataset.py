@@ -43,11 +43,13 @@ def file_eval(folder: Path, name: str) -> tuple[EvalSpec, Path]:
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
     if path.suffix == ".jsonl":
         path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n", encoding="utf-8")
-    elif path.suffix == ".csv":
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    elif path.suffix in (".csv", ".tsv"):
         import csv
 
         with path.open("w", encoding="utf-8", newline="") as out:
-            writer = csv.DictWriter(out, rows[0])
+            writer = csv.DictWriter(out, rows[0], delimiter="\t" if path.suffix == ".tsv" else ",")
             writer.writeheader()
             writer.writerows(rows)
     else:
@@ -57,7 +59,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
 
 
-@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("ending", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
 def test_rows_of_each_kind_of_file_become_the_same_problems(tmp_path: Path, ending: str) -> None:
     write_rows(tmp_path / f"rows{ending}", ROWS)
     spec, path = file_eval(tmp_path, f"rows{ending}")
@@ -65,6 +67,37 @@ def test_rows_of_each_kind_of_file_become_the_same_problems(tmp_path: Path, endi
     assert (first.id, second.id) == ("a", "b")
     assert [m.content for m in spec.prompt.messages(first.question)] == ["Be short.", "Q: 1+1 {x}?"]
     assert second.target == "e,\n"
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.tsv"])
+def test_a_byte_order_mark_before_the_rows_is_not_a_part_of_them(tmp_path: Path, name: str) -> None:
+    write_rows(tmp_path / name, ROWS)
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
+    assert [problem.id for problem in dataset.problems(*file_eval(tmp_path, name))] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("null", "'question' is null"),
+        ("NaN", "'question' is NaN"),
+        ('{"text": "1?"}', "'question' is {"),
+        ('["1?"]', "'question' is ["),
+        ("true", "'question' is true"),
+        ('""', "'question' is empty"),
+        (r'"1? Write \boxed{}"', r"a backspace where \boxed was meant"),
+        (r'"Is \frac{1}{2} a half?"', r"a form feed where \frac was meant"),
+    ],
+)
+def test_a_cell_that_is_no_question_is_refused_with_its_file_and_row(
+    tmp_path: Path, value: str, words: str
+) -> None:
+    rows = [f'{{"key": {key}, "question": {asked}, "target": 1}}' for key, asked in enumerate(["5", value])]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    with pytest.raises(UsageError) as caught:
+        list(dataset.problems(*file_eval(tmp_path, "rows.jsonl")))
+    assert str(caught.value).startswith("rows.jsonl, row 1: column ")
+    assert words in str(caught.value)
 
 
 def test_half_a_surrogate_pair_in_a_row_becomes_a_question_mark(tmp_path: Path) -> None:
@@ -81,14 +114,18 @@ def test_half_a_surrogate_pair_in_a_row_becomes_a_question_mark(tmp_path: Path) 
             b'{"key": 1, "question": "x", "target": 1}\nnot json\n',
             r"rows.jsonl:2: not a JSON object",
         ),
-        ("rows.jsonl", b"[1]\n", r"rows.jsonl:1: not a JSON object"),
+        ("rows.jsonl", b"[1]\n", r"rows.jsonl, row 0: not a JSON object"),
+        ("rows.json", b'[{"key": 1},\n{"key" 2}]', r"rows.json:2: not a JSON object"),
+        ("rows.json", b'[{"key": 1}] {}', r"rows.json:1: not a JSON object"),
         ("rows.jsonl", b'{"key": 1, "questoin": "x", "target": 1}\n', "did you mean 'questoin'"),
         ("rows.jsonl", b"\xff\xfe", "not UTF-8"),
         ("rows.jsonl", b'{"key": 1, "question": "x", "target": 1}\n' * 2, "two problems have the id '1'"),
         ("rows.csv", b"key,question,target\na,b\n", r"rows.csv:2: not 3 columns"),
         ("rows.parquet", b"text", "not a parquet file"),
         ("rows.jsonl", b"\n", "has no problems; its data has no rows"),
-        ("rows.xml", b"<x/>", "use .jsonl, .csv, .parquet"),
+        ("rows.xml", b"<x/>", "use .jsonl, .json, .csv, .tsv, .parquet"),
+        ("rows.csv", b"key,question,question,target\n", r"rows.csv:1: two columns are called 'question'"),
+        ("rows.csv", b"key,question,target\na,1?,2\nb, ,2\n", r"rows.csv, row 1: column 'question' is empty"),
     ],
 )
 def test_a_mistake_in_a_data_file_is_one_line_that_names_it(

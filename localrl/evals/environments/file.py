@@ -1,4 +1,4 @@
-"""Rows of a local `.jsonl`, `.csv` or `.parquet` file."""
+"""Rows of a local `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file."""
 
 from __future__ import annotations
 

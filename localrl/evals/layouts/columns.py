@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from localrl.evals.rows import Row, cell
+from localrl.evals.rows import Row, asked, cell
 from localrl.sample import Problem
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def problem(row: Row, number: int, data: Data) -> Problem:
     name = str(cell(row, data.id)) if data.id else str(number)
     target = cell(row, data.target)
-    return Problem(name, str(cell(row, data.question)), target)
+    return Problem(name, asked(row, data.question), target)
 
 
 def gold(row: Row, problem: Problem) -> str:

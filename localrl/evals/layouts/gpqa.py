@@ -10,7 +10,7 @@ import hashlib
 import random
 from typing import TYPE_CHECKING
 
-from localrl.evals.rows import Row, cell
+from localrl.evals.rows import Row, asked
 from localrl.sample import Problem
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _LETTERS = "ABCD"
 
 
 def problem(row: Row, number: int, data: Data) -> Problem:
-    question = str(cell(row, "Question")).strip()
-    wrong = [str(cell(row, f"Incorrect Answer {n}")).strip() for n in (1, 2, 3)]
-    options = [str(cell(row, "Correct Answer")).strip(), *wrong]
+    question = asked(row, "Question").strip()
+    wrong = [asked(row, f"Incorrect Answer {n}").strip() for n in (1, 2, 3)]
+    options = [asked(row, "Correct Answer").strip(), *wrong]
     key = hashlib.sha256(question.encode()).hexdigest()
     permutation = list(range(4))
     random.Random(key).shuffle(permutation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localrl.evals.rows import Row, cell
+from localrl.evals.rows import Row, asked
 from localrl.sample import Problem
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def problem(row: Row, number: int, data: Data) -> Problem:
-    target = str(cell(row, "answer")).rpartition("####")[2].strip().replace(",", "")
-    return Problem(str(number), str(cell(row, "question")), target)
+    target = asked(row, "answer").rpartition("####")[2].strip().replace(",", "")
+    return Problem(str(number), asked(row, "question"), target)
 
 
 def gold(row: Row, problem: Problem) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localrl.evals.rows import Row, cell, text
+from localrl.evals.rows import Row, asked, cell, text
 from localrl.sample import Problem
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def problem(row: Row, number: int, data: Data) -> Problem:
-    question = str(cell(row, "prompt")).strip()
+    question = asked(row, "prompt").strip()
     return Problem(str(cell(row, "task_id")), question, target(row))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localrl.evals.rows import Row, cell
+from localrl.evals.rows import Row, asked, cell
 from localrl.sample import Problem
 
 if TYPE_CHECKING:
@@ -18,6 +18,6 @@ def problem(row: Row, number: int, data: Data) -> Problem:
         {key: value for key, value in (given or {}).items() if value is not None}
         for given in cell(row, "kwargs")
     ]
-    prompt = str(cell(row, "prompt"))
+    prompt = asked(row, "prompt")
     target = {"prompt": prompt, "instructions": list(cell(row, "instruction_id_list")), "kwargs": arguments}
     return Problem(str(row.get("key", number)), prompt, target)

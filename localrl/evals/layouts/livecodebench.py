@@ -10,7 +10,7 @@ import zlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from localrl.evals.rows import Row, cell, text
+from localrl.evals.rows import Row, asked, cell, text
 from localrl.sample import Problem
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def problem(row: Row, number: int, data: Data) -> Problem:
         )
     return Problem(
         id=str(cell(row, "question_id")),
-        question=f"### Question:\n{cell(row, 'question_content')}\n\n### Format: {how}",
+        question=f"### Question:\n{asked(row, 'question_content')}\n\n### Format: {how}",
         target=target(row),
         meta={key: str(row.get(key, "")) for key in ("contest_date", "difficulty", "platform")},
     )
