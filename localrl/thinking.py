@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
 
+from localrl.chat import ThinkingTags
 from localrl.verdict import Response
 
-if TYPE_CHECKING:
-    from localrl.chat import ThinkingTags
+WELL_KNOWN = [
+    *(
+        (f"<{name}>", f"</{name}>")
+        for name in ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")
+    ),
+    ("[THINK]", "[/THINK]"),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+]
+"""Tags of models whose texts are around, in any case."""
 
 
 class Splitter:
@@ -91,6 +101,22 @@ def split(text: str, tags: ThinkingTags | None, starts_inside: bool = False) -> 
     for thinking, piece in splitter.feed(text) + splitter.flush():
         parts[thinking] += piece
     return Response(answer=parts[False], thinking=parts[True], raw=text)
+
+
+def tags_in(text: str) -> ThinkingTags:
+    """The tags that a text of an unknown model thinks between: those of `WELL_KNOWN` that it begins with, or
+    else the first that it closes; `<think>` where there are none."""
+    opened = text.lstrip().lower()
+    for beginning, end in WELL_KNOWN:
+        if opened.startswith(beginning.lower()):
+            return _as_written(text, beginning, end)
+    closings = [(place, tags) for tags in WELL_KNOWN if (place := text.lower().find(tags[1].lower())) >= 0]
+    return _as_written(text, *min(closings)[1]) if closings else ThinkingTags()
+
+
+def _as_written(text: str, *tags: str) -> ThinkingTags:
+    found = [re.search(re.escape(tag), text, re.IGNORECASE) for tag in tags]
+    return ThinkingTags(open=found[0][0] if found[0] else tags[0], close=found[1][0] if found[1] else tags[1])
 
 
 def whole(text: str, tags: ThinkingTags, starts_inside: bool = False) -> Response | None:

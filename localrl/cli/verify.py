@@ -45,7 +45,10 @@ response that ends inside its thinking is truncated.
 )
 @click.option("--param", "params", metavar="KEY=VALUE", multiple=True, help="A parameter of the verifier.")
 @click.option(
-    "--tags", metavar="OPEN CLOSE", nargs=2, default=("<think>", "</think>"), help="The thinking tags."
+    "--tags",
+    metavar="OPEN CLOSE",
+    nargs=2,
+    help="The thinking tags; without them <think>, <thinking>, [THINK] and others are known.",
 )
 @click.option("--starts-inside", is_flag=True, help="The prompt ended with the opening thinking tag.")
 def command(
@@ -56,7 +59,7 @@ def command(
     in_json: bool,
     extractor: str | None,
     params: tuple[str, ...],
-    tags: tuple[str, str],
+    tags: tuple[str, str] | None,
     starts_inside: bool,
 ) -> None:
     from localrl.chat import ThinkingTags
@@ -68,7 +71,7 @@ def command(
     usual = getattr(registry.VERIFIERS.get(verifier), "EXTRACTOR", "text")
     spec = VerifierSpec(name=verifier, extractor=extractor or usual, params=_params(params))
     registry.ready(spec)
-    thinking = ThinkingTags(open=tags[0], close=tags[1])
+    thinking = ThinkingTags(open=tags[0], close=tags[1]) if tags else None
     if jsonl is None:
         rows = iter([{"id": None, "response": response, "target": _value(target or "")}])
     else:
@@ -86,15 +89,16 @@ def _verdicts(
     pool: VerifierPool,
     spec: VerifierSpec,
     rows: Iterator[dict[str, Any]],
-    tags: ThinkingTags,
+    tags: ThinkingTags | None,
     starts_inside: bool,
 ) -> Iterator[tuple[Any, Verdict]]:
     """Verdicts in the order of the rows."""
-    from localrl.thinking import whole
+    from localrl.thinking import tags_in, whole
 
     waiting: deque[tuple[Any, Future[Verdict]]] = deque()
     for row in rows:
-        future = pool.submit(spec, whole(row["response"] or "", tags, starts_inside), row["target"])
+        text = row["response"] or ""
+        future = pool.submit(spec, whole(text, tags or tags_in(text), starts_inside), row["target"])
         waiting.append((row["id"], future))
         while waiting and (len(waiting) > _AHEAD or waiting[0][1].done()):
             name, done = waiting.popleft()

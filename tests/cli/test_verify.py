@@ -71,6 +71,30 @@ def test_only_what_follows_the_thinking_is_judged(response: str, verdict: str) -
     assert one("math", response, "5") == verdict
 
 
+@pytest.mark.parametrize(
+    ("response", "verdict"),
+    [
+        ("<THINK>maybe \\boxed{3}</THINK>\nThe sum is \\boxed{4}", "correct"),
+        ("<thinking>maybe \\boxed{3}</thinking> So \\boxed{4}", "correct"),
+        ("\n<Thinking>\\boxed{3}</thinking>\\boxed{4}", "correct"),
+        ("[THINK]\\boxed{3}[/THINK]\\boxed{4}", "correct"),
+        ("\u25c1think\u25b7\\boxed{3}\u25c1/think\u25b7\\boxed{4}", "correct"),
+        ("<|begin_of_thought|>\\boxed{3}<|end_of_thought|>\\boxed{4}", "correct"),
+        ("\\boxed{3}</thinking>\\boxed{4}", "correct"),
+        ("<thinking>\\boxed{4}", "truncated"),
+        ("<thinking>\\boxed{4}</thinking> I give up", "no_answer"),
+        ("<think>The tag </thinking> is \\boxed{3}</think>\\boxed{4}", "correct"),
+        ("The tag <thinking> is no thinking here: \\boxed{4}", "correct"),
+    ],
+)
+def test_the_well_known_thinking_tags_are_recognised_in_any_case(response: str, verdict: str) -> None:
+    assert one("math", response, "4") == verdict
+
+
+def test_tags_that_are_given_are_the_only_ones() -> None:
+    assert one("math", r"<thinking>\boxed{4}", "4", "--tags", "[T]", "[/T]") == "correct"
+
+
 def test_a_prompt_that_opened_the_thinking_makes_an_unclosed_text_truncated() -> None:
     assert one("math", r"\boxed{5}", "5", "--starts-inside") == "truncated"
     assert one("math", r"[T]\boxed{5}", "5", "--tags", "[T]", "[/T]") == "truncated"
