@@ -19,6 +19,7 @@ from localrl.verify import registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from localrl.catalog.card import Card
     from localrl.catalog.locate import LocalModel
     from localrl.runs.request import RunRequest
     from localrl.settings import Settings
@@ -65,10 +66,13 @@ class RunPlan(Strict):
         """What others scored with this model on one of the evals, as was known when the run was planned."""
         if part.published is not None:
             return part.published
-        from localrl.catalog import card
+        return protocol.published(part.spec, _card_named(self.model_name))
 
-        known = self.model_name in card.available()
-        return protocol.published(part.spec, card.load(self.model_name) if known else None)
+
+def _card_named(name: str) -> Card | None:
+    from localrl.catalog import card
+
+    return card.load(name) if name in card.available() else None
 
 
 def make(
@@ -118,7 +122,7 @@ def make(
                 limit=limit,
                 sampling=chosen,
                 deviations=departures,
-                published=protocol.published(found, card),
+                published=protocol.published(found, card or _card_named(model.name)),
             )
         )
     tags = card.thinking if card else ThinkingTags()
