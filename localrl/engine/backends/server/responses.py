@@ -7,6 +7,7 @@ either as values or as a `RequestFailed` that says in one line what was wrong.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Annotated, Any
@@ -188,7 +189,9 @@ def _whole(lines: list[bytes]) -> Chunk:
 
 async def _unstreamed(body: bytes) -> AsyncIterator[Chunk | None]:
     """An answer in one piece, from a server that does not stream."""
-    chunk = _parse(body) if body[:1] == b"{" else None
+    chunk = None
+    with contextlib.suppress(RequestFailed):  # an error: its words are enough
+        chunk = _parse(body)
     if chunk is None or not any(choice.message or choice.text for choice in chunk.choices):
         raise RequestFailed(Failure.BROKEN, f"no stream but: {error_text(body)}")
     yield chunk
