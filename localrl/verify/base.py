@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from localrl.tomlfile import Strict
+from localrl.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
-    from localrl.verdict import Response, Verdict
+    from localrl.verdict import Response
 
 Runs = Literal["inline", "thread", "process"]
 """Where the pool calls a verifier: `inline`, in the caller, when it is always fast and safe; `thread`, when
@@ -73,6 +74,12 @@ class Extractor(Protocol):
 
 class NoParams(Strict):
     """For a verifier that takes none."""
+
+
+def judged(right: bool, extracted: str, detail: dict[str, Any] | None = None) -> Verdict:
+    """Correct for the whole reward, or wrong for none."""
+    outcome = Outcome.CORRECT if right else Outcome.WRONG
+    return Verdict(outcome, score=float(right), extracted=extracted, detail=detail or {})
 
 
 def answers(target: Any) -> list[str]:

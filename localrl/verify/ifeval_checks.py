@@ -1,4 +1,4 @@
-"""IFEval's 25 instruction types, one function each: response and arguments in, followed or not out.
+"""IFEval's 25 instruction types: response and arguments in, followed or not out.
 
 They count as google-research/instruction_following_eval counts, so that scores compare; sentences and words
 are split by rules of our own, because its tokenizers need a download.
@@ -16,63 +16,11 @@ if TYPE_CHECKING:
 
 Arguments = dict[str, Any]
 
-_ABBREVIATIONS = frozenset(
-    [
-        "a.m",
-        "al",
-        "approx",
-        "apr",
-        "aug",
-        "ave",
-        "b.a",
-        "blvd",
-        "capt",
-        "cf",
-        "co",
-        "col",
-        "corp",
-        "d.c",
-        "dec",
-        "dept",
-        "dr",
-        "e.g",
-        "est",
-        "etc",
-        "feb",
-        "fig",
-        "gen",
-        "hon",
-        "i.e",
-        "inc",
-        "jan",
-        "jr",
-        "jul",
-        "jun",
-        "lt",
-        "ltd",
-        "m.a",
-        "mar",
-        "mr",
-        "mrs",
-        "ms",
-        "nov",
-        "oct",
-        "p.m",
-        "ph.d",
-        "pp",
-        "prof",
-        "rev",
-        "sep",
-        "sept",
-        "sgt",
-        "sr",
-        "st",
-        "u.k",
-        "u.s",
-        "vol",
-        "vs",
-    ]
-)
+_SHORTENED = """
+a.m al approx apr aug ave b.a blvd capt cf co col corp d.c dec dept dr e.g est etc feb fig gen hon i.e inc
+jan jr jul jun lt ltd m.a mar mr mrs ms nov oct p.m ph.d pp prof rev sep sept sgt sr st u.k u.s vol vs
+"""
+_ABBREVIATIONS = frozenset(_SHORTENED.split())
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)")
 _CONTRACTION = re.compile(r"(?i)(n't|'(?:s|m|d|ll|re|ve))$")
 
@@ -153,23 +101,11 @@ def _letter_frequency(text: str, given: Arguments) -> bool:
     return _compare(count, given["let_relation"], int(given["let_frequency"]))
 
 
-def _response_language(text: str, given: Arguments) -> bool:
-    return language(text) in (given["language"], None)
-
-
-def _sentences(text: str, given: Arguments) -> bool:
-    return _compare(sentences(text), given["relation"], int(given["num_sentences"]))
-
-
 def _paragraphs(text: str, given: Arguments) -> bool:
     parts = re.split(r"\s?\*\*\*\s?", text)
     if any(not part.strip() for part in parts[1:-1]):
         return False
     return sum(bool(part.strip()) for part in parts) == int(given["num_paragraphs"])
-
-
-def _words(text: str, given: Arguments) -> bool:
-    return _compare(len(re.findall(r"\w+", text)), given["relation"], int(given["num_words"]))
 
 
 def _nth_paragraph_first_word(text: str, given: Arguments) -> bool:
@@ -179,10 +115,6 @@ def _nth_paragraph_first_word(text: str, given: Arguments) -> bool:
         return False
     first = re.split(r"[.,?!'\"]", parts[nth - 1].split()[0].lstrip("'").lstrip('"'))[0].lower()
     return count == int(given["num_paragraphs"]) and first == given["first_word"].lower()
-
-
-def _placeholders(text: str, given: Arguments) -> bool:
-    return len(re.findall(r"\[.*?\]", text)) >= int(given["num_placeholders"])
 
 
 def _postscript(text: str, given: Arguments) -> bool:
@@ -233,29 +165,9 @@ def _two_responses(text: str, given: Arguments) -> bool:
     return len(valid) == 2 and valid[0] != valid[1]
 
 
-def _repeat_prompt(text: str, given: Arguments) -> bool:
-    return text.strip().lower().startswith(given["prompt_to_repeat"].strip().lower())
-
-
-def _end(text: str, given: Arguments) -> bool:
-    return text.strip().strip('"').lower().endswith(given["end_phrase"].strip().lower())
-
-
 def _capital_words(text: str, given: Arguments) -> bool:
     count = sum(word.isupper() for word in words(text))
     return _compare(count, given["capital_relation"], int(given["capital_frequency"]))
-
-
-def _capital(text: str, given: Arguments) -> bool:
-    return text.isupper() and language(text) in ("en", None)
-
-
-def _lowercase(text: str, given: Arguments) -> bool:
-    return text.islower() and language(text) in ("en", None)
-
-
-def _no_comma(text: str, given: Arguments) -> bool:
-    return "," not in text
 
 
 def _quotation(text: str, given: Arguments) -> bool:
@@ -268,12 +180,18 @@ CHECKS: dict[str, Callable[[str, Arguments], bool]] = {
     "keywords:frequency": _frequency,
     "keywords:forbidden_words": _forbidden,
     "keywords:letter_frequency": _letter_frequency,
-    "language:response_language": _response_language,
-    "length_constraints:number_sentences": _sentences,
+    "language:response_language": lambda text, given: language(text) in (given["language"], None),
+    "length_constraints:number_sentences": lambda text, given: _compare(
+        sentences(text), given["relation"], int(given["num_sentences"])
+    ),
     "length_constraints:number_paragraphs": _paragraphs,
-    "length_constraints:number_words": _words,
+    "length_constraints:number_words": lambda text, given: _compare(
+        len(re.findall(r"\w+", text)), given["relation"], int(given["num_words"])
+    ),
     "length_constraints:nth_paragraph_first_word": _nth_paragraph_first_word,
-    "detectable_content:number_placeholders": _placeholders,
+    "detectable_content:number_placeholders": lambda text, given: (
+        len(re.findall(r"\[.*?\]", text)) >= int(given["num_placeholders"])
+    ),
     "detectable_content:postscript": _postscript,
     "detectable_format:number_bullet_lists": _bullets,
     "detectable_format:constrained_response": _constrained,
@@ -282,11 +200,15 @@ CHECKS: dict[str, Callable[[str, Arguments], bool]] = {
     "detectable_format:json_format": _json,
     "detectable_format:title": _title,
     "combination:two_responses": _two_responses,
-    "combination:repeat_prompt": _repeat_prompt,
-    "startend:end_checker": _end,
+    "combination:repeat_prompt": lambda text, given: (
+        text.strip().lower().startswith(given["prompt_to_repeat"].strip().lower())
+    ),
+    "startend:end_checker": lambda text, given: (
+        text.strip().strip('"').lower().endswith(given["end_phrase"].strip().lower())
+    ),
     "change_case:capital_word_frequency": _capital_words,
-    "change_case:english_capital": _capital,
-    "change_case:english_lowercase": _lowercase,
-    "punctuation:no_comma": _no_comma,
+    "change_case:english_capital": lambda text, _: text.isupper() and language(text) in ("en", None),
+    "change_case:english_lowercase": lambda text, _: text.islower() and language(text) in ("en", None),
+    "punctuation:no_comma": lambda text, _: "," not in text,
     "startend:quotation": _quotation,
 }

@@ -138,17 +138,16 @@ class Comparison:
         try:
             return mathvalue.same(mathvalue.Expression(gold), mathvalue.Expression(answer))
         except mathvalue.Unreadable:
-            if not self.sympy:
-                raise Undecided from None
-        from localrl.verify import mathsympy
-
-        return mathsympy.same(gold, answer)
+            return self._by_sympy(gold, answer)
 
     def _same_sets(self, gold: str, answer: str) -> bool:
         """Sets, unions and inequalities."""
         ours, theirs = mathsets.read(gold), mathsets.read(answer)
         if ours is not None and theirs is not None:
             return mathsets.same(ours, theirs)
+        return self._by_sympy(gold, answer)
+
+    def _by_sympy(self, gold: str, answer: str) -> bool:
         if not self.sympy:
             raise Undecided
         from localrl.verify import mathsympy

@@ -95,6 +95,7 @@ _BASE = re.compile(r"^([0-9A-Za-z]+)_\{?(?:\\text\{)?\s*(\d+|[a-z]{3,7})\s*\}?\}
 _NUMBERS = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _COUNTS = {word: str(count) for count, word in enumerate(["zero", "one", *_NUMBERS.split()])}
 _BASES = {word: str(base) for base, word in enumerate(_NUMBERS.split(), 2)}
+_BRACKETS = ((r"\{", r"\}"), ("(", ")"), ("[", "]"), ("(", "]"), ("[", ")"), (r"\langle", r"\rangle"))
 
 Kind = Literal["scalar", "list", "set", "tuple", "interval"]
 
@@ -186,14 +187,7 @@ def _shape(text: str) -> Shape:
     text = _LABEL.sub("", text) if re.match(r"^[^=]*(?:=|\\in)\s*(?:\\\{|[(\[])", text) else text
     if re.fullmatch(_DECIMAL, text):
         return Shape("scalar", (text,))
-    for opening, closing in (
-        ("\\{", "\\}"),
-        ("(", ")"),
-        ("[", "]"),
-        ("(", "]"),
-        ("[", ")"),
-        ("\\langle", "\\rangle"),
-    ):
+    for opening, closing in _BRACKETS:
         if not (text.startswith(opening) and text.endswith(closing)):
             continue
         inner = text[len(opening) : -len(closing)]

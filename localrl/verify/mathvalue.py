@@ -8,6 +8,7 @@ numbers, as in the problems that such answers are given to; all others for any n
 
 from __future__ import annotations
 
+import operator
 import random
 import re
 import threading
@@ -117,19 +118,19 @@ class Expression:
         left = self._power()
         while True:
             if not function_ends and self._take("*", "cdot", "times"):
-                left = _times(left, self._signed())
+                left = _applied(operator.mul, left, self._signed(self._power))
             elif not function_ends and self._take("/", "div"):
-                left = _over(left, self._signed())
+                left = _applied(operator.truediv, left, self._signed(self._power))
             elif self._starts_factor(function_ends):
-                left = _times(left, self._power())
+                left = _applied(operator.mul, left, self._power())
             else:
                 break
-        return _times(lambda _: -_ctx.one, left) if negative else left
+        return _applied(operator.neg, left) if negative else left
 
-    def _signed(self) -> Node:
-        negative = bool(self._take("-"))
-        node = self._power()
-        return _times(lambda _: -_ctx.one, node) if negative else node
+    def _signed(self, read: Callable[[], Node]) -> Node:
+        negative = self._take("-")
+        node = read()
+        return _applied(operator.neg, node) if negative else node
 
     def _starts_factor(self, function_ends: bool) -> bool:
         if self._at >= len(self._tokens):
@@ -155,17 +156,15 @@ class Expression:
         exponent = self._exponent()
         if not all(token.isdigit() or token in "{}-" for _, token in self._tokens[start : self._at]):
             self.positive |= inside
-        return lambda at: _raised(base(at), exponent(at))
+        return _applied(_raised, base, exponent)
 
     def _exponent(self) -> Node:
-        negative = bool(self._take("-"))
-        node = self._power() if self._peek() != "{" else self._atom()
-        return _times(lambda _: -_ctx.one, node) if negative else node
+        return self._signed(lambda: self._atom() if self._peek() == "{" else self._power())
 
     def _postfix(self) -> Node:
         node = self._atom()
         while self._take("!"):
-            node = _factorial(node)
+            node = _applied(_factorial, node)
         return node
 
     def _atom(self) -> Node:
@@ -182,12 +181,11 @@ class Expression:
             inside = self._sum()
             self._need(_CLOSING[token])
             round_ = {"|": abs, "lvert": abs, "lfloor": _ctx.floor, "lceil": _ctx.ceil}.get(token)
-            return (lambda at: round_(inside(at))) if round_ else inside
+            return _applied(round_, inside) if round_ else inside
         if token == "pi":
             return lambda _: +_ctx.pi
         if token in ("frac", "binom"):
-            over, under = self._argument(), self._argument()
-            return _over(over, under) if token == "frac" else _binomial(over, under)
+            return _applied(operator.truediv if token == "frac" else _binomial, self._atom(), self._atom())
         if token == "sqrt":
             return self._root()
         if token in _FUNCTIONS:
@@ -201,15 +199,6 @@ class Expression:
         self.symbols.add(name)
         return lambda at: at[name]
 
-    def _argument(self) -> Node:
-        """Of `\\frac` and `\\sqrt`: a group or one token."""
-        if self._peek() not in ("{", "\\"):
-            return self._atom()
-        self._need("{")
-        node = self._sum()
-        self._need("}")
-        return node
-
     def _positive(self, read: Callable[[], Node]) -> Node:
         start = self._at
         node = read()
@@ -221,14 +210,14 @@ class Expression:
         if self._take("["):
             index = self._sum()
             self._need("]")
-        inside = self._positive(self._argument)
-        return (lambda at: _nth_root(inside(at), index(at))) if index else lambda at: _ctx.sqrt(inside(at))
+        inside = self._positive(self._atom)
+        return _applied(_nth_root, inside, index) if index else _applied(_ctx.sqrt, inside)
 
     def _function(self, name: str) -> Node:
         base: Node | None = None
         power: Node | None = None
         if name == "log" and self._take("_"):
-            base = self._argument()
+            base = self._atom()
         if self._take("^"):
             power = self._exponent()
         read = (
@@ -317,12 +306,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _times(a: Node, b: Node) -> Node:
-    return lambda at: a(at) * b(at)
-
-
-def _over(a: Node, b: Node) -> Node:
-    return lambda at: a(at) / b(at)
+def _applied(function: Callable[..., Any], *nodes: Node) -> Node:
+    return lambda at: function(*(node(at) for node in nodes))
 
 
 def _raised(base: Any, exponent: Any) -> Any:
@@ -338,12 +323,12 @@ def _nth_root(value: Any, index: Any) -> Any:
     return _raised(value, 1 / index)
 
 
-def _factorial(node: Node) -> Node:
-    return lambda at: _ctx.factorial(_small(node(at)))
+def _factorial(value: Any) -> Any:
+    return _ctx.factorial(_small(value))
 
 
-def _binomial(over: Node, under: Node) -> Node:
-    return lambda at: _ctx.binomial(_small(over(at)), _small(under(at)))
+def _binomial(over: Any, under: Any) -> Any:
+    return _ctx.binomial(_small(over), _small(under))
 
 
 def _small(value: Any) -> Any:

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 from localrl import isolated
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import registry
-from localrl.verify.worker import failure, from_json
+from localrl.verify.worker import failure, from_json, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from localrl.verify.base import Verifier, VerifierSpec
+    from localrl.verify.base import VerifierSpec
 
 TIME_LIMIT_S = 10.0
 MEMORY_BYTES = 2 << 30
@@ -91,9 +91,11 @@ class VerifierPool:
         if response is None:
             future.set_result(Verdict(Outcome.TRUNCATED))
             return future
-        if verifier.RUNS != "thread" and (certain := _quick(verifier, spec, response, target)) is not None:
-            future.set_result(certain)
-            return future
+        if verifier.RUNS != "thread":
+            judge = verifier.verify if verifier.RUNS == "inline" else verifier.quick
+            if (certain := guarded(judge, response, target, spec)) is not None:
+                future.set_result(certain)
+                return future
         self._jobs.put(_Job(spec, response, target, future))
         if verifier.RUNS == "thread":
             self._grow(2 * self.workers)  # half of such a job is waiting for processes
@@ -127,8 +129,9 @@ class VerifierPool:
         """One thread's life: job after job, with a worker process of its own where they need one."""
         worker: _Worker | None = None
         while (job := self._next()) is not None:
-            if registry.VERIFIERS.get(job.spec.name).RUNS == "thread":
-                verdict = _in_thread(job)
+            verifier = registry.VERIFIERS.get(job.spec.name)
+            if verifier.RUNS == "thread":
+                verdict = guarded(verifier.verify, job.response, job.target, job.spec)
             else:
                 try:
                     worker = worker or _Worker(self.command, self.memory_bytes)
@@ -262,22 +265,6 @@ class _Worker:
         self._requests.close()
         self._replies.close()
         return code
-
-
-def _quick(verifier: Verifier, spec: VerifierSpec, response: Response, target: Any) -> Verdict | None:
-    try:
-        if verifier.RUNS == "inline":
-            return verifier.verify(response, target, spec)
-        return verifier.quick(response, target, spec)
-    except Exception as error:  # noqa: BLE001  whatever a verifier raises is its verdict
-        return failure(f"{type(error).__name__}: {error}")
-
-
-def _in_thread(job: _Job) -> Verdict:
-    try:
-        return registry.VERIFIERS.get(job.spec.name).verify(job.response, job.target, job.spec)
-    except Exception as error:  # noqa: BLE001
-        return failure(f"{type(error).__name__}: {error}")
 
 
 def _environment(memory_bytes: int) -> dict[str, str]:

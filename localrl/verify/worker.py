@@ -11,16 +11,17 @@ import json
 import math
 import os
 import signal
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import registry
 from localrl.verify.base import VerifierSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from localrl.verify.base import Verifier
+V = TypeVar("V", Verdict, "Verdict | None")
 
 
 def main() -> None:
@@ -38,33 +39,26 @@ def main() -> None:
         verifier.prepare()
         _reply(replies, {"started": True})
         with _alarm(request["limit_s"]):
-            verdict = _judge(verifier, request, spec)
-        _reply(replies, to_json(verdict))
-
-
-def to_json(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "outcome": verdict.outcome.value,
-        "score": verdict.score,
-        "extracted": verdict.extracted,
-        "detail": verdict.detail,
-    }
+            verdict = guarded(verifier.verify, Response(**request["response"]), request["target"], spec)
+        _reply(replies, asdict(verdict))
 
 
 def from_json(reply: dict[str, Any]) -> Verdict:
     """Read a reply.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not what `to_json` writes.
+        ValueError, KeyError, TypeError: it is no verdict.
     """
     return Verdict(
         Outcome(reply["outcome"]), float(reply["score"]), reply["extracted"], dict(reply["detail"])
     )
 
 
-def _judge(verifier: Verifier, request: dict[str, Any], spec: VerifierSpec) -> Verdict:
+def guarded(
+    judge: Callable[[Response, Any, VerifierSpec], V], response: Response, target: Any, spec: VerifierSpec
+) -> V | Verdict:
     try:
-        return verifier.verify(Response(**request["response"]), request["target"], spec)
+        return judge(response, target, spec)
     except Exception as error:  # noqa: BLE001  whatever a verifier raises is its verdict
         return failure(f"{type(error).__name__}: {error}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import mathexpr, mathtext
 from localrl.verify.base import NoParams as Params
-from localrl.verify.base import answers
+from localrl.verify.base import answers, judged
 from localrl.verify.extractors import boxed, final, last_line
 from localrl.verify.plaintext import plain
 from localrl.verify.registry import extract
@@ -40,8 +40,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     if found is None:
         return Verdict(Outcome.NO_ANSWER)
     letter = answers(right)[0].strip().strip("().").upper()
-    correct = found.strip().upper() == letter
-    return Verdict(Outcome.CORRECT if correct else Outcome.WRONG, score=float(correct), extracted=found)
+    return judged(found.strip().upper() == letter, found)
 
 
 def _option(answer: str, options: dict[str, str]) -> str | None:

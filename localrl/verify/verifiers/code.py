@@ -20,6 +20,7 @@ from localrl.sandbox import Limits, SandboxError
 from localrl.tomlfile import Strict
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import code_grade, code_prelude, code_targets
+from localrl.verify.base import judged
 from localrl.verify.code_targets import CallTarget, CheckTarget, StdinTarget, Target
 from localrl.verify.extractors import code as blocks
 from localrl.verify.registry import extract
@@ -81,8 +82,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     if missing := code_prelude.missing(code, (tally.first_failing or {}).get("message", "")):
         detail["error"] = f"the program imports {missing}, which this machine lacks"
         return Verdict(Outcome.VERIFIER_ERROR, extracted=code, detail=detail)
-    outcome = Outcome.CORRECT if tally.all_passed else Outcome.WRONG
-    return Verdict(outcome, score=float(tally.all_passed), extracted=code, detail=detail)
+    return judged(tally.all_passed, code, detail)
 
 
 def _find(answer: str, target: Target, spec: VerifierSpec) -> str | None:

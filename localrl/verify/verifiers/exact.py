@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrl.tomlfile import Strict
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify.base import answers
+from localrl.verify.base import answers, judged
 from localrl.verify.registry import extract
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     if found is None:
         return Verdict(Outcome.NO_ANSWER)
     params = Params.model_validate(spec.params)
-    right = _normal(found, params) in {_normal(gold, params) for gold in answers(target)}
-    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, score=float(right), extracted=found)
+    return judged(_normal(found, params) in {_normal(gold, params) for gold in answers(target)}, found)
 
 
 def _normal(text: str, params: Params) -> str:

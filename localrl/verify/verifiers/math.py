@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import mathexpr, mathtext
 from localrl.verify.base import NoParams as Params
-from localrl.verify.base import answers
+from localrl.verify.base import answers, judged
 from localrl.verify.extractors import boxed
 from localrl.verify.plaintext import plain
 from localrl.verify.registry import extract
@@ -36,7 +36,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     found = extract(spec.extractor, response.answer) or ""
     answer = _plain(found)
     compare = mathexpr.Comparison(sympy=True)
-    return _verdict(any(compare.equal(gold, answer) for gold in _golds(target)), found)
+    return judged(any(compare.equal(gold, answer) for gold in _golds(target)), found)
 
 
 def quick(response: Response, target: Any, spec: VerifierSpec) -> Verdict | None:
@@ -50,8 +50,8 @@ def quick(response: Response, target: Any, spec: VerifierSpec) -> Verdict | None
         return Verdict(Outcome.NO_ANSWER)
     decided = [_at_once(gold, answer) for gold in _golds(target)]
     if True in decided:
-        return _verdict(True, found)
-    return None if None in decided else _verdict(False, found)
+        return judged(True, found)
+    return None if None in decided else judged(False, found)
 
 
 def prepare() -> None:
@@ -73,7 +73,3 @@ def _at_once(gold: str, answer: str) -> bool | None:
         return mathexpr.Comparison(sympy=False).equal(gold, answer)
     except mathexpr.Undecided:
         return None
-
-
-def _verdict(right: bool, found: str) -> Verdict:
-    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, score=float(right), extracted=found)
