@@ -98,7 +98,8 @@ class Header:
 
     @property
     def chat_template(self) -> str:
-        return self.text("tokenizer.chat_template")
+        """Of several named ones the default; empty where there is none."""
+        return self.text("tokenizer.chat_template") or self.text("tokenizer.chat_template.default")
 
     @property
     def context_length(self) -> int:

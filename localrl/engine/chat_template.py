@@ -19,10 +19,9 @@ from localrl import isolated
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from localrl.chat import Message
-    from localrl.engine.protocol import GroupRequest
 
 SECONDS = 5.0
 MEMORY_BYTES = 1 << 30
@@ -38,42 +37,24 @@ class Renderer:
         self._unread = b""
         self._failed = ""
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Message], *, parts: bool = False) -> str:
         """The prompt for these messages, ending where the assistant's turn begins.
+
+        Args:
+            parts: give each content as a list with one part of type text.
 
         Raises:
             UsageError: the template is broken, refuses the messages, or exceeds its limits.
         """
-        if not self._setup["template"]:
-            return "\n\n".join(message.content for message in messages) + "\n\n"
-        request = {"messages": [message.model_dump() for message in messages]}
+        given: list[dict[str, Any]] = [message.model_dump() for message in messages]
+        if parts:
+            given = [m | {"content": [{"type": "text", "text": m["content"]}]} for m in given]
         if self._child is None and not self._failed:
             self._start()
-        answer = {"error": self._failed} if self._failed else self._ask(request)
+        answer = {"error": self._failed} if self._failed else self._ask({"messages": given})
         if "error" in answer:
             raise UsageError(f"the model's chat template failed: {answer['error']}")
         return str(answer["prompt"])
-
-    def encode(
-        self, group: GroupRequest, tokenize: Callable[[str, bool], list[int]]
-    ) -> tuple[list[int], bool]:
-        """The prompt's tokens, and whether it ends inside the thinking tags.
-
-        Args:
-            tokenize: from a text, and whether the tokens that begin and end a text are added, to its tokens.
-
-        Raises:
-            UsageError: as `render`.
-        """
-        prompt = group.prompt
-        if isinstance(prompt, str):
-            return tokenize(prompt, True), False
-        messages = [message for message in prompt if not isinstance(message, int)]
-        if not messages:
-            return [token for token in prompt if isinstance(token, int)], False
-        text = self.render(messages)
-        inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
-        return tokenize(text, not self._setup["template"]), inside
 
     def close(self) -> None:
         if self._child is not None:
@@ -157,7 +138,7 @@ def compile_template(template: str, bos: str, eos: str) -> Any:
     environment.filters["tojson"] = tojson
     compiled = environment.from_string(template)
 
-    def render(messages: list[dict[str, str]]) -> str:
+    def render(messages: list[dict[str, Any]]) -> str:
         return compiled.render(
             messages=messages,
             bos_token=bos,

@@ -29,7 +29,14 @@ def byte_characters() -> list[str]:
     return [chr(stand_in.get(byte, byte)) for byte in range(256)]
 
 
-def write_gguf(path: Path, ends: float = 0.0, context: int = 4096) -> Path:
+def write_gguf(
+    path: Path,
+    ends: float = 0.0,
+    context: int = 4096,
+    *,
+    template: str | dict[str, str] | None = TEMPLATE,
+    add_bos: bool = False,
+) -> Path:
     """Write the model. `ends` leans the end token: 0 never ends by itself, 1 as likely as any letter."""
     import gguf
 
@@ -56,8 +63,11 @@ def write_gguf(path: Path, ends: float = 0.0, context: int = 4096) -> Path:
     writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(END)
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_add_bos_token(add_bos)
+    if isinstance(template, dict):
+        writer.add_chat_template([{"name": name, "template": text} for name, text in template.items()])
+    elif template is not None:
+        writer.add_chat_template(template)
 
     direction = np.full(EMBEDDING, EMBEDDING**-0.5, np.float32)
     lean = np.full(len(tokens), -1.0, np.float32)

@@ -24,8 +24,8 @@ from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.allocation import CACHE_NUMBERS, may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
 from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
-from localrl.engine.chat_template import Renderer
 from localrl.engine.kv_cache.cache import MOST_PREFIXES
+from localrl.engine.prompts import PromptEncoder
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
 from localrl.errors import LocalrlError, Unavailable, UsageError
 from localrl.machine import hardware
@@ -87,7 +87,8 @@ class LlamaDevice:
         self._settings = settings
         for part in shards.files(Path(settings.model)):
             hashes.check_unchanged(part)
-        self._shape = shape.from_header(gguf.preflight(Path(settings.model)))
+        header = gguf.preflight(Path(settings.model))
+        self._shape = shape.from_header(header)
         machine = accelerators.machine()
         self._offloads = bool(accelerators.usable())
         if unified is None:
@@ -129,10 +130,13 @@ class LlamaDevice:
         self._pieces: dict[int, bytes] = {}
         self._ends = {t for t in range(self._vocab_size) if lib.llama_vocab_is_eog(self._vocab, t)}
         self._shown = self._tag_tokens()
-        template = lib.llama_model_chat_template(self._model, None)
-        self._template = template.decode("utf-8", errors="replace") if template else ""
-        self._renderer = Renderer(
-            self._template, self._text_of(lib.llama_vocab_bos), self._text_of(lib.llama_vocab_eos)
+        self._template = header.chat_template
+        self._prompts = PromptEncoder(
+            self._template,
+            self._tokenize,
+            bos=self._text_of(lib.llama_vocab_bos),
+            eos=self._text_of(lib.llama_vocab_eos),
+            first=self._first_token(),
         )
         self.info = self._describe()
 
@@ -228,16 +232,21 @@ class LlamaDevice:
     # -- text
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
-        return self._renderer.encode(group, self._tokenize)
+        return self._prompts.encode(group)
 
-    def _tokenize(self, text: str, add_special: bool) -> list[int]:
+    def _tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
         raw = text.encode("utf-8", errors="replace")
         size = len(raw) + 8
         tokens = (lib.llama_token * size)()
-        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, size, add_special, True)
+        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, size, ends, control)
         if count < 0:
             raise LocalrlError(f"a text of {len(text)} characters could not be split into tokens")
         return list(tokens[:count])
+
+    def _first_token(self) -> int | None:
+        """The token with which the tokenizer begins every text, if it does."""
+        bos = int(lib.llama_vocab_bos(self._vocab))
+        return bos if bos >= 0 and lib.llama_vocab_get_add_bos(self._vocab) else None
 
     def token_bytes(self, token: int) -> bytes:
         known = self._pieces.get(token)
@@ -256,7 +265,7 @@ class LlamaDevice:
     def _tag_tokens(self) -> set[int]:
         """Special tokens that stand in the thinking tags: the splitter must see them."""
         tags = self._settings.tags
-        return set() if tags is None else set(self._tokenize(tags.open + tags.close, add_special=False))
+        return set() if tags is None else set(self._tokenize(tags.open + tags.close, control=True))
 
     def _text_of(self, which: Any) -> str:
         token = which(self._vocab)
@@ -336,7 +345,7 @@ class LlamaDevice:
         return peak if sys.platform == "darwin" else peak * 1024
 
     def close(self) -> None:
-        self._renderer.close()
+        self._prompts.close()
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
 

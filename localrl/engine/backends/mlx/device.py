@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.backends.mlx.token_bytes import TokenBytes
-from localrl.engine.chat_template import Renderer
+from localrl.engine.prompts import PromptEncoder
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
 from localrl.errors import Unavailable, UsageError
 from localrl.machine import hardware
@@ -102,10 +102,13 @@ class MlxDevice:
         self._done: dict[int, int] = {}
         self._ends = {int(token) for token in self._tokenizer.eos_token_ids}
         self._pieces = TokenBytes(self._tokenizer, settings.tags)
-        template = self._tokenizer.chat_template
-        self._template = template if isinstance(template, str) else ""
-        self._renderer = Renderer(
-            self._template, self._tokenizer.bos_token or "", self._tokenizer.eos_token or ""
+        self._template = _template(self._tokenizer)
+        self._prompts = PromptEncoder(
+            self._template,
+            self._tokenize,
+            bos=self._tokenizer.bos_token or "",
+            eos=self._tokenizer.eos_token or "",
+            first=self._first_token(),
         )
         self.info = self._describe(mlx_lm.__version__, config)
 
@@ -172,10 +175,15 @@ class MlxDevice:
     # -- text
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
-        return self._renderer.encode(group, self._tokenize)
+        return self._prompts.encode(group)
 
-    def _tokenize(self, text: str, add_special: bool) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=add_special))
+    def _tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=ends, split_special_tokens=not control))
+
+    def _first_token(self) -> int | None:
+        """The token with which the tokenizer begins every text, if it does."""
+        bos = self._tokenizer.bos_token_id
+        return bos if bos is not None and self._tokenize("", ends=True)[:1] == [bos] else None
 
     def token_bytes(self, token: int) -> bytes:
         return self._pieces[token]
@@ -228,7 +236,7 @@ class MlxDevice:
         return int(self._mx.get_peak_memory())
 
     def close(self) -> None:
-        self._renderer.close()
+        self._prompts.close()
         self._generator.close()
 
 
@@ -322,6 +330,13 @@ def _longest(config: dict[str, Any]) -> int:
     if not isinstance(said, int) or said < 1:
         raise UsageError(f"config.json counts max_position_embeddings as {said!r}")
     return said
+
+
+def _template(tokenizer: Any) -> str:
+    """The chat template; of several named ones the default; empty where there is none."""
+    found = tokenizer.chat_template
+    found = found.get("default") if isinstance(found, dict) else found
+    return found if isinstance(found, str) else ""
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

@@ -83,6 +83,23 @@ def test_a_seed_gives_the_same_text_in_any_batch(tiny: tuple[Path, Path], sampli
     assert len(set(wide.values())) == 6
 
 
+@pytest.mark.parametrize("content", ["how much is 2 + 2?", "is </s> or <|assistant|> the end?"])
+def test_both_libraries_read_a_prompt_as_the_same_tokens(tiny: tuple[Path, Path], content: str) -> None:
+    gguf, folder = tiny
+    asked = GroupRequest("g", (Message(role="user", content=content),), (SampleRequest("g.0", 0),))
+    made: list[LlamaDevice | MlxDevice] = [
+        LlamaDevice(EngineSettings(model=str(gguf), context=512, threads=1)),
+        MlxDevice(EngineSettings(model=str(folder), backend="mlx")),
+    ]
+    try:
+        ours, theirs = (one.encode(asked)[0] for one in made)
+    finally:
+        for one in made:
+            one.close()
+    assert ours == theirs
+    assert ours.count(2) == 0, "no end in the prompt"
+
+
 def test_filters_keep_what_they_say() -> None:
     import mlx.core as mx
 
