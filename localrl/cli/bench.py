@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +27,7 @@ from localrl.runs.request import RunRequest
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
-    from localrl.runs.plan import RunPlan
+    from localrl.runs.plan import EvalPlan, RunPlan
     from localrl.runs.session import Session
     from localrl.store.runs import Run
 
@@ -82,6 +83,7 @@ class Points(click.ParamType[float]):
 @click.option("--min-accuracy", type=Real(0, 1), help="Exit with 5 when accuracy is lower.")
 @click.option("--until", type=Points(), help="Stop an eval when it is known to so many points, such as 2.")
 @click.option("--decide", metavar="RUN", help="Stop an eval when the comparison with RUN is settled.")
+@click.option("--dry-run", is_flag=True, help="Say what the run would do and how long it would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 @click.option("--display", type=click.Choice(["full", "plain", "none"]), help="Progress on stderr.")
 def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
@@ -96,6 +98,9 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
             opened = session.work_on(store, resumed, interrupts.stopping)
         else:
             resumed, (made_plan, why) = None, _planned(store, model, evals, options)
+            if options["dry_run"]:
+                _tell_plan(store, made_plan, why, options["as_json"])
+                return 0
             opened = session.start(store, made_plan, options["name"], interrupts.stopping)
             if options["display"] != "none":
                 threading.Thread(target=_estimate, args=(made_plan, line, ended), daemon=True).start()
@@ -161,6 +166,37 @@ def _names_an_eval(word: str) -> bool:
     with contextlib.suppress(LocalrlError):
         return bool(spec.load(word))
     return False
+
+
+def _tell_plan(store: Store, made: RunPlan, why: str, as_json: bool) -> None:
+    """What the run would do, without a model being loaded or a run being begun."""
+    expected = estimate.estimate(store, made)
+    if as_json:
+        evals = [
+            {
+                "eval": part.spec.name,
+                "version": part.spec.version,
+                "problems": estimate.problems(part) or None,
+                "samples": part.samples,
+                "sampling": part.sampling.model_dump(),
+                "deviations": part.deviations,
+            }
+            for part in made.evals
+        ]
+        plan = {"schema": report.SCHEMA, "model": made.model, "backend": made.engine.backend, "evals": evals}
+        document({**plan, "estimate": asdict(expected)})
+        return
+    click.echo(f"{made.model} on {why}")
+    for part in made.evals:
+        problems = estimate.problems(part) or "?"
+        click.echo(f"{part.spec.name}: {problems} problems × {part.samples}, {', '.join(_settings(part))}")
+        for deviation in part.deviations:
+            click.echo(f"  differs: {deviation}")
+    click.echo(str(expected))
+
+
+def _settings(part: EvalPlan) -> list[str]:
+    return [f"{name} {value:g}" for name, value in part.sampling.model_dump().items() if value is not None]
 
 
 def _estimate(made: RunPlan, line: StatusLine, ended: threading.Event) -> None:

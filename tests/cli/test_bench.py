@@ -62,6 +62,20 @@ def test_without_json_a_person_reads_accuracy_interval_outcomes_and_speed(tmp_pa
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
+    words = [*scripted(tmp_path, "it is 4"), "-k", "3", "--dry-run"]
+    done = localrl(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "10 problems × 3" in done.stdout
+    assert "30 samples" in done.stdout
+    plan = json.loads(localrl(*words, "--json").stdout)
+    assert (plan["schema"], plan["backend"], plan["estimate"]["samples"]) == (1, "scripted", 30)
+    assert plan["evals"][0] | {"eval": "sums", "problems": 10, "samples": 3} == plan["evals"][0]
+    with Store() as store:
+        assert store.runs() == []
+    assert localrl(*words, "--limit", "0").returncode == 2
+
+
 def test_votes_are_shown_for_every_number_of_samples_that_passes_are(tmp_path: Path) -> None:
     done = localrl(*scripted(tmp_path, "it is 4", "it is 5"), "-k", "4", "--display", "none")
     for words in ("pass@2", "pass@4", "majority@2", "majority@4"):
