@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 from localrl.errors import StoreError
 
@@ -87,6 +88,22 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def without_home(value: Any) -> Any:
+    """JSON values as they are shared: `~` in the place of the home folder, which tells a person's name."""
+    home = re.escape(str(Path.home()))
+    # not in a longer name, nor below another folder; a home that is no folder of its own tells nothing
+    found = re.compile(rf"(?<![\w.~/-]){home}(?![\w.-])") if home != "/" else re.compile("(?!)")
+
+    def shortened(value: Any) -> Any:
+        if isinstance(value, str):
+            return found.sub("~", value)
+        if isinstance(value, dict):
+            return {key: shortened(item) for key, item in value.items()}
+        return [shortened(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return shortened(value)
 
 
 def existing_parent(path: Path | str) -> Path:

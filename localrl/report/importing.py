@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
@@ -19,7 +20,6 @@ from localrl.verdict import Outcome, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from localrl.store.runs import Run, Store
 
@@ -179,11 +179,11 @@ def put(store: Store, run: Importable) -> Run:
     """
     origin, source = run.origin, str(run.report.get("run", ""))
     try:
-        manifest = origin["manifest"]
+        manifest = _at_home(origin["manifest"])
         sessions = [(dict(engine), dict(counters)) for engine, counters in origin["sessions"]]
         RunPlan.model_validate(manifest["plan"])
         created = datetime.fromisoformat(str(run.report["created"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             "this file holds no whole run", hint="export it again without --eval, by this version of localrl"
         ) from error
@@ -204,6 +204,18 @@ def put(store: Store, run: Importable) -> Run:
         store.remove(new)
         raise
     return store.find(new.id)
+
+
+def _at_home(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with this machine's home folder in the paths that a run goes on with."""
+    plan = manifest["plan"]
+
+    def at_home(part: dict[str, Any], *keys: str) -> dict[str, Any]:
+        return part | {key: str(Path(part[key]).expanduser()) for key in keys if part[key].startswith("~/")}
+
+    evals = [at_home(part, "path") for part in plan["evals"]]
+    plan = at_home(plan, "model_path") | {"engine": at_home(plan["engine"], "model"), "evals": evals}
+    return {**manifest, "plan": plan}
 
 
 def _add(store: Store, run: Run, groups: list[list[Sample]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localrl.report.document import FOOTER
+from localrl.report.tables import escaped, on_one_line
 from localrl.report.tables import markdown as table
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def text(document: Document) -> str:
-    parts = [f"# {_line(document.title)}", "", _line(document.subtitle), ""]
+    parts = [f"# {escaped(document.title)}", "", escaped(document.subtitle), ""]
     if document.comparison:
         parts += _comparison(document.comparison)
     for section in document.sections:
@@ -24,23 +25,18 @@ def text(document: Document) -> str:
 
 
 def _comparison(view: ComparisonSummary) -> Iterator[str]:
-    yield from (f"## Comparison with {_line(view.baseline)}", "")
-    yield from (f"> Warning: {_line(words)}" for words in view.warnings)
-    yield from ("", *[_line(pair.verdict) for pair in view.pairs], "")
+    yield from (f"## Comparison with {escaped(view.baseline)}", "")
+    yield from (f"> Warning: {escaped(words)}" for words in view.warnings)
+    yield from ("", *[escaped(pair.verdict) for pair in view.pairs], "")
     yield from (table(view.accuracy), "", table(view.metrics), "")
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield from (f"## {_line(section.name)}", "", table(section.evals), "")
+    yield from (f"## {escaped(section.name)}", "", table(section.evals), "")
     for view in section.view.evals:
-        yield from (f"{_line(view.title)}, {view.problems}:", "")
-        yield from (f"- {line.label}: {_line(line.text)}" for line in view.lines)
+        yield from (f"{escaped(view.title)}, {view.problems}:", "")
+        yield from (f"- {line.label}: {escaped(line.text)}" for line in view.lines)
         yield ""
-    yield from (f"- {line.label}: {_line(line.text)}" for line in section.view.lines)
-    yield from ("", "```sh", _line(section.command).replace("```", ""), "```", "")
+    yield from (f"- {line.label}: {escaped(line.text)}" for line in section.view.lines)
+    yield from ("", "```sh", on_one_line(section.command).replace("```", "").replace("<", "&lt;"), "```", "")
     yield from (table(section.environment), "")
-
-
-def _line(text: str) -> str:
-    """Text that stays on its line and is no markup."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("<", "&lt;")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from localrl import jsontext
 from localrl.report import comparison, metrics, run_summary
+from localrl.report.tables import formula_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ def csv_table(runs: Sequence[Results]) -> str:
             if writer is None:
                 writer = csv.DictWriter(out, list(row))
                 writer.writeheader()
-            writer.writerow(row)
+            writer.writerow({key: formula_free(value) for key, value in row.items()})
     return out.getvalue()
 
 

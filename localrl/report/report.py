@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from localrl import stats
+from localrl import paths, stats
 from localrl.errors import StoreError
 from localrl.report import metrics
 from localrl.runs.plan import EvalPlan, RunPlan
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from localrl.store.runs import Ask, Run, Store
 
 SCHEMA = 1
-REVISION = 5
+REVISION = 6
 """Counts up when the report of the same run comes out otherwise: what was kept before is made again."""
 VOTES, VOTING_PROBLEMS = 50_000, 10_000
 """Votes are counted over all answers, or over about so many, and those of so many problems at the least."""
@@ -53,7 +53,7 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
     sessions = store.sessions(run)
     engine = sessions[-1][0] if sessions else {}
     first = plan.evals[0].sampling
-    return {
+    made = {
         "schema": SCHEMA,
         "run": run.id,
         "name": run.name,
@@ -91,6 +91,8 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
             sum(entry["outcomes"]["correct"] for entry in evals),
         ),
     }
+    shared: dict[str, Any] = paths.without_home(made)
+    return shared
 
 
 @dataclass(frozen=True, slots=True)

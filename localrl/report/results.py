@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from localrl import paths
 from localrl.report import report
 from localrl.store import aggregates
 
@@ -55,13 +56,13 @@ class StoredResults:
     def report(self) -> dict[str, Any]:
         made = report.make(self.store, self.run)
         command = self.run.manifest["plan"].get("command")
-        return {**made, "command": command} if command else made
+        return {**made, "command": paths.without_home(command)} if command else made
 
     @property
     def origin(self) -> dict[str, Any]:
         return {
-            "manifest": self.run.manifest,
-            "sessions": self.store.sessions(self.run),
+            "manifest": paths.without_home(self.run.manifest),
+            "sessions": paths.without_home(self.store.sessions(self.run)),
             "status": self.run.status,
         }
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
+from markdown_it import MarkdownIt
 
 from localrl import stats
 from localrl.errors import UsageError
@@ -187,6 +188,46 @@ def test_markdown_holds_no_markup_of_a_models_making(make_run: Callable[..., Any
     text = markdown_of([hostile(make_run())])
     assert "<script" not in text
     assert not any(ord(c) < 32 and c != "\n" for c in text)
+
+
+LIVE = [
+    "![x](http://evil.example/a.png)",
+    "[click](http://evil.example)",
+    "[x][y] [y]: http://evil.example",
+    "http://evil.example/a?b=c",
+    "WWW.evil.example",
+    "<http://evil.example>",
+    r"\[click](http://evil.example)",
+    "&#91;click](http://evil.example)",
+    "a|b [c](//evil.example)",
+    "`[click](http://evil.example)",
+    "`a` http://evil.example `b`",
+    "who@evil.example",
+]
+
+
+@pytest.mark.parametrize("text", LIVE)
+def test_markdown_makes_no_link_and_no_image_of_a_name(make_run: Callable[..., Any], text: str) -> None:
+    run = make_run()
+    run.about |= {"name": text, "command": ["localrl", "bench", text]}
+    run.about["model"]["name"] = run.about["hardware"]["device"] = run.about["evals"][0]["eval"] = text
+    run.about["evals"][0]["deviations"] = [text]
+    run.about["evals"][0]["published"] = [{"value": 0.5, "source": text}]
+    run.made = [replace(s, problem=replace(s.problem, eval=text)) for s in run.made]
+    rendered = MarkdownIt("gfm-like").render(markdown_of([run, make_run("b", eval_name=text)]))
+    found = {tag for tag, _ in Elements(rendered).found}
+    assert "h1" in found
+    assert "table" in found
+    assert not found & {"a", "img"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1+cmd", "-2+3", "@SUM(A1)", "\t=1"])
+def test_a_csv_report_runs_no_formula_of_a_names_making(make_run: Callable[..., Any], name: str) -> None:
+    run = make_run()
+    run.about["name"] = run.about["model"]["name"] = name
+    for line in csv.DictReader(io.StringIO(numbers.csv_table([run]))):
+        assert line["name"].startswith("'")
+        assert not [cell for cell in line.values() if cell[:1] in "=+@\t" and cell]
 
 
 def test_plots_are_well_formed_and_png_is_drawn(tmp_path: Path, make_run: Callable[..., Any]) -> None:

@@ -93,6 +93,46 @@ def test_a_run_travels_to_another_store_unchanged(
     assert there["created"] == make_storable().report["created"]
 
 
+def test_what_is_shared_does_not_hold_the_home_folder_and_is_at_home_where_it_is_imported(
+    home: Path, make_storable: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, you = "/home/jane.doe", "/Users/you"
+    monkeypatch.setenv("HOME", me)
+    made = make_storable()
+    plan = made.origin["manifest"]["plan"]
+    plan["model_path"] = plan["engine"]["model"] = f"{me}/models/tiny.gguf"
+    plan["command"] = [
+        "localrl",
+        "bench",
+        f"{me}/models/tiny.gguf",
+        f"--name={me}",
+        "/home/jane.doe2",
+        f"/x{me}/y",
+    ]
+    plan["evals"][0]["path"] = f"{me}/evals/starter.toml"
+    made.origin["sessions"][0][0]["settings"] = {"file": f"{me}/models/tiny.gguf"}
+    with Store() as store:
+        run = importing.put(store, made)
+    assert run.manifest["plan"] == plan
+    for form in ("html", "md", "csv", "json"):
+        assert f"{me}/models" not in invoke("report", run.id, "--format", form).stdout
+    shown = json.loads(invoke("show", run.id, "--json").stdout)
+    assert shown["model"]["file"] == "~/models/tiny.gguf"
+    assert shown["backend"]["settings"]["file"] == "~/models/tiny.gguf"
+    invoke("export", run.id, "-o", str(home / "run.jsonl"))
+    exported = (home / "run.jsonl").read_text()
+    assert f'"{me}' not in exported
+    command = json.loads(exported.splitlines()[0])["report"]["command"]
+    assert command[2:] == ["~/models/tiny.gguf", "--name=~", "/home/jane.doe2", f"/x{me}/y"]
+    monkeypatch.setenv("HOME", you)
+    monkeypatch.setenv("LOCALRL_HOME", str(home / "other"))
+    new = invoke("import", str(home / "run.jsonl")).stdout.strip()
+    with Store() as store:
+        there = store.find(new).manifest["plan"]
+    assert there["model_path"] == there["engine"]["model"] == f"{you}/models/tiny.gguf"
+    assert there["evals"][0]["path"] == f"{you}/evals/starter.toml"
+
+
 def test_the_report_names_the_verifier_that_judged_and_not_todays(
     home: Path, make_storable: Callable[..., Any]
 ) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrl.tomlfile import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from localrl.evals.spec import EvalSpec
 
@@ -25,4 +25,4 @@ def describe(params: Params) -> str:
 
 
 def files(spec: EvalSpec, params: Params, folder: Path) -> Iterator[Path]:
-    yield folder / params.path
+    yield folder / Path(params.path).expanduser()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from localrl import jsontext
 from localrl.report.exports import _flat
+from localrl.report.tables import formula_free
 
 if TYPE_CHECKING:
     from localrl.report.results import Results
@@ -28,17 +28,6 @@ def write(run: Results, out: IO[bytes]) -> None:
         if writer is None:
             writer = csv.DictWriter(text, list(row))
             writer.writeheader()
-        writer.writerow({key: _cell(value) for key, value in row.items()})
+        writer.writerow({key: formula_free(value) for key, value in row.items()})
     text.flush()
     text.detach()
-
-
-def _cell(value: Any) -> Any:
-    if value is None or isinstance(value, (int, float)):
-        return value
-    text = value if isinstance(value, str) else jsontext.dumps(value)
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-    return text
