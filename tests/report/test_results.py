@@ -121,7 +121,7 @@ def test_what_is_shared_does_not_hold_the_home_folder_and_is_at_home_where_it_is
     assert shown["backend"]["settings"]["file"] == "~/models/tiny.gguf"
     invoke("export", run.id, "-o", str(home / "run.jsonl"))
     exported = (home / "run.jsonl").read_text()
-    assert f'"{me}' not in exported
+    assert f'"{me}/' not in exported
     command = json.loads(exported.splitlines()[0])["report"]["command"]
     assert command[2:] == ["~/models/tiny.gguf", "--name=~", "/home/jane.doe2", f"/x{me}/y"]
     monkeypatch.setenv("HOME", you)
