@@ -232,8 +232,7 @@ def _split(text: str) -> tuple[str, ...] | None:
     if depth:
         return None
     parts.append(text[start:])
-    found_parts = tuple(part.strip() for part in parts)
-    return tuple(part for part in found_parts if part)
+    return tuple(filter(None, map(str.strip, parts)))
 
 
 def named_values(gold: Shape, answer: Shape) -> tuple[Shape, Shape] | None:
@@ -302,16 +301,9 @@ def words(text: str) -> str | None:
     r"""The words of an answer that is text, such as `\text{Evelyn}` or `east`, in lower case; else None."""
     inside = re.fullmatch(rf"{_TEXT}", text)
     bare = (inside[1] if inside else text).strip().strip("().")
-    if inside and not re.search(r"[0-9=+]", bare):
-        return " ".join(bare.casefold().split())
-    if re.fullmatch(r"[A-Za-z][a-z]{2,}|[A-Za-z]+(?:[ '-][A-Za-z]{2,})+", bare) and bare not in (
-        "sin",
-        "cos",
-        "tan",
-        "log",
-    ):
-        return " ".join(bare.casefold().split())
-    return None
+    marked = inside and not re.search(r"[0-9=+]", bare)
+    spelled = re.fullmatch(r"(?!(?:sin|cos|tan|log)$)[A-Za-z][a-z]{2,}|[A-Za-z]+(?:[ '-][A-Za-z]{2,})+", bare)
+    return " ".join(bare.casefold().split()) if marked or spelled else None
 
 
 def bare_words(text: str) -> str:

@@ -31,7 +31,7 @@ _ANY: dict[str, Any] = defaultdict(lambda: _ctx.mpf(2))
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)|\\(?P<command>[a-zA-Z]+)"
-    r"|(?P<letter>[a-zA-Z](?:_(?:\{\w+\}|\w))?'*)|(?P<sign>\*\*|[-+*/^!(){}\[\]|=]))"
+    r"|(?P<letter>[a-zA-Z](?:_(?:\{\w+\}|\w))?'*)|(?P<sign>\*\*|[-+*/^!(){}\[\]|=]|(?<=\\log)_))"
 )
 _GREEK = re.findall(
     r"\w+",
@@ -295,10 +295,6 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while at < len(text):
         token = _TOKEN.match(text, at)
         if token is None:
-            if text[at] == "_" and found and found[-1] == ("command", "log"):
-                found.append(("sign", "_"))
-                at += 1
-                continue
             raise Unreadable(text[at:])
         kind = token.lastgroup or ""
         found.append((kind, token[kind]))

@@ -126,11 +126,7 @@ def _same_word(a: str, b: str) -> bool:
 
 def _initials(gold: frozenset[str], answer: frozenset[str]) -> bool:
     """`mph` and `miles per hour`: the abbreviation begins and ends as the words do."""
-    for some, others in ((gold, answer), (answer, gold)):
-        if (
-            len(some) == 1
-            and len(word := next(iter(some))) == 3
-            and {w[0] for w in others} == {word[0], word[2]}
-        ):
-            return True
-    return False
+    return any(
+        len(some) == 1 and len(word := next(iter(some))) == 3 and {w[0] for w in others} == {word[0], word[2]}
+        for some, others in ((gold, answer), (answer, gold))
+    )

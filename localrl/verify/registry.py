@@ -22,17 +22,12 @@ def _wrong_with_verifier(verifier: Verifier) -> str:
         return f"has RUNS {verifier.RUNS!r}: {', '.join(get_args(Runs))}"
     if not (isinstance(verifier.Params, type) and issubclass(verifier.Params, Strict)):
         return "has Params that are no subclass of localrl.tomlfile.Strict"
+    if not callable(verifier.verify):
+        return "has a verify that is no function"
     needed = {"inline": (), "thread": ("prepare",), "process": ("prepare", "quick")}[verifier.RUNS]
-    return next(
-        (
-            f"has no function {name}, which one that runs in a {verifier.RUNS} needs"
-            if name != "verify"
-            else "has a verify that is no function"
-            for name in ("verify", *needed)
-            if not callable(getattr(verifier, name, None))
-        ),
-        "",
-    )
+    missing = [name for name in needed if not callable(getattr(verifier, name, None))]
+    needs = f"which one that runs in a {verifier.RUNS} needs"
+    return f"has no function {missing[0]}, {needs}" if missing else ""
 
 
 VERIFIERS = Registry[Verifier](

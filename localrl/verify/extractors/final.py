@@ -92,7 +92,8 @@ def extract(answer: str) -> str | None:
     if (said := called_the_answer(answer)) is not None:
         return said or None
     bare = _without_closing(answer.strip())
-    if (concluded := _concluded(bare) or _bold(bare) or _labelled(bare)) is not None:
+    paragraph = re.split(r"\n\s{0,8}\n", bare[-2000:])[-1]
+    if concluded := _concluded(bare) or _bold(paragraph) or _labelled(bare):
         return concluded
     last = bare.splitlines()[-1].strip("*$ .") if bare else ""
     if re.fullmatch(r"-?\d[\d,]{0,20}(?:\.\d{1,20})?", last):
@@ -153,12 +154,10 @@ def _without_closing(answer: str) -> str:
     return kept.rstrip() if kept and _CLOSING.match(last) and not re.search(r"\d", last) else answer
 
 
-def _bold(answer: str) -> str | None:
-    """The one bold value of the last paragraph."""
-    values = _valued(re.split(r"\n\s{0,8}\n", answer[-2000:])[-1])
-    if len(values) != 1:
-        return None
-    return _value(values[0].strip("$ .")) or None
+def _bold(text: str) -> str | None:
+    """The one bold value."""
+    values = _valued(text)
+    return _value(values[0].strip("$ .")) or None if len(values) == 1 else None
 
 
 def _value(said: str) -> str:
@@ -190,8 +189,8 @@ def _concluded(answer: str) -> str | None:
         lines = [" ".join(lines)]
     if not lines or not _CONCLUDES.match(line := lines[-1]):
         return None
-    if len(bold := _valued(line)) == 1:
-        return _value(bold[0].strip("$ .")) or None
+    if bold := _bold(line):
+        return bold
     if found := _CONCLUDED.search(line):
         return (found[1] or found[2]).removeprefix("\\(").removesuffix("\\)").strip("*$. ") or None
     numbers = NUMBER.findall(line)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
 from localrl.verdict import Outcome, Response, Verdict
-from localrl.verify import gymguard, gymload
+from localrl.verify import gymload
 from localrl.verify.base import NoParams as Params
 from localrl.verify.registry import extract
 
@@ -41,8 +42,6 @@ _PROGRAM = re.compile(r"__|[A-Za-z_\])}'\"]\s*\.\s*[A-Za-z_]|[\])}]\s*\(|\blambd
 _FUNCTION = re.compile(
     r"\b(?:a?(?:sin|cos|tan|sec|csc|cot)h?|exp|log|Integral|ln|sqrt|Abs|abs|pi|[a-zC])\s*(?=\()"
 )
-
-
 _UNREADABLE = (
     ArithmeticError,
     AssertionError,
@@ -66,7 +65,7 @@ def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
     entry = unpack(target["entry"])
     try:
         score = float(dataset.score_answer(found, entry))
-        if score == 1.0 and not gymguard.believable(target["generator"], str(found), entry):
+        if score == 1.0 and not _believable(target["generator"], str(found), entry):
             return _verdict(0.0, found, {"scorer_overruled": "it takes this answer for any"})
         return _verdict(score, found)
     except _UNREADABLE as error:
@@ -124,6 +123,41 @@ def unpack(value: Any) -> Any:
     if value.keys() == {"$dict"}:
         return {unpack(key): unpack(item) for key, item in value["$dict"]}
     return {key: unpack(item) for key, item in value.items()}
+
+
+def _believable(generator: str, answer: str, entry: dict[str, Any]) -> bool:
+    """Whether a score of 1.0 for this answer can be believed."""
+    if re.search(r"\bnan\b", answer, re.IGNORECASE) and "nan" not in str(entry.get("answer")).lower():
+        return False  # NaN passes for `complex_arithmetic`, whose distance to it is no number
+    guard = _GUARDS.get(generator)
+    return guard is None or guard(answer, entry)
+
+
+def _same_word(answer: str, entry: dict[str, Any]) -> bool:
+    """`game_of_life_halting` compares bool(text), which is true for every text."""
+    return answer.strip().strip(".").casefold() == str(entry["answer"]).casefold()
+
+
+def _given_numbers(answer: str, entry: dict[str, Any]) -> bool:
+    """`puzzle24` does not ask whether the numbers are those of the puzzle."""
+    used = [int(number) for number in re.findall(r"\d+", answer)]
+    return sorted(used) == sorted(entry["metadata"]["numbers"])
+
+
+def _near(answer: str, entry: dict[str, Any]) -> bool:
+    """`coin_flip` takes 0 for every small probability."""
+    try:
+        return math.isclose(float(answer), float(entry["answer"]), rel_tol=0.02)
+    except ValueError:
+        return True
+
+
+# Each names a scorer of reasoning-gym 0.1.25 that gives 1.0 to wrong answers, found by scoring junk with all.
+_GUARDS = {
+    "coin_flip": _near,
+    "game_of_life_halting": _same_word,
+    "puzzle24": _given_numbers,
+}
 
 
 @functools.lru_cache(maxsize=64)
