@@ -82,13 +82,18 @@ def preflight(path: Path) -> Header:
     Raises:
         UsageError: the file is no GGUF, is cut short, or promises what it does not hold.
     """
-    parts = [_read_local(part) for part in shards.files(path)]
+    parts = [read_local(part) for part in shards.files(path)]
     header = check_shards(parts)
     check_model(header)
     return header
 
 
-def _read_local(path: Path) -> Header:
+def read_local(path: Path) -> Header:
+    """Walk the header of one file, whatever model it holds.
+
+    Raises:
+        UsageError: the file is no GGUF, or is cut short.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a GGUF file")
     source = LocalFile(path)

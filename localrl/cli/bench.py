@@ -19,7 +19,7 @@ from localrl.cli.progress import StatusLine, status
 from localrl.cli.summary import summary
 from localrl.engine.client import Restarted
 from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, UsageError
-from localrl.evals import spec
+from localrl.evals import protocol, spec
 from localrl.report import report
 from localrl.runs import estimate, session
 from localrl.runs.plan import planned
@@ -265,6 +265,8 @@ def _introduce(open_session: Session, why: str, options: dict[str, Any]) -> None
         return
     if why:
         note(why)
+    if any(protocol.NO_TEMPLATE in part.deviations for part in open_session.plan.evals):
+        note(f"{open_session.plan.model_name}: {protocol.NO_TEMPLATE}")
     for part, progress in zip(open_session.plan.evals, open_session.runner.progress.evals, strict=True):
         for words in estimate.prospects(part, progress.total // part.samples):
             note(f"{part.spec.name}: {words}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from localrl.catalog import template
 from localrl.chat import ThinkingTags
 from localrl.engine import resolve
 from localrl.engine.protocol import EngineSettings
@@ -100,6 +101,7 @@ def make(
         Unavailable: what an eval needs is not installed.
     """
     card = model.card
+    chat_template = template.of_files(model.path)
     parts: list[EvalPlan] = []
     for name in eval_names:
         found, path = spec.load(name)
@@ -112,7 +114,13 @@ def make(
         chosen = Sampling.model_validate(chosen.model_dump())
         k = samples or found.samples
         departures = protocol.deviations(
-            found, card, sampling=chosen, samples=k, problems=limit, quantisation=model.quantisation
+            found,
+            card,
+            sampling=chosen,
+            samples=k,
+            problems=limit,
+            quantisation=model.quantisation,
+            template=chat_template,
         )
         parts.append(
             EvalPlan(

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localrl.catalog import template
 from localrl.engine.backends.mlx.token_bytes import TokenBytes
 from localrl.engine.prompts import PromptEncoder
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
@@ -102,7 +103,7 @@ class MlxDevice:
         self._done: dict[int, int] = {}
         self._ends = {int(token) for token in self._tokenizer.eos_token_ids}
         self._pieces = TokenBytes(self._tokenizer, settings.tags)
-        self._template = _template(self._tokenizer)
+        self._template = template.default(self._tokenizer.chat_template)
         self._prompts = PromptEncoder(
             self._template,
             self._tokenize,
@@ -330,13 +331,6 @@ def _longest(config: dict[str, Any]) -> int:
     if not isinstance(said, int) or said < 1:
         raise UsageError(f"config.json counts max_position_embeddings as {said!r}")
     return said
-
-
-def _template(tokenizer: Any) -> str:
-    """The chat template; of several named ones the default; empty where there is none."""
-    found = tokenizer.chat_template
-    found = found.get("default") if isinstance(found, dict) else found
-    return found if isinstance(found, str) else ""
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
