@@ -280,6 +280,11 @@ def main() -> None:
         raise UsageError("this terminal cannot show the interface (TERM=dumb)", hint="see localrl --help")
     if not sys.stderr.isatty():  # Textual draws there
         raise UsageError("the interface is drawn on stderr, which is no terminal here")
+    if "utf" not in (sys.stderr.encoding or "").lower():
+        hint = "set LC_ALL=C.UTF-8, or see localrl --help"
+        raise UsageError(
+            f"the interface needs UTF-8, and this locale writes {sys.stderr.encoding}", hint=hint
+        )
     app = LocalrlApp()
     app.run()
     if app.ended_by:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import pty
 import re
@@ -182,6 +183,11 @@ def test_what_cannot_be_drawn_on_is_refused_in_words(home: Path, monkeypatch: py
         main()
     monkeypatch.setenv("TERM", "xterm-256color")
     with pytest.raises(UsageError, match="stderr"):
+        main()
+    latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(latin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", latin)
+    with pytest.raises(UsageError, match="needs UTF-8, and this locale writes latin-1"):
         main()
 
 
