@@ -21,6 +21,7 @@ from localrl.engine.protocol import (
     FinishReason,
     GroupRequest,
     SampleRequest,
+    ServerOptions,
     Started,
     Text,
 )
@@ -80,6 +81,7 @@ class ChatSession:
         endpoints: Sequence[str] = (),
         context: int | None = None,
         stopping: threading.Event | None = None,
+        server: ServerOptions | None = None,
     ) -> ChatSession:
         """Load a model.
 
@@ -101,6 +103,7 @@ class ChatSession:
             tokens_per_stream=TOKENS_PER_STREAM,
             tags=tags,
             endpoints=choice.endpoints,
+            server=server or ServerOptions(),
         )
         return cls(EngineClient(settings, new_log(), stopping), choice, tags)
 

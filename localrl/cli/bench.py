@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import settings
-from localrl.cli.flags import Real, backend_flags, count, sampling_flags, sampling_of
+from localrl.cli.flags import (
+    Real,
+    backend_flags,
+    count,
+    sampling_flags,
+    sampling_of,
+    server_of,
+    without_secrets,
+)
 from localrl.cli.output import document, note
 from localrl.cli.progress import StatusLine, status
 from localrl.cli.summary import summary
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES = 1_000_000
 """Of one problem; they are queued in memory."""
-ANY_SESSION = ("resume", "min_accuracy", "as_json", "display")
+ANY_SESSION = ("header", "ca_file", "resume", "min_accuracy", "as_json", "display")
 """Flags that say nothing about the run itself, so that they may differ when it goes on."""
 
 
@@ -95,7 +103,7 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
     with Store() as store, _Interrupts() as interrupts:
         if options["resume"]:
             resumed, why = _resumed(store, model, options), ""
-            opened = session.work_on(store, resumed, interrupts.stopping)
+            opened = session.work_on(store, resumed, interrupts.stopping, server_of(options))
         else:
             resumed, (made_plan, why) = None, _planned(store, model, evals, options)
             if options["dry_run"]:
@@ -138,6 +146,7 @@ def _planned(
         evals=evals,
         backend=options["backend"],
         endpoints=options["endpoint"],
+        server=server_of(options),
         parallel=options["parallel"],
         context=options["ctx"],
         cache_type=options["cache_type"],
@@ -148,7 +157,7 @@ def _planned(
         loop_guard=not options["no_loop_guard"],
         until=options["until"],
         decide=store.find(options["decide"]).id if options["decide"] else None,
-        command=("localrl", *sys.argv[1:]),
+        command=("localrl", *without_secrets(sys.argv[1:])),
     )
     chosen = settings.load().settings
     try:

@@ -14,7 +14,7 @@ import click
 
 from localrl import formats, jsontext, settings
 from localrl.cli import chat_saved
-from localrl.cli.flags import backend_flags, count, sampling_flags, sampling_of
+from localrl.cli.flags import backend_flags, count, sampling_flags, sampling_of, server_of
 from localrl.cli.output import as_json, document, note, speak
 from localrl.conversation import ENDINGS, ChatSession
 from localrl.engine.client import Restarted
@@ -78,7 +78,11 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
         chat = chats.find(options["go_on"]) if options["go_on"] is not None else None
         named = model or (chat.model if chat else chosen.model)
         session = ChatSession.open(
-            named, options["backend"], options["endpoint"], options["ctx"] or chosen.ctx
+            named,
+            options["backend"],
+            options["endpoint"],
+            options["ctx"] or chosen.ctx,
+            server=server_of(options),
         )
         try:
             sampling = (chat.sampling if chat else session.sampling).model_copy(update=sampling_of(options))

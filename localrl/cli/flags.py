@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrl import jsontext
 from localrl.engine.backends import BACKENDS
+from localrl.engine.protocol import ServerOptions
+from localrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 LARGEST = 2**31 - 1
 """What the libraries below take as a number of tokens, problems or candidates."""
@@ -52,10 +56,108 @@ def sampling_of(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in SAMPLING if options[name] is not None}
 
 
+class Header(click.ParamType[tuple[str, str]]):
+    """An HTTP header."""
+
+    name = "NAME:VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        name, colon, text = str(value).partition(":")
+        text = text.strip()
+        if not (colon and _HEADER.fullmatch(name) and text and text.isascii() and text.isprintable()):
+            self.fail("not NAME:VALUE", param, ctx)  # what it is may be secret
+        if name.lower() in _OWN_HEADERS:
+            self.fail(f"{name} is set by localrl", param, ctx)
+        return name, text
+
+
+class ExtraBody(click.ParamType[dict[str, Any]]):
+    """Fields of a request that localrl does not set itself."""
+
+    name = "JSON"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        try:
+            found = jsontext.loads(str(value).encode())
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            self.fail("not a JSON object", param, ctx)
+        if own := sorted(_OWN_FIELDS & found.keys()):
+            self.fail(f"{own[0]!r} is set by localrl; there are flags for the sampling", param, ctx)
+        return found
+
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OWN_HEADERS = {
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+}
+_OWN_FIELDS = {
+    "model",
+    "messages",
+    "prompt",
+    "stream",
+    "stream_options",
+    "n",
+    "seed",
+    "stop",
+    "ignore_eos",
+    *SAMPLING,
+}
+
+
 def backend_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    endpoints = click.option(
-        "--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated."
-    )
-    return click.option("--backend", type=click.Choice(["auto", *BACKENDS.names()]), default="auto")(
-        endpoints(command)
-    )
+    for flag in reversed(
+        [
+            click.option("--backend", type=click.Choice(["auto", *BACKENDS.names()]), default="auto"),
+            click.option(
+                "--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated."
+            ),
+            click.option(
+                "--header",
+                type=Header(),
+                multiple=True,
+                help="Sent to servers, never stored; may be repeated.",
+            ),
+            click.option("--extra-body", type=ExtraBody(), help="More fields of every request to servers."),
+            click.option(
+                "--ca-file",
+                type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+                help="PEM certificates of servers to trust.",
+            ),
+        ]
+    ):
+        command = flag(command)
+    return command
+
+
+def server_of(options: dict[str, Any]) -> ServerOptions:
+    """How servers are asked.
+
+    Raises:
+        UsageError: no server is.
+    """
+    given = [key for key in ("header", "extra_body", "ca_file") if options[key]]
+    if given and not (options["endpoint"] or options.get("resume")):
+        raise UsageError(f"--{given[0].replace('_', '-')} is for servers; name one with --endpoint")
+    return ServerOptions(options["header"], options["extra_body"] or {}, options["ca_file"] or "")
+
+
+def without_secrets(arguments: Sequence[str]) -> list[str]:
+    """A command line as it may be stored: the values of headers are left out."""
+    kept: list[str] = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if kept and kept[-1] == "--header":
+            argument = f"{argument.partition(':')[0]}:***"
+        elif flag == "--header" and equals:
+            argument = f"--header={value.partition(':')[0]}:***"
+        kept.append(argument)
+    return kept

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from localrl.chat import Message, ThinkingTags
 from localrl.sampling import Sampling
@@ -145,6 +145,18 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How servers are asked, beyond what the protocol says."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    """Name and value of HTTP headers; they may be secret, and are never stored."""
+    extra_body: dict[str, Any] = field(default_factory=dict)
+    """JSON fields that every request carries."""
+    ca_file: str = ""
+    """PEM certificates that are trusted beside the system's."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What a worker is told to load."""
 
@@ -166,6 +178,7 @@ class EngineSettings:
     tags: ThinkingTags | None = None
     """Tags that stay visible although they may be special tokens."""
     endpoints: tuple[str, ...] = ()
+    server: ServerOptions = field(default_factory=ServerOptions)
 
 
 class Backend(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from localrl import jsontext
 from localrl.catalog import template
 from localrl.chat import ThinkingTags
 from localrl.engine import resolve
@@ -122,6 +123,8 @@ def make(
             quantisation=model.quantisation,
             template=chat_template,
         )
+        if engine.server.extra_body:
+            departures = [*departures, f"extra body {jsontext.dumps(engine.server.extra_body)}"]
         parts.append(
             EvalPlan(
                 spec=found,
@@ -167,6 +170,7 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
         context=request.context or settings.ctx,
         cache_type=request.cache_type,
         endpoints=choice.endpoints,
+        server=request.server,
     )
     made = make(
         choice.model,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from localrl.engine.protocol import ServerOptions
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -15,6 +17,7 @@ class RunRequest:
     name: str = ""
     backend: str = "auto"
     endpoints: tuple[str, ...] = ()
+    server: ServerOptions = field(default_factory=ServerOptions)
     parallel: int | Literal["auto"] | None = None
     context: int | None = None
     """Tokens over all streams."""

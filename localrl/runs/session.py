@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from localrl.verify.pool import VerifierPool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from localrl.engine.protocol import ServerOptions
     from localrl.store.runs import Run, Store
 
 
@@ -64,11 +65,14 @@ def start(
 
 
 @contextmanager
-def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> Iterator[Session]:
+def work_on(
+    store: Store, run: Run, stopping: threading.Event | None = None, server: ServerOptions | None = None
+) -> Iterator[Session]:
     """Load the model of a run and be ready to do what the run still lacks.
 
     Args:
         stopping: as for `start`.
+        server: headers, which are not stored, and certificates that may have moved.
 
     Raises:
         UsageError: another process works on this run, or its model is gone.
@@ -76,6 +80,10 @@ def work_on(store: Store, run: Run, stopping: threading.Event | None = None) -> 
         UsageError, Unavailable, NetworkError, Stopped: as `start`.
     """
     plan = RunPlan.model_validate(run.manifest["plan"])
+    if server:
+        known = plan.engine.server
+        now = replace(known, headers=server.headers, ca_file=server.ca_file or known.ca_file)
+        plan = plan.model_copy(update={"engine": replace(plan.engine, server=now)})
     model = Path(plan.engine.model)
     if not backends.served(plan.engine.backend) and not model.exists():
         raise UsageError(f"the model of this run is gone: {model}")
@@ -122,7 +130,7 @@ def create(store: Store, plan: RunPlan, name: str = "") -> Run:
     """Enter a new run into the store; nothing is computed yet."""
     machine = hardware.probe()
     manifest = {
-        "plan": plan.model_dump(mode="json"),
+        "plan": plan.model_dump(mode="json", exclude={"engine": {"server": {"headers"}}}),
         "localrl": __version__,
         "hardware": {
             "device": machine.device,

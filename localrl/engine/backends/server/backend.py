@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import ssl
 import sys
 import time
 from collections import deque
@@ -110,10 +111,10 @@ class ServerBackend:
 
     def __init__(self, settings: EngineSettings, patience: Patience = Patience()) -> None:
         self._patience = patience
-        key = _key()
-        self._endpoints = [Endpoint(url, key) for url in dict.fromkeys(settings.endpoints)]
+        key, trust = _key(), _trust(settings.server.ca_file)
+        self._endpoints = [Endpoint(url, key, settings.server) for url in dict.fromkeys(settings.endpoints)]
         self._loop = asyncio.new_event_loop()
-        self._session = self._loop.run_until_complete(_open_session())
+        self._session = self._loop.run_until_complete(_open_session(trust))
         self._balancer = LoadBalancer([Upstream(endpoint) for endpoint in self._endpoints])
         self._waiting: deque[_OpenRequest] = deque()
         self._running: list[_OpenRequest] = []
@@ -434,10 +435,24 @@ def _key() -> str:
     return key
 
 
-async def _open_session() -> aiohttp.ClientSession:
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """
+    Raises:
+        UsageError: the file holds no certificate.
+    """
+    context = ssl.create_default_context()
+    try:
+        if ca_file:
+            context.load_verify_locations(ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(f"{ca_file} holds no certificate", hint="--ca-file takes a PEM file") from error
+    return context
+
+
+async def _open_session(trust: ssl.SSLContext) -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, ssl=trust),
         timeout=timeout,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -41,7 +41,7 @@ async def find_model(session: aiohttp.ClientSession, endpoints: list[Endpoint], 
         if isinstance(answer, RequestFailed):
             print(f"{endpoint}: {answer.reason}", file=sys.stderr, flush=True)
             if known is None:
-                unheard = not answer.reason.startswith("HTTP")
+                unheard = not answer.reason.startswith(("HTTP", "its certificate"))
                 hint = "is the server running?" if unheard else ""
                 raise Unavailable(f"{endpoint}: {answer.reason}", hint=hint)
             endpoint.model, endpoint.kind = known.model, known.kind

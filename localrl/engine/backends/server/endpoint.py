@@ -28,9 +28,11 @@ from localrl.engine.backends.server.responses import (
     printable,
     read,
 )
-from localrl.engine.protocol import GroupRequest
+from localrl.engine.protocol import GroupRequest, ServerOptions
 
 CONNECT_S = 10.0
+LEAST_SECRET = 8
+"""Characters of a header's value that is hidden where a server repeats it; "1" or "beta" is no secret."""
 PROBE_S = 60.0
 """Some servers list their models only between two requests."""
 PROBLEM_S = 10.0
@@ -55,6 +57,7 @@ class Endpoint:
 
     url: str
     key: str = ""
+    options: ServerOptions = field(default_factory=ServerOptions)
     model: str = ""
     """The model's name there, once `models` was asked."""
     kind: str = ""
@@ -64,6 +67,9 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         self.url = address.checked(self.url)
+        values = [part for _, value in self.options.headers for part in (value, value.split()[-1])]
+        long = {value for value in values if len(value) >= LEAST_SECRET}
+        self._secrets = sorted({self.key, *long} - {""}, key=len, reverse=True)
 
     def __str__(self) -> str:
         return self.url
@@ -82,8 +88,10 @@ class Endpoint:
         return hidden if len(hidden) <= LONGEST_QUOTE else hidden[:LONGEST_QUOTE] + "…"
 
     def hidden(self, text: str) -> str:
-        """A text from the server without the key."""
-        return text.replace(self.key, "***") if self.key else text
+        """A text from the server without the key and the headers' values."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     async def models(self, session: aiohttp.ClientSession) -> list[ServedModel]:
         """What is served here; empty where the server cannot say. Raises RequestFailed."""
@@ -161,12 +169,13 @@ class Endpoint:
             body["messages"] = [message.model_dump() for message in messages]
         else:
             body["prompt"] = group.prompt if isinstance(group.prompt, str) else list(group.prompt)
-        return {name: value for name, value in body.items() if name not in self.left_out}
+        known = {name: value for name, value in body.items() if name not in self.left_out}
+        return known | self.options.extra_body
 
     def _ask(self, session: aiohttp.ClientSession, method: str, path: str, body: Any) -> Any:
         # No compression: a bound on bytes would mean nothing. No redirects: they would carry the key away.
-        headers = {"Accept-Encoding": "identity"}
-        if self.key:
+        headers = {"Accept-Encoding": "identity", **dict(self.options.headers)}
+        if self.key and "authorization" not in map(str.lower, headers):
             headers["Authorization"] = f"Bearer {self.key}"
         return session.request(method, self.url + path, json=body, headers=headers, allow_redirects=False)
 
@@ -218,6 +227,9 @@ def _connection_error(error: aiohttp.ClientError) -> str:
         return "the server closed the connection"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection broke in the middle of the answer"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = printable(str(error.certificate_error).encode())
+        return f"its certificate is not trusted: {why} (name its issuer's with --ca-file or SSL_CERT_FILE)"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the answer is no HTTP: {printable(error.message.encode())}"
     return f"the connection failed: {printable(str(error).encode() or type(error).__name__.encode())}"

@@ -17,6 +17,7 @@ from localrl.engine.protocol import EngineSettings, Finished, GroupRequest, Samp
 from localrl.sampling import Sampling
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 MODEL = "org/tiny-model"
@@ -76,7 +77,11 @@ class HostileServer:
     """Answers the n-th request by the n-th script, and the last one for all that follow."""
 
     def __init__(
-        self, *scripts: Callable[[Conversation], None], owner: str = "me", models: tuple[str, ...] = (MODEL,)
+        self,
+        *scripts: Callable[[Conversation], None],
+        owner: str = "me",
+        models: tuple[str, ...] = (MODEL,),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.scripts, self.requests = list(scripts), list[dict[str, Any]]()
         self.headers: list[dict[str, str]] = []
@@ -112,6 +117,9 @@ class HostileServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client may hang up
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
