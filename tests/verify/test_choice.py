@@ -15,6 +15,8 @@ SPEC = VerifierSpec(name="choice", extractor="letter")
 TARGET = {"answer": "C", "options": ["a cat", "a dog", r"3.0 \times 10^8 m/s", "None of them"]}
 
 SAID = [
+    ("The answer is:\n\nC because it is heavier.", "C"),
+    ("Selection: B\nThe rest follows.", "B"),
     ("B", "B"),
     ("(c).", "C"),
     (r"so \boxed{D}", "D"),
@@ -160,6 +162,10 @@ DENIED_OR_SUPPOSED = [
     ("Although D looks attractive, A is the answer.", "A"),
 ]
 ANSWER_THEN_COMMENT = [
+    ("Option A: B.\nOption B: D.\nI pick B.", "B"),
+    ("The answer is B. Perhaps the answer is C?", "B"),
+    ("The answer is C. With more heat B is best.", "C"),
+    ("I choose C. The facts match option B and option D.", "C"),
     ("Correct answer: **C**\n\n*Note: option B would be right if the gas were monatomic.*", "C"),
     ("Answer: **B**\n\nNote that answer (C) would only be obtained with excess base.", "B"),
     ("**Answer: B**\n\nOption A is correct in the classical case.", "B"),
