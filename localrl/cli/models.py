@@ -15,6 +15,7 @@ from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.definitions import definitions
 from localrl.errors import UsageError
+from localrl.evals.protocol import NO_TEMPLATE
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -172,6 +173,8 @@ def _lines(described: dict[str, Any]) -> list[str]:
                 f"{formats.size(file['bytes'])}, {file['context_length']:,} tokens of context, "
                 f"{file['vocabulary']:,} in the vocabulary"
             )
+            if not file["chat_template"]:
+                lines.append(f"  {NO_TEMPLATE}")
     elif card:
         lines.append(f"not on this machine: localrl models pull {card['name']}")
     return lines

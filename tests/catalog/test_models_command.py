@@ -17,6 +17,7 @@ from localrl.cli.models import command
 from localrl.errors import ConfigError, LocalrlError, UsageError
 from localrl.registry import plugged
 from tests.catalog.hub_server import Hub, serve
+from tests.engine.tiny import TEMPLATE, write_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -290,3 +291,11 @@ def test_cards_of_another_package_are_listed_with_where_they_are_from_and_ours_h
         plugged.cache_clear()
     assert listed["another-1b"]["from"] == "more-models"
     assert (listed["qwq-32b"]["from"], listed["qwq-32b"]["title"]) != ("more-models", "Another")
+
+
+@pytest.mark.parametrize(("template", "said"), [(None, True), (TEMPLATE, False)])
+def test_a_model_without_a_template_is_shown_as_such(
+    tmp_path: Path, template: str | None, said: bool
+) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", template=template)
+    assert ("no chat template" in run("show", str(path))) is said
