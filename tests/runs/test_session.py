@@ -13,9 +13,11 @@ from localrl import paths
 from localrl.catalog.locate import LocalModel
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import LocalrlError, Unavailable, UsageError
+from localrl.evals import protocol
 from localrl.runs import plan, session
 from localrl.store.runs import Store
 from localrl.verify.verifiers import exact
+from tests.engine import tiny
 from tests.scripted import make_plan, write_script
 
 if TYPE_CHECKING:
@@ -98,3 +100,12 @@ def test_a_verifier_without_a_version_is_refused_before_a_model_is_loaded_or_a_r
         ):
             pass
         assert [each.id for each in store.runs()] == [run.id]
+
+
+@pytest.mark.parametrize(("template", "said"), [(None, True), (tiny.TEMPLATE, False)])
+def test_a_plan_lists_that_its_model_has_no_template(
+    tmp_path: Path, template: str | None, said: bool
+) -> None:
+    model = LocalModel("tiny", tiny.write_gguf(tmp_path / "tiny.gguf", template=template))
+    made = plan.make(model, ["starter"], EngineSettings(backend="scripted"))
+    assert (protocol.NO_TEMPLATE in made.evals[0].deviations) is said
