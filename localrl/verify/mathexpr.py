@@ -17,7 +17,7 @@ from localrl.verify.mathwords import agree, worded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from localrl.verify.mathtext import Shape
+    from localrl.verify.mathtext import AnswerShape
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class Comparison:
             theirs = mathtext.as_list(answer) if theirs.kind == "scalar" else theirs
         return self._same_shapes(ours, theirs)
 
-    def _same_shapes(self, gold: Shape, answer: Shape) -> bool:
+    def _same_shapes(self, gold: AnswerShape, answer: AnswerShape) -> bool:
         kinds = {gold.kind, answer.kind}
         if "scalar" in kinds:
             scalar, other = (gold, answer) if gold.kind == "scalar" else (answer, gold)

@@ -13,7 +13,7 @@ _LETTER = re.compile(r"(?:[a-zA-Z]|\\(?:alpha|beta|theta|lambda|mu|phi))(?:_\{?\
 _WITHOUT = re.compile(r"\\(?:mathbb\{R\}|R|mathbf\{R\})\s*(?:\\setminus|\\backslash|-)\s*(\\\{.*\\\})")
 
 
-class Interval(NamedTuple):
+class RealInterval(NamedTuple):
     """From `low` to `high`; `low_open` and `high_open` are 1 where the end is not in it."""
 
     low: Any
@@ -22,9 +22,9 @@ class Interval(NamedTuple):
     high_open: int
 
 
-def read(text: str) -> list[Interval] | None:
+def read(text: str) -> list[RealInterval] | None:
     """The set as disjoint intervals in order, or None where it is of no such form."""
-    found: list[Interval] = []
+    found: list[RealInterval] = []
     if without := _WITHOUT.fullmatch(text.strip()):
         points = mathtext.shape(without[1])
         return _around([mathvalue.number(part) for part in points.parts])
@@ -36,27 +36,27 @@ def read(text: str) -> list[Interval] | None:
     return _merged(found)
 
 
-def _bracketed(text: str) -> list[Interval] | None:
+def _bracketed(text: str) -> list[RealInterval] | None:
     """`(a, b]`, or a set of numbers."""
     shape = mathtext.shape(text.strip())
     values = [mathvalue.number(part) for part in shape.parts]
     if None in values:
         return None
     if shape.kind == "set":
-        return [Interval(value, 0, value, 0) for value in values]
+        return [RealInterval(value, 0, value, 0) for value in values]
     if shape.kind not in ("interval", "tuple") or len(values) != 2:
         return None
     brackets = shape.brackets or "()"
-    return [Interval(values[0], int(brackets[0] == "("), values[1], int(brackets[-1] == ")"))]
+    return [RealInterval(values[0], int(brackets[0] == "("), values[1], int(brackets[-1] == ")"))]
 
 
-def _inequality(text: str) -> list[Interval] | None:
+def _inequality(text: str) -> list[RealInterval] | None:
     """`x < a`, `a \\le x < b` or `x \\ne a`, one letter alone on one side."""
     terms = [term.strip() for term in _RELATION.split(text)]
     letters = [n for n in range(0, len(terms), 2) if _LETTER.fullmatch(terms[n])]
     if len(letters) != 1 or len(terms) > 5:
         return None
-    found, letter = Interval(-mathvalue.INFINITY, 1, mathvalue.INFINITY, 1), letters[0]
+    found, letter = RealInterval(-mathvalue.INFINITY, 1, mathvalue.INFINITY, 1), letters[0]
     for n in range(1, len(terms), 2):
         value = mathvalue.number(terms[n + 1] if n > letter else terms[n - 1])
         if value is None or abs(n - letter) != 1:
@@ -71,28 +71,28 @@ def _inequality(text: str) -> list[Interval] | None:
     return [found]
 
 
-def _around(points: list[Any]) -> list[Interval] | None:
+def _around(points: list[Any]) -> list[RealInterval] | None:
     """Every number but these."""
     if None in points:
         return None
     ends = [-mathvalue.INFINITY, *sorted(points), mathvalue.INFINITY]
-    return [Interval(a, 1, b, 1) for a, b in pairwise(ends)]
+    return [RealInterval(a, 1, b, 1) for a, b in pairwise(ends)]
 
 
-def _merged(intervals: list[Interval]) -> list[Interval]:
-    merged: list[Interval] = []
+def _merged(intervals: list[RealInterval]) -> list[RealInterval]:
+    merged: list[RealInterval] = []
     for one in sorted(intervals):
         if one.low > one.high or (one.low == one.high and (one.low_open or one.high_open)):
             continue
         if merged and (one.low, one.low_open + merged[-1].high_open) < (merged[-1].high, 2):
             last = merged.pop()
             high, is_open = max((last.high, -last.high_open), (one.high, -one.high_open))
-            one = Interval(last.low, last.low_open, high, -is_open)
+            one = RealInterval(last.low, last.low_open, high, -is_open)
         merged.append(one)
     return merged
 
 
-def same(gold: list[Interval], answer: list[Interval]) -> bool:
+def same(gold: list[RealInterval], answer: list[RealInterval]) -> bool:
     """Whether the ends agree, to the digits to which expressions do."""
     return len(gold) == len(answer) and all(
         a.low_open == b.low_open and a.high_open == b.high_open

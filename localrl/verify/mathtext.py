@@ -101,7 +101,7 @@ Kind = Literal["scalar", "list", "set", "tuple", "interval"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class AnswerShape:
     """An answer's outermost structure; `parts` of a scalar is the text alone.
 
     `list` is bare and comma-separated, `set` in braces, `tuple` in brackets, `interval` two values of which
@@ -162,17 +162,17 @@ def squeezed(text: str) -> str:
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 
-def shape(text: str) -> Shape:
+def shape(text: str) -> AnswerShape:
     """The outermost structure of a normalised answer; a value with `\\pm` is two."""
     found = _shape(text)
     if found.kind == "interval":
         return found
     if found.kind == "tuple":
         points = _signed(text)
-        return Shape("list", tuple(points)) if len(points) > 1 else found
+        return AnswerShape("list", tuple(points)) if len(points) > 1 else found
     parts = tuple(value for part in found.parts for value in _signed(part))
     kind: Kind = "list" if found.kind == "scalar" and len(parts) > 1 else found.kind
-    return Shape(kind, parts, found.brackets)
+    return AnswerShape(kind, parts, found.brackets)
 
 
 def _signed(text: str) -> list[str]:
@@ -183,10 +183,10 @@ def _signed(text: str) -> list[str]:
     return [re.sub(r"^(.*=)?\s*\+", r"\1", plus).strip(), minus]
 
 
-def _shape(text: str) -> Shape:
+def _shape(text: str) -> AnswerShape:
     text = _LABEL.sub("", text) if re.match(r"^[^=]*(?:=|\\in)\s*(?:\\\{|[(\[])", text) else text
     if re.fullmatch(_DECIMAL, text):
-        return Shape("scalar", (text,))
+        return AnswerShape("scalar", (text,))
     for opening, closing in _BRACKETS:
         if not (text.startswith(opening) and text.endswith(closing)):
             continue
@@ -195,14 +195,14 @@ def _shape(text: str) -> Shape:
         if parts is None or (len(parts) < 2 and opening != "\\{") or re.search(r",\s*(?:,|$)", inner):
             continue
         if opening == "\\{":
-            return Shape("set", parts)
+            return AnswerShape("set", parts)
         square = "[" in opening or "]" in closing
         kind: Kind = "interval" if square and len(parts) == 2 else "tuple"
-        return Shape(kind, parts, opening + closing if kind == "interval" else "")
+        return AnswerShape(kind, parts, opening + closing if kind == "interval" else "")
     parts = _split(_OR.sub(",", text))
     if parts and len(parts) > 1:
-        return Shape("list", parts)
-    return Shape("scalar", (text,))
+        return AnswerShape("list", parts)
+    return AnswerShape("scalar", (text,))
 
 
 def alternatives(text: str) -> list[str]:
@@ -210,10 +210,10 @@ def alternatives(text: str) -> list[str]:
     return re.split(r"\\text\{\s*,?\s*or\s*\}|(?<![\\a-zA-Z])or(?![a-zA-Z])|\\lor(?![a-zA-Z])", text)
 
 
-def as_list(text: str) -> Shape:
+def as_list(text: str) -> AnswerShape:
     """The same with every comma taken as a separator, also in `100,200`."""
     parts = _split(text)
-    return Shape("list", parts) if parts and len(parts) > 1 else Shape("scalar", (text,))
+    return AnswerShape("list", parts) if parts and len(parts) > 1 else AnswerShape("scalar", (text,))
 
 
 def _split(text: str) -> tuple[str, ...] | None:
@@ -235,7 +235,7 @@ def _split(text: str) -> tuple[str, ...] | None:
     return tuple(filter(None, map(str.strip, parts)))
 
 
-def named_values(gold: Shape, answer: Shape) -> tuple[Shape, Shape] | None:
+def named_values(gold: AnswerShape, answer: AnswerShape) -> tuple[AnswerShape, AnswerShape] | None:
     """Both as tuples, where one is and the other names its values, as `x = 3, y = 4` does for (3, 4).
 
     The values of a gold answer keep their order, those of an answer are put in the order of their names.
@@ -248,7 +248,7 @@ def named_values(gold: Shape, answer: Shape) -> tuple[Shape, Shape] | None:
             tuples.append(shape)
         elif len(set(names)) == len(pairs):
             ordered = sorted(shape.parts) if shape is answer else shape.parts
-            tuples.append(Shape("tuple", tuple(part.partition("=")[2].strip() for part in ordered)))
+            tuples.append(AnswerShape("tuple", tuple(part.partition("=")[2].strip() for part in ordered)))
     return (tuples[0], tuples[1]) if len(tuples) == 2 else None
 
 
