@@ -91,6 +91,7 @@ def test_advantages_by_hand() -> None:
     assert advantages([1.0]) == [0.0]
 
 
+@pytest.mark.slow  # pyarrow takes seconds to import
 def test_parquet_opens_with_types_and_the_report(tmp_path: Path, make_run: Callable[..., Any]) -> None:
     run, path = make_run(problems=300), tmp_path / "run.parquet"
     export(run, "parquet", path)

@@ -29,6 +29,8 @@ from tests.engine.backends.server.hostile_server import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow  # servers that are waited for
+
 
 def garbage(to: Conversation) -> None:
     to.begin()
