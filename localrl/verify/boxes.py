@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from localrl.verify.plaintext import JOINT
+
 _BRACES = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])(?:\s{0,4}\{)?|\\.|[{}]", re.DOTALL)
 _BARE_VALUE = re.compile(r"\s{0,4}(-?(?:\d[\d.,/]*\d|\d)(?![\w])|(?!a\s)[a-zA-Z](?![\w'’]))")
 BARE_BOX = re.compile(r"(?:\\\\|(?<![\\\w]))boxed\s?\{")  # models lose the backslash, or double it
-_JOINT = r"(?:and|or|und|oder|et|ou|y|o|и|или|和|或|また|または)"
 _GAP = re.compile(
-    rf"(?:[\s$,;&(]|\\[()\[\]]|\\q?quad\b|\\text\s?\{{\s*,?\s*(?:and|or)\s*\}}|\b{_JOINT}\b"
+    rf"(?:[\s$,;&(]|\\[()\[\]]|\\q?quad\b|\\text\s?\{{\s*,?\s*{JOINT}\s*\}}|\b{JOINT}\b"
     r"|\b(?:or (?:possibly|maybe|perhaps|else|even)|either)\b|(?P<name>[a-zA-Z])\s?=)*"
 )
 _DENIED = re.compile(
@@ -86,7 +87,7 @@ def _join(answer: str, one: Box, other: Box) -> bool:
     gap = answer[one.end : other.start]
     if len(gap) > 60 or not (found := _GAP.fullmatch(gap)):
         return False
-    words = re.search(rf"\b{_JOINT}\b", gap)
+    words = re.search(rf"\b{JOINT}\b", gap)
     if words and words[0] == "and" and not re.search(r"[$\\]", gap):
         return False  # `... is \boxed{17} and \boxed{204}`: the last counts
     if not words and "\n" in gap and not re.search(r"[,;]", gap):

@@ -271,6 +271,7 @@ def _plain(text: str) -> str:
     """Without the marks of fonts and headings; a letter that stood in marks stands in brackets."""
     text = re.sub(r"(?<=[a-z])_(?=[a-z]{3})", " ", text)  # `final_answer`
     text = re.sub(r"\(\s([A-J])\s\)", r"(\1)", text)
+    text = re.sub(rf"({ANSWER})\s{{0,3}}[—–]\s", r"\1: ", text)  # Russian has no other copula
     text = re.sub(r"\\[()\[\]]", "$", _FONT.sub(r"\1", text))
     text = re.sub(r"[*`$_#>~]|\\[,;! ]", "", _MARKED.sub(r"(\1)", text))
     return _HEADING.sub(r"\1: ", text)

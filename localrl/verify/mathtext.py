@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from localrl.verify.plaintext import JOINT
+
 _DEGREE = r"(?:\^\s*\{?\s*(?:\\circ|°)\s*\}?|\\degrees?(?![a-zA-Z])|°)"
 _FONTS = (
     r"math(?:rm|bf|sf|it|tt)|text(?:bf|rm|it|sf|tt|normal)?|mbox|operatorname|underline|emph|boldsymbol|bm"
@@ -81,7 +83,9 @@ _EVERYTHING = re.compile(r"(?i:(?:\\text\{ ?)?all real (?:numbers|values)(?: of 
 _NOTHING = re.compile(
     r"(?i:(?:\\text\{ ?)?(?:(?:there (?:is|are) )?no (?:real )?(?:solution|root)s?|(?:the )?empty set) ?\}?)"
 )
-_OR = re.compile(r"\\text\{\s*(?:,|,?\s*(?:or|and))\s*\}|(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])|;")
+_OR = re.compile(
+    rf"\\text\{{\s*(?:,|,?\s*{JOINT})\s*\}}|(?<![\\a-zA-Z])(?:or|and|und|oder|и|или|和|或)(?![a-zA-Z])|;"
+)
 _NAME = (
     r"(?:[a-zA-Z](?:_\{?\w+\}?|\^\{-1\}|'+)?(?:\([^()=]*\))?|\[?[A-Z]{2,6}\]?|\\text\{[^{}]*\}"
     r"|(?:m ?)?\\angle ?\{?[A-Z]{1,3}\}?"
@@ -128,6 +132,7 @@ def normal(text: str) -> str:
     text = _SCALE.sub(lambda found: rf" \times 10^{{{_ZEROS[found[2]]}}}{found[1] or ''}", text)
     text = re.sub(r"\\text\{\s*\}|\s+", " ", text).strip()
     text = re.sub(r"(?<=[\w})\]])\s*[.,:;]+$", "", text).removeprefix("+").strip()
+    text = re.sub(r"(?<=[\d ])([APap])\. ?([Mm])$", r"\1\2", text)  # 5:30 p.m.
     text = re.sub(r"(^|=) ?\\text\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}$", r"\1\2", text).strip()
     text = re.sub(r"^\\text\{ ?([\d.,]*\d) ([a-zA-Z .]+)\}$", r"\1 \\text{\2}", text)
     if squeezed(without_label(text)) in ("\\mathbb{R}", "\\R") or _EVERYTHING.fullmatch(text):

@@ -16,6 +16,9 @@ ANSWER = (
 )
 """What is called the answer, in other languages than English."""
 
+JOINT = r"(?:and|or|und|oder|et|ou|y|o|и|или|和|或|また|または)"
+"""What joins two values, in several languages."""
+
 _WIDE = {0xFF01 + n: 0x21 + n for n in range(94)}
 _GROUPING = "\u202f\u2009\u00a0\u2007"
 _SPACES = dict.fromkeys(map(ord, _GROUPING + "\u3000"), " ") | dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))

@@ -358,3 +358,22 @@ def test_a_letter_is_found_behind_its_label_in_any_language(text: str) -> None:
 )
 def test_a_letter_that_is_denied_in_any_language_is_not_chosen(text: str) -> None:
     assert extract("letter", text) != "C"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reasoning": "It rains.", "answer": "I and II"}',
+        'The answer is "I and II".',
+        "<answer>I and II</answer>",
+    ],
+)
+def test_an_options_own_text_chooses_it_in_json_a_tag_or_quotes(text: str) -> None:
+    target = {"answer": "C", "options": ["Only I", "Only II", "I and II", "Neither I nor II"]}
+    assert choice.verify(Response(answer=text), target, SPEC).outcome is Outcome.CORRECT
+    assert choice.verify(Response(answer=text), target | {"answer": "A"}, SPEC).outcome is Outcome.WRONG
+
+
+@pytest.mark.parametrize("text", ["Таким образом, ответ — C.", "Ответ – C", "Отже, відповідь — C."])
+def test_a_dash_is_a_copula_where_there_is_no_other(text: str) -> None:
+    assert choice.verify(Response(answer=text), "C", SPEC).outcome is Outcome.CORRECT

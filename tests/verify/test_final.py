@@ -179,6 +179,32 @@ def test_a_box_stays_where_no_other_answer_follows(text: str, found: str) -> Non
     assert extract("final", text) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        ("So the store sold 48 + 24 = 72 clips altogether in April and May.", "72"),
+        ("She spent $12 + $30 + $8 = $50 in total. So she has $100 - $50 = $50 left.", "50"),
+        ("There are 3 rows.\nTherefore we need 3 * 14 = 42 chairs!", "42"),
+    ],
+)
+def test_a_conclusion_that_computes_its_value_states_it(text: str, gold: str) -> None:
+    said = Response(answer=text)
+    assert math.verify(said, gold, FINAL).outcome is Outcome.CORRECT
+    assert math.verify(said, str(int(gold) + 1), FINAL).outcome is Outcome.WRONG
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We know 48 + 24 = 72 clips were sold.",
+        "So 48 + 24 = 72 is more than allowed.",
+        "So from 48 + 24 = 72 we take 12 away.",
+    ],
+)
+def test_a_computation_that_concludes_nothing_is_no_answer(text: str) -> None:
+    assert math.verify(Response(answer=text), "72", FINAL).outcome is not Outcome.CORRECT
+
+
 @pytest.mark.parametrize(("text", "gold"), BOLD)
 def test_the_one_value_of_the_last_paragraph_is_the_answer(text: str, gold: str) -> None:
     assert math.verify(Response(text), gold, FINAL).correct

@@ -605,3 +605,18 @@ def test_sets_of_numbers_are_compared_without_a_worker(gold: str, answer: str) -
 def test_what_only_sympy_reads_goes_to_a_worker(gold: str, answer: str, right: bool) -> None:
     assert math.quick(Response(answer), gold, WHOLE) is None
     assert math.verify(Response(answer), gold, WHOLE).correct == right
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        (r"\boxed{x=1 \text{ oder } x=4}", "1,4"),
+        (r"\boxed{1 \text{ ou } 4}", "1,4"),
+        (r"\boxed{1 и 4}", "1,4"),
+        (r"\boxed{1 或 4}", "1,4"),
+        ("The answer is 5:30 p.m.", "5:30 PM"),
+    ],
+)
+def test_values_are_joined_and_hours_named_as_people_write_them(answer: str, gold: str) -> None:
+    spec = VerifierSpec(name="math", extractor="final")
+    assert math.verify(Response(answer=answer), gold, spec).outcome is Outcome.CORRECT

@@ -38,6 +38,9 @@ _CONCLUDED = re.compile(
     r"(?:\b(?:is|are|be|equals)|=)\s{0,4}(\*\*[^*]+\*\*|\$[^$]+\$|\\\(.+?\\\)|[^\s$]+)[\s.!$*]{0,8}$"
     r"|(?:\$|\\\()([^$=]{1,80}=[^$]+?)(?:\$|\\\))[\s.!]{0,8}$"
 )
+_COMPUTED = re.compile(
+    r"=\s{0,4}(?P<value>\$?-?\d[\d,]{0,20}(?<!,)(?:\.\d{1,20})?%?)(?P<rest>(?:\s[^\d=\n]{1,60})?)[.!]?$"
+)  # `So she sold 48 + 24 = 72 clips in all.`
 _DISPLAYED = re.compile(r"\$\$[^$]{1,300}\$\$|\\\[.{1,300}?\\\]", re.DOTALL)
 _LAST_LINE = re.compile(
     r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)(?:[ \t][a-z]{1,20})?[ \t]{0,8}$", re.MULTILINE
@@ -183,15 +186,20 @@ def _valued(text: str) -> list[str]:
 
 
 def _concluded(answer: str) -> str | None:
-    """What the last line comes to: `So it is X`, `Thus x = X`, or the one number in it."""
+    """What the last line or sentence comes to: `So it is X`, `Thus x = X`, or the one number in it."""
     lines = [line for line in answer[-TAIL:].splitlines() if line.strip()][-2:]
     if lines and lines[-1].lstrip().startswith(("$$", "\\[")):
         lines = [" ".join(lines)]
-    if not lines or not _CONCLUDES.match(line := lines[-1]):
+    line = lines[-1] if lines else ""
+    last = re.split(r"(?<=[a-z\d][.!])\s+(?=[A-Z])", line)[-1]
+    line = last if _CONCLUDES.match(last) else line
+    if not _CONCLUDES.match(line):
         return None
     if bold := _bold(line):
         return bold
     if found := _CONCLUDED.search(line):
         return (found[1] or found[2]).removeprefix("\\(").removesuffix("\\)").strip("*$. ") or None
+    if (computed := _COMPUTED.search(line)) and not _BOUNDS.search(computed["rest"]):
+        return computed["value"]
     numbers = NUMBER.findall(line)
     return numbers[0].replace(",", "") if len(numbers) == 1 else None

@@ -14,7 +14,7 @@ from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import mathexpr, mathtext
 from localrl.verify.base import NoParams as Params
 from localrl.verify.base import answers, judged
-from localrl.verify.extractors import boxed, final, last_line
+from localrl.verify.extractors import answer_tag, boxed, final, last_line
 from localrl.verify.plaintext import plain
 from localrl.verify.registry import extract
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
-VERSION = "6"
+VERSION = "7"
 RUNS: Runs = "inline"
 TARGET = 'a letter, or `{"answer", "options"}`'
 EXTRACTOR = "letter"
+_IN_JSON = re.compile(r'"(?:final_?)?answer"\s*:\s*"([^"\n]+)"', re.IGNORECASE)
 
 
 def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
@@ -48,7 +49,9 @@ def _option(answer: str, options: dict[str, str]) -> str | None:
     if not options:
         return None
     boxed_text = boxed.extract(answer)
-    said = [boxed_text] if boxed_text else [final.called_the_answer(plain(answer)), last_line.extract(answer)]
+    said = [boxed_text] if boxed_text else [answer_tag.extract(answer), *_IN_JSON.findall(answer)[-1:]]
+    if not boxed_text:
+        said += [final.called_the_answer(plain(answer)), last_line.extract(answer)]
     for text in filter(None, said):
         wanted = _plain(text)
         same = [letter for letter, option in options.items() if _same(_plain(str(option)), wanted)]
@@ -63,4 +66,4 @@ def _same(option: str, text: str) -> bool:
 
 def _plain(text: str) -> str:
     bare = re.sub(r"\\text\{([^{}]*)\}", r"\1", mathtext.normal(plain(text)))
-    return mathtext.squeezed(bare.strip("*_ .")).casefold()
+    return mathtext.squeezed(bare.strip("*_ .\"'“”„»«")).casefold()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "prepare", "quick", "verify"]
 
-VERSION = "6"
+VERSION = "7"
 RUNS: Runs = "process"
 TARGET = "LaTeX or plain text, or a list of alternatives"
 EXTRACTOR = "final"
