@@ -61,7 +61,7 @@ def private(path: Path) -> Path:
     return path
 
 
-def unlinked(path: Path, flags: int) -> int:
+def open_no_follow(path: Path, flags: int) -> int:
     """A file opened for writing in a folder that others write to; a link in its place is not followed.
 
     Raises:

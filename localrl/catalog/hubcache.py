@@ -163,7 +163,7 @@ def set_main(repo: str, commit: str) -> None:
         return
     reference.parent.mkdir(parents=True, exist_ok=True)
     fresh = reference.with_name(".main.new")
-    with os.fdopen(paths.unlinked(fresh, os.O_WRONLY | os.O_TRUNC), "w") as file:
+    with os.fdopen(paths.open_no_follow(fresh, os.O_WRONLY | os.O_TRUNC), "w") as file:
         file.write(commit)
     fresh.replace(reference)
 

@@ -99,7 +99,7 @@ class Journal:
     def _store(self, path: Path, content: dict[str, Any], *, flush: bool = False) -> None:
         """Replace in one step, so that a crash leaves the old or the new one."""
         fresh = path.with_name(path.name + ".new")
-        with os.fdopen(paths.unlinked(fresh, os.O_WRONLY | os.O_TRUNC), "w") as file:
+        with os.fdopen(paths.open_no_follow(fresh, os.O_WRONLY | os.O_TRUNC), "w") as file:
             json.dump(content, file)
             if flush:
                 file.flush()

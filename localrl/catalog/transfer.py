@@ -144,7 +144,7 @@ class Transfer:
         self._error, self._taken, self._failures = None, [], 0
         self._stop.clear()
         threads: list[threading.Thread] = []
-        file = paths.unlinked(self._partial, os.O_RDWR)
+        file = paths.open_no_follow(self._partial, os.O_RDWR)
         try:
             os.truncate(file, self.remote.size)
             digests: list[str] = []

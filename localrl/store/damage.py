@@ -19,6 +19,7 @@ _JSON = {
     "chats": ("sampling",),
     "messages": ("figures",),
 }
+_TABLES = ("runs", "sessions", "problems", "samples", "texts", "chats", "messages")
 _ADMITTED = {"INTEGER": ("integer",), "REAL": ("real", "integer"), "TEXT": ("text",)}
 _RULES = {
     "runs": "json_type(manifest, '$.plan.evals') IS NOT 'array'",
@@ -48,7 +49,7 @@ def _find(connection: sqlite3.Connection) -> str:
     said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if said != "ok":
         return str(said)
-    for table, rule in _RULES.items():
+    for table in _TABLES:
         columns = connection.execute('SELECT name, type, "notnull", pk FROM pragma_table_info(?)', (table,))
         for name, kind, required, key in columns.fetchall():
             kinds = _ADMITTED.get(kind, ()) if required or key else (*_ADMITTED.get(kind, ()), "null")
@@ -57,7 +58,7 @@ def _find(connection: sqlite3.Connection) -> str:
                 wrong += f" OR NOT json_valid({name})"
             if _count(connection, table, wrong):
                 return f"{table}.{name} holds what localrl does not write there"
-        if found := _count(connection, table, rule):
+        if found := _count(connection, table, _RULES.get(table, "0")):
             return f"{found} rows of {table} hold what localrl does not write there"
     return ""
 

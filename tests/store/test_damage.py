@@ -53,6 +53,7 @@ def test_a_sound_store_shows_no_damage(file: Path) -> None:
         "UPDATE problems SET key = -key",
         "UPDATE problems SET prompt = 'text'",
         "UPDATE samples SET eval = 9e99",
+        "UPDATE texts SET detail = '[1'",
     ],
 )
 def test_no_damage_is_called_a_mistake_of_localrls(file: Path, statement: str) -> None:

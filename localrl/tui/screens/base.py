@@ -48,4 +48,5 @@ class BaseScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def body(self) -> ComposeResult:
-        raise NotImplementedError
+        """What a screen shows between its bars."""
+        yield from ()
