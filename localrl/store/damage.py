@@ -55,7 +55,7 @@ def _find(connection: sqlite3.Connection) -> str:
             kinds = _ADMITTED.get(kind, ()) if required or key else (*_ADMITTED.get(kind, ()), "null")
             wrong = f"typeof({name}) NOT IN {(*kinds, '')}"
             if name in _JSON.get(table, ()):
-                wrong += f" OR NOT json_valid({name})"
+                wrong += f" OR ({name} <> '' AND NOT json_valid({name}))"
             if _count(connection, table, wrong):
                 return f"{table}.{name} holds what localrl does not write there"
         if found := _count(connection, table, _RULES.get(table, "0")):
