@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from localrl import sandbox
 from localrl.errors import LocalrlError
 from localrl.verdict import Response
-from localrl.verify import code
 from localrl.verify.base import VerifierSpec
+from localrl.verify.verifiers import code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def main():
 main()
 ```"""
 CHAIN = " ".join(f"{i} {i + 1}" for i in range(200))
-STDIN = {
+STDIN: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": (PLAIN, {"kind": "stdin", "tests": [{"input": "1 2 3", "output": "6"}]}),
     "typical": (
         TYPICAL,

@@ -22,7 +22,7 @@ from localrl.sampling import Sampling
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n\r\n"
 
 
-def serve(port: multiprocessing.Queue, interval: float) -> None:
+def serve(port: multiprocessing.Queue[int], interval: float) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         if head.startswith("get"):
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=0.01)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    port: multiprocessing.Queue = multiprocessing.Queue()
+    port: multiprocessing.Queue[int] = multiprocessing.Queue()
     process = multiprocessing.Process(target=serve, args=(port, given.interval), daemon=True)
     process.start()
     number, work = port.get(), (given.streams, given.requests, given.tokens)
