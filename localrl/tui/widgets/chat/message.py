@@ -16,6 +16,7 @@ from textual.widgets import Markdown, Static
 
 from localrl.conversation import ENDINGS
 from localrl.formats import duration, number
+from localrl.tui.widgets.chat import markup
 from localrl.tui.widgets.chat.tail import Tail
 from localrl.tui.widgets.chat.thinking import Thinking
 
@@ -54,6 +55,9 @@ class UserMessage(Static):
 
 class ReplyPart(Markdown):
     """A part of a reply."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text, parser_factory=markup.parser)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         # Textual caches an arrangement by the container's height, which grows with every line of the reply
