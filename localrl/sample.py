@@ -100,6 +100,17 @@ class Sample:
     """JSON values that explain the verdict."""
     ended: float = 0.0
     """Seconds since the epoch."""
+    budget: int | None = None
+    """Of a fork: it had to answer after so many thinking tokens; `response` is what it said from there on.
+    None for a sample that nothing forced."""
+    reopened: bool = False
+    """A fork that began to think again."""
+    replayed: bool = False
+    """A fork that answered from stored thinking, after the run."""
+    forks: tuple[Sample, ...] = ()
+    """What the sample answered at each thinking budget that it reached, ascending."""
+    natural: tuple[int, ...] = ()
+    """Thinking budgets before which it had ended: there its own answer counts."""
 
     @property
     def tokens(self) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FIELD = 1 << 20
 """More than a problem has samples: three counts add up in one integer, in a third of the time."""
 _ALL = 1 << 32
-_HASHED = f"* 2654435761 % {_ALL}"
+HASHED = f"* 2654435761 % {_ALL}"
 """Multiplicative hashing (Knuth, TAOCP 3, 6.4): keys that follow one another are spread evenly."""
 _SAMPLES = "FROM problems p CROSS JOIN samples s ON s.run = p.run AND s.eval = p.eval AND s.problem = p.key"
 _TEXTS = "CROSS JOIN texts t ON t.problem = s.problem AND t.idx = s.idx"
@@ -135,8 +135,8 @@ def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tup
 def rates(store: Store, run: Run, most: int = 20_000) -> tuple[list[float], list[float]]:
     """TTFT in seconds and stream rates in tokens/s, of all samples or of drawn problems with about `most`."""
     rows = store.connection.execute(
-        f"SELECT ttft_s, tokens_per_s FROM samples WHERE run = ? AND problem {_HASHED} < ?",
-        (run.key, _below(most, count(store, run))),
+        f"SELECT ttft_s, tokens_per_s FROM samples WHERE run = ? AND problem {HASHED} < ?",
+        (run.key, drawn(most, count(store, run))),
     ).fetchall()
     return [r[0] for r in rows if r[0] is not None], [r[1] for r in rows if r[1] is not None]
 
@@ -159,8 +159,8 @@ def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[tupl
     """
     return store.connection.execute(
         f"SELECT s.problem, s.outcome, t.extracted {_SAMPLES} {_TEXTS} "
-        f"WHERE p.run = ? AND p.eval = ? AND s.outcome NOT NULL AND p.key {_HASHED} < ?",
-        (run.key, eval_index, _below(most, count(store, run, eval_index))),
+        f"WHERE p.run = ? AND p.eval = ? AND s.outcome NOT NULL AND p.key {HASHED} < ?",
+        (run.key, eval_index, drawn(most, count(store, run, eval_index))),
     )
 
 
@@ -172,13 +172,13 @@ def verifiers(store: Store, run: Run, eval_index: int, most: int = 2_000) -> lis
     rows = store.connection.execute(
         f"SELECT DISTINCT t.verifier {_SAMPLES} {_TEXTS} "
         "WHERE p.run = ? AND p.eval = ? AND s.finish = 'stop' AND t.verifier NOT NULL AND "
-        f"(p.key {_HASHED} < ? OR p.key IN ((SELECT MIN(problem) {ours}), (SELECT MAX(problem) {ours})))",
-        (run.key, eval_index, _below(most, count(store, run, eval_index)), *(run.key, eval_index) * 2),
+        f"(p.key {HASHED} < ? OR p.key IN ((SELECT MIN(problem) {ours}), (SELECT MAX(problem) {ours})))",
+        (run.key, eval_index, drawn(most, count(store, run, eval_index)), *(run.key, eval_index) * 2),
     )
     return sorted(row[0] for row in rows)
 
 
-def _below(most: int, count: int) -> int:
+def drawn(most: int, count: int) -> int:
     """What the hashes of problems are below that have about `most` of `count` samples."""
     return _ALL if count <= most else math.ceil(most / count * _ALL)
 

@@ -16,15 +16,17 @@ _JSON = {
     "sessions": ("engine", "counters"),
     "problems": ("prompt", "target", "meta"),
     "texts": ("detail",),
+    "fork_texts": ("detail",),
     "chats": ("sampling",),
     "messages": ("figures",),
 }
-_TABLES = ("runs", "sessions", "problems", "samples", "texts", "chats", "messages")
+_TABLES = ("runs", "sessions", "problems", "samples", "texts", "forks", "fork_texts", "chats", "messages")
 _ADMITTED = {"INTEGER": ("integer",), "REAL": ("real", "integer"), "TEXT": ("text",)}
 _RULES = {
     "runs": "json_type(manifest, '$.plan.evals') IS NOT 'array'",
     "problems": "json_type(prompt) IS NOT 'array' OR json_type(meta) IS NOT 'object' OR eval < 0",
     "samples": "eval < 0 OR problem NOT IN (SELECT key FROM problems)",
+    "forks": "eval < 0 OR budget < 1 OR problem NOT IN (SELECT key FROM problems)",
     "sessions": "json_type(engine) IS NOT 'object' OR json_type(counters) IS NOT 'object'",
 }
 """What else must not be, a condition a table."""

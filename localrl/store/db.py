@@ -123,7 +123,47 @@ BEGIN UPDATE runs SET report = NULL
     WHERE key = (SELECT run FROM problems WHERE key = NEW.problem) AND report NOT NULL; END;
 """
 
-MIGRATIONS: tuple[str, ...] = (RUNS, CHATS, CACHED_REPORT)
+FORKS = """
+-- A row for each sample and thinking budget. Where `forced` is 0 the sample had ended before, and its own
+-- answer counts.
+CREATE TABLE forks (
+    run INTEGER NOT NULL REFERENCES runs (key) ON DELETE CASCADE,
+    eval INTEGER NOT NULL,
+    problem INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    budget INTEGER NOT NULL,
+    forced INTEGER NOT NULL,
+    replayed INTEGER NOT NULL,
+    reopened INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    finish TEXT NOT NULL,
+    outcome TEXT,
+    score REAL,
+    thinking_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL,
+    ended REAL NOT NULL,
+    PRIMARY KEY (run, eval, problem, idx, budget)
+) WITHOUT ROWID;
+CREATE TABLE fork_texts (
+    problem INTEGER NOT NULL REFERENCES problems (key) ON DELETE CASCADE,
+    idx INTEGER NOT NULL,
+    budget INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    error TEXT NOT NULL,
+    verifier TEXT,
+    extracted TEXT,
+    detail TEXT,
+    UNIQUE (problem, idx, budget)
+);
+CREATE TRIGGER fork_added AFTER INSERT ON forks
+BEGIN UPDATE runs SET report = NULL WHERE key = NEW.run AND report NOT NULL; END;
+CREATE TRIGGER fork_changed AFTER UPDATE ON forks
+BEGIN UPDATE runs SET report = NULL WHERE key = NEW.run AND report NOT NULL; END;
+CREATE TRIGGER fork_removed AFTER DELETE ON forks
+BEGIN UPDATE runs SET report = NULL WHERE key = OLD.run AND report NOT NULL; END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (RUNS, CHATS, CACHED_REPORT, FORKS)
 """Each brings the file from version i to i + 1; only ever append."""
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from localrl.chat import ThinkingTags
 from localrl.errors import UsageError, nearest
 from localrl.sample import SampleRow
-from localrl.store import db, samples
+from localrl.store import db, forks, samples
 from localrl.store.chats import Chats
 from localrl.store.samples import SampleRows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -271,7 +271,7 @@ class Store:
     def add_samples(
         self, run: Run, added: Iterable[Sample], session: tuple[int, dict[str, Any]] | None = None
     ) -> None:
-        """Append samples of stored problems, and bring a session's counters up to date.
+        """Append samples of stored problems with their forks, and bring a session's counters up to date.
 
         A sample that the engine had failed on is replaced; any other is only ever written once.
         """
@@ -287,6 +287,8 @@ class Store:
                 "INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [samples.texts(sample) for _, sample in placed],
             )
+            for position, sample in placed:
+                forks.add(self._connection, run.key, position, sample)
             if session is not None:
                 self._connection.execute(
                     "UPDATE sessions SET counters = ? WHERE key = ?", (json.dumps(session[1]), session[0])
@@ -302,11 +304,14 @@ class Store:
             self._connection.execute(
                 "DELETE FROM texts WHERE problem = ? AND idx = ?", (sample.problem.key, sample.index)
             )
+            forks.drop(self._connection, run.key, position, sample)
 
-    def set_verdicts(self, run: Run, judged: Iterable[Sample]) -> None:
-        """Store the verdicts of samples that are here already."""
-        found = list(judged)
+    def set_verdicts(self, run: Run, judged: Sequence[Sample]) -> None:
+        """Store the verdicts of samples and forks that are here already."""
+        found = [sample for sample in judged if sample.budget is None]
+        forked = [(run.position(each.problem.eval), each) for each in judged if each.budget is not None]
         with db.transaction(self._connection):
+            forks.set_verdicts(self._connection, run.key, forked)
             self._connection.executemany(
                 "UPDATE samples SET outcome = ?, score = ? "
                 "WHERE run = ? AND eval = ? AND problem = ? AND idx = ?",
@@ -330,9 +335,10 @@ class Store:
         return row[0], row[1]
 
     def unjudged(self, run: Run, problem: Problem) -> list[Sample]:
-        """Samples of a problem that were generated and not judged."""
+        """Samples of a problem, and then forks, that were generated and not judged."""
         where = "s.eval = ? AND s.problem = ? AND s.outcome IS NULL"
-        return list(self._samples(run, where, (run.position(problem.eval), problem.key)))
+        found = list(self._samples(run, where, (run.position(problem.eval), problem.key)))
+        return found + forks.unjudged(self, run, problem)
 
     def sample(self, run: Run, eval_name: str, problem: str, index: int) -> Sample:
         """One sample, by its eval, its problem's id and its index in the group."""
@@ -353,6 +359,7 @@ class Store:
             (run.key, *values),
         )
         tags, evals, problem = run.thinking, run.evals, None
+        forked, answered = forks.any_of(self, run), {}
         for row in rows:
             if problem is None or problem.key != row[0]:
                 problem = samples.to_problem(
@@ -361,7 +368,10 @@ class Store:
                     ).fetchone(),
                     evals,
                 )
-            yield samples.to_sample(row, problem, tags)
+                answered = forks.of_problem(self, run, problem) if forked else {}
+            sample = samples.to_sample(row, problem, tags)
+            found, natural = answered.get(sample.index, ((), ()))
+            yield replace(sample, forks=found, natural=natural) if forked else sample
 
     def rows(self, run: Run, *, judged: bool = False, since: float | None = None) -> Iterator[SampleRow]:
         """The samples of a run without their texts, in order of eval, problem and index.
