@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from xml.etree.ElementTree import Element
 
 LONGEST = 2000
@@ -22,6 +22,7 @@ FORMULA = re.compile(
     re.S,
 )
 """A formula between LaTeX's or TeX's delimiters; one `$` as Pandoc reads it, so that prices are none."""
+_CODE_OR_FORMULA = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`|" + FORMULA.pattern, re.S)
 
 _RAISED = str.maketrans(
     "0123456789+-−=()abcdefghijklmnoprstuvwxyz′∘",
@@ -41,6 +42,11 @@ _WORD = re.compile(r"[A-Za-z]{2,}$")
 
 class _Inexact(Exception):
     """One line of Unicode cannot say it."""
+
+
+def outside_code(text: str) -> Iterator[re.Match[str]]:
+    """The formulas of a Markdown text; in code a dollar is a dollar."""
+    return (found for found in _CODE_OR_FORMULA.finditer(text) if found[0][0] != "`")
 
 
 def latex(found: re.Match[str]) -> str:

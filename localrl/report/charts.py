@@ -39,6 +39,8 @@ OUTCOME_COLOURS = {
     Outcome.VERIFIER_ERROR: "#0072b2",
     Outcome.ENGINE_ERROR: "#5b4a8a",
 }
+OUTCOME_MARKS = dict(zip(map(str, Outcome), "✓✗–…↻⌛!E", strict=True))
+"""For a page without colours."""
 SERIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 LIGHT = {"ink": "#1a1a1a", "quiet": "#5f6368", "line": "#d6d8db", "paper": "#ffffff"}
 DARK = {"ink": "#e8e8e8", "quiet": "#a0a4a8", "line": "#3a3d41", "paper": "#16181a"}
@@ -219,7 +221,10 @@ def lengths_by_outcome(rows: Sequence[SampleRow], bins: int = 24) -> str | None:
         for i in np.flatnonzero(count):
             words = f"{outcome}: {count[i]} samples of {edges[i]:,.0f} to {edges[i + 1]:,.0f} tokens"
             x1, x2 = chart.x(edges[i]) + 0.5, chart.x(edges[i + 1]) - 0.5
-            chart.bar(x1, chart.y(base[i]), x2, chart.y(base[i] + count[i]), f"o-{outcome}", words)
+            y1, y2 = chart.y(base[i]), chart.y(base[i] + count[i])
+            chart.bar(x1, y1, x2, y2, f"o-{outcome}", words)
+            if y1 - y2 >= 14:
+                chart.text((x1 + x2) / 2, (y1 + y2) / 2 + 4, OUTCOME_MARKS[outcome], "mark")
         base += count
     return chart.svg()
 
@@ -232,6 +237,7 @@ def css(ink: str, quiet: str, line: str) -> str:
     outcomes = "".join(f".o-{o}{{fill:{c};background-color:{c}}}" for o, c in OUTCOME_COLOURS.items())
     return (
         f".chart text{{font:12px system-ui,sans-serif;fill:{quiet}}}.chart .label{{fill:{ink}}}"
+        ".chart .mark{fill:#000}"
         f".chart .grid{{stroke:{line};stroke-width:1}}.chart .axis{{stroke:{quiet};stroke-width:1}}"
         f".thin{{stroke-width:1.5}}.thick{{stroke-width:6;stroke-opacity:.45}}"
         f".chart .of{{stroke:none}}.path{{fill:none;stroke-width:1.5;stroke-opacity:.5}}{series}{outcomes}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localrl import formats
@@ -27,6 +27,12 @@ class PairSummary:
     evidence: str
     """What it rests on."""
     flips: tuple[Flip, ...]
+
+    @property
+    def flipped(self) -> Table:
+        """The problems that changed sides, with both runs' correct samples of all."""
+        rows = [[f.problem, f.baseline, f.other, "gained" if f.gained else "lost"] for f in self.flips]
+        return Table(["problem", "baseline", "run", ""], rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +73,9 @@ def text(view: ComparisonSummary, flips: int = 10) -> str:
     parts += [tables.markdown(view.metrics), "", *[pair.verdict for pair in view.pairs]]
     for pair in view.pairs:
         if pair.flips:
-            rows = [[f.problem, f.baseline, f.other, "gained" if f.gained else "lost"] for f in pair.flips]
-            more = f" (and {len(rows) - flips} more)" if len(rows) > flips else ""
-            flipped = Table(["problem", "baseline", "run", ""], rows[:flips])
-            parts += ["", f"{pair.title}: problems that flipped{more}", "", tables.markdown(flipped)]
+            more = f" (and {len(pair.flips) - flips} more)" if len(pair.flips) > flips else ""
+            listed = replace(pair.flipped, rows=pair.flipped.rows[:flips])
+            parts += ["", f"{pair.title}: problems that flipped{more}", "", tables.markdown(listed)]
     return "\n".join([*parts, "", *_listed("Differs on purpose?", view.changed)]).rstrip()
 
 

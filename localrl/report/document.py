@@ -41,7 +41,7 @@ class Document:
     title: str
     subtitle: str
     headline: Sequence[tuple[str, str, str]]
-    """Of the first run: what, its value, and a remark."""
+    """What, its value, and a remark; empty where runs are compared."""
     comparison: ComparisonSummary | None
     charts: Mapping[str, str | None]
     """"accuracy" and "speed", of all runs."""
@@ -65,9 +65,9 @@ def make(runs: Sequence[Results]) -> Document:
         for point in _points(number, section.name, report, alone=len(runs) == 1)
     ]
     return Document(
-        title=" against ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else ""),
-        subtitle=run_summary.subtitle(reports[0]),
-        headline=run_summary.headline(reports[0]),
+        title=f"{', '.join(names[1:])} against {names[0]}" if compared else ", ".join(names),
+        subtitle="; ".join(map(run_summary.subtitle, reports)),
+        headline=() if compared else run_summary.headline(reports[0]),
         comparison=comparison_summary.of_comparison(compared) if compared else None,
         charts={"accuracy": charts.accuracy(points), "speed": charts.accuracy_by_speed(points)},
         sections=sections,

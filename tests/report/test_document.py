@@ -117,8 +117,23 @@ def test_no_text_of_a_run_can_stand_for_a_part_of_the_page(make_run: Callable[..
         assert page.count("samples are inside.") == 1
         assert f"<h1>{escape(text)}</h1>" in page
         assert transcripts(page)[0]["target"] == text
-        (index,) = [s for s in found.scripts if s.startswith("{")]
-        assert json.loads(index)["0/sums"][0][0] == f"{text} sums-0"
+        index = json.loads(found.scripts[scripts.index("index")])
+        assert index["0/sums"][0][0] == f"{text} sums-0"
+
+
+def test_formulas_are_packed_as_mathml_of_allowed_parts_only_and_code_stays_code(
+    make_run: Callable[..., Any],
+) -> None:
+    run = make_run(problems=1, k=1)
+    answer = r"so \(\frac{1}{2}\), \(\href{javascript:alert(1)}{x}\), \(\color{red}{y}\); `$x$` ends"
+    run.made[0] = replace(run.made[0], response=Response(answer))
+    packed = transcripts(html([run]))[0]["samples"][0]["answer"]
+    half = ["mfrac", {}, [["mrow", {}, [["mn", {}, ["1"]]]], ["mrow", {}, [["mn", {}, ["2"]]]]]]
+    assert packed[:2] == ["so ", {"math": ["math", {}, [["mrow", {}, [half]]]], "source": r"\(\frac{1}{2}\)"}]
+    assert "".join(p if isinstance(p, str) else p["source"] for p in packed) == answer
+    drawn = json.dumps([p["math"] for p in packed if isinstance(p, dict)])
+    assert not any(word in drawn for word in ("javascript", "href", "red"))
+    assert packed[-1].endswith("`$x$` ends")
 
 
 def test_only_our_own_script_and_style_may_run_and_nothing_may_be_loaded(
