@@ -81,6 +81,56 @@ class Splitter:
             pieces.append((True, ready))
 
 
+class ThinkingMeter:
+    """Counts the tokens of a stream's thinking, and of thinking that is opened again.
+
+    A `Splitter` takes everything after the first closing tag for the answer, since answers may talk about
+    tags. A budget must not be escaped that way: an opening tag that begins a line of the answer opens the
+    thinking again.
+    """
+
+    def __init__(self, tags: ThinkingTags, starts_inside: bool = False) -> None:
+        self._tags = tags
+        self._opening = re.compile(rf"^[ \t]*{re.escape(tags.open)}", re.MULTILINE)
+        self._splitter = Splitter(tags, starts_inside)
+        self._line = ""
+        """The beginning of the answer's current line."""
+        self._unassigned = 0
+        self.tokens = 0
+        """Of the thinking, tags included."""
+        self.reopened = False
+
+    @property
+    def inside(self) -> bool:
+        """Whether the thinking goes on, and no tag has begun."""
+        return self._splitter.thinking and not self._splitter.holding
+
+    def take(self, text: str, generated: bool = True) -> None:
+        """Take the text of a token; one that was not `generated` is not counted."""
+        self._unassigned += generated
+        was = self._splitter.thinking
+        self._feed(text)
+        if not self._splitter.holding:
+            if was or self._splitter.thinking:
+                self.tokens += self._unassigned
+            self._unassigned = 0
+
+    def _feed(self, text: str) -> None:
+        for thinking, piece in self._splitter.feed(text):
+            if not thinking:
+                self._look_for_opening(piece)
+
+    def _look_for_opening(self, answer: str) -> None:
+        self._line += answer
+        if found := self._opening.search(self._line):
+            rest, self._line = self._line[found.end() :], ""
+            self.reopened = True
+            self._splitter = Splitter(self._tags, starts_inside=True)
+            self._feed(rest)
+        else:
+            self._line = self._line.rpartition("\n")[2][: 2 * len(self._tags.open)]
+
+
 def held_back(text: str, marks: tuple[str, ...]) -> int:
     """How many characters at the end of `text` could be the beginning of one of `marks`."""
     longest = max((len(mark) for mark in marks), default=1) - 1

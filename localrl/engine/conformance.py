@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from localrl.chat import Message, ThinkingTags
+from localrl.chat import Message, ThinkingControl, ThinkingTags
 from localrl.engine.backends import BACKENDS, Ability
 from localrl.engine.protocol import (
     EngineSettings,
@@ -29,7 +29,7 @@ from localrl.engine.protocol import (
     Started,
     Text,
 )
-from localrl.sampling import Sampling
+from localrl.sampling import Sampling, fork_seed
 from localrl.thinking import split
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Subject:
     """A string that the model says within 120 tokens at temperature 1."""
     tags: ThinkingTags = field(default_factory=lambda: ThinkingTags(open="<|assistant|>", close="."))
     """Thinking tags: the model says the closing one as soon, and its prompts may end in the opening one."""
+    thinks_on: ThinkingTags = field(
+        default_factory=lambda: ThinkingTags(open="<|assistant|>", close="<|over|>")
+    )
+    """The same with a closing tag that the model never says."""
     endless_seed: int = 3
     """With it the model repeats itself at temperature 0."""
 
@@ -146,6 +150,12 @@ def raw(name: str, text: str, tokens: int) -> GroupRequest:
     """One sample `name.0` of a text that goes to the model as it is."""
     sampling = Sampling(temperature=1.0, max_tokens=tokens)
     return GroupRequest(name, text, (SampleRequest(f"{name}.0", 1),), sampling)
+
+
+def _thinks_on(subject: Subject, name: str, **more: Any) -> GroupRequest:
+    """Two samples that think and do not stop by themselves."""
+    asked = group(name, thinking=subject.thinks_on, loop_guard=False, **more)
+    return replace(asked, samples=(SampleRequest(f"{name}.0", 0), SampleRequest(f"{name}.1", 4)))
 
 
 class MustDo:
@@ -292,6 +302,42 @@ class MayDecline:
         shared = sorted(outcomes[f"a.{i}"].finished.shared_tokens for i in range(3))
         assert shared[0] == 0
         assert shared[1] >= outcomes["a.0"].finished.prompt_tokens - 1
+
+    def test_thinking_is_closed_once_at_its_budget_and_an_answer_follows(self, subject: Subject) -> None:
+        subject.needs(Ability.BUDGET)
+        asked = _thinks_on(subject, "a", tokens=40, control=ThinkingControl(budget=2))
+        with subject.open() as backend:
+            outcomes = run(backend, [asked])
+        for outcome in outcomes.values():
+            end, closing = outcome.finished, subject.thinks_on.closing
+            assert (end.closed, end.thinking_tokens, end.text.count(closing)) == ("budget", 2, 1)
+            assert end.forced_tokens > 0
+            assert end.answer_tokens > 0
+            assert split(end.text, subject.thinks_on, end.starts_thinking).answer.strip()
+        ends = [outcome.finished for outcome in outcomes.values()]
+        assert outcomes.metrics.generated_tokens == sum(e.thinking_tokens + e.answer_tokens for e in ends)
+
+    def test_forks_answer_at_each_budget_and_leave_their_sample_as_it_was(self, subject: Subject) -> None:
+        subject.needs(Ability.FORK)
+        alone = _thinks_on(subject, "a", tokens=30)
+        forked = replace(alone, budgets=(2, 4, 600), budget_answer_tokens=5)
+        with subject.open() as backend:
+            unforked = run(backend, [alone])
+        with subject.open() as backend:
+            outcomes = run(backend, [forked])
+        for sample in forked.samples:
+            end = outcomes[sample.id].finished
+            assert end.text == unforked[sample.id].text
+            assert [(fork.budget, fork.forced) for fork in end.forks] == [(2, True), (4, True), (600, False)]
+            for fork in end.forks[:2]:
+                assert (fork.thinking_tokens, fork.seed) == (fork.budget, fork_seed(sample.seed, fork.budget))
+                assert fork.text
+                assert 0 < fork.answer_tokens <= 5
+            assert 0 < end.forks[0].at < end.forks[1].at <= len(end.text)
+        ends = [outcome.finished for outcome in outcomes.values()]
+        tokens = [end.thinking_tokens + end.answer_tokens for end in ends]
+        tokens += [fork.answer_tokens for end in ends for fork in end.forks]
+        assert outcomes.metrics.generated_tokens == sum(tokens)
 
     def test_a_prompt_that_cannot_run_is_refused_and_the_others_run(self, subject: Subject) -> None:
         subject.needs(Ability.REFUSE)

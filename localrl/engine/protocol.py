@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
-from localrl.chat import Message, ThinkingTags
+from localrl.chat import Message, ThinkingControl, ThinkingTags
 from localrl.sampling import Sampling
 
 
@@ -49,6 +49,16 @@ class GroupRequest:
     stop: tuple[str, ...] = ()
     """Strings that end the answer; thinking is not searched for them."""
     thinking: ThinkingTags | None = None
+    control: ThinkingControl = field(default_factory=ThinkingControl)
+    """How long it may think; see `Finished.closed`."""
+    budgets: tuple[int, ...] = ()
+    """Numbers of thinking tokens, ascending, at which each sample is forked: its thinking is closed there
+    with `thinking.closing` and an answer decoded, while it thinks on itself; see `Finished.forks`."""
+    budget_answer_tokens: int = 512
+    """The `max_tokens` of a fork's answer."""
+    probe_every: int | None = None
+    """Ask for the answer so far after every so many thinking tokens; see `Finished.probes`. None asks for
+    none, or every 64 where `control.stop_when_sure` needs them."""
     loop_guard: bool = True
     ignore_end: bool = False
     """Go on past end-of-generation tokens up to `max_tokens`; for measuring speed."""
@@ -77,6 +87,43 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """What a sample answers when its thinking is closed at a budget.
+
+    It comes with the end of its sample, so that both are stored together. The whole text of a fork is
+    `finished.text[:at] + thinking.closing + text`.
+    """
+
+    budget: int
+    forced: bool
+    """The thinking was closed here. False where it had ended by itself before: nothing was decoded, the
+    sample's own answer is what the budget gives, and the fields below stay empty."""
+    seed: int = 0
+    """`sampling.fork_seed` of the sample's seed and the budget."""
+    reason: FinishReason = FinishReason.STOP
+    text: str = ""
+    """The answer: all that was decoded behind the closing text."""
+    at: int = 0
+    """Characters of the sample's text before the closing text."""
+    thinking_tokens: int = 0
+    """Before the closing text: `budget`, or a few more where that falls inside a character or a tag."""
+    answer_tokens: int = 0
+    reopened: bool = False
+    """The answer opens the thinking again."""
+    computed_tokens: int = 0
+    """Computed besides the generated ones: the closing text, and thinking whose cells were lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The answer of a sample as it was in the middle of its thinking."""
+
+    thinking_tokens: int
+    answer: str
+    """White space at its ends and what follows a closing brace are left out; empty where none came."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The end of one sample, with everything that is stored of it."""
 
@@ -98,6 +145,16 @@ class Finished:
     error: str = ""
     estimated: bool = False
     """The token counts are our own estimate, not the backend's."""
+    closed: Literal["", "budget", "sure"] = ""
+    """What made the engine close the thinking, if it did: the budget, or equal answers of probes. It does so
+    at most once a sample, inside the thinking only, and never inside a character."""
+    forced_tokens: int = 0
+    """Tokens of the closing text; it is part of `text`, but of neither count."""
+    reopened: bool = False
+    """Thinking was opened again after it had been closed; its tokens count for budgets, and as answer."""
+    forks: tuple[Fork, ...] = ()
+    """One for each of the group's budgets, ascending; of a cancelled sample only those that had ended."""
+    probes: tuple[Probe, ...] = ()
     type: Literal["finished"] = "finished"
 
 

@@ -7,10 +7,23 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from localrl.engine import loopguard
-from localrl.engine.protocol import Finished, FinishReason, GroupRequest, SampleRequest, Started, Text
-from localrl.thinking import Splitter, held_back
+from localrl.engine.protocol import (
+    Finished,
+    FinishReason,
+    Fork,
+    GroupRequest,
+    Probe,
+    SampleRequest,
+    Started,
+    Text,
+)
+from localrl.thinking import Splitter, ThinkingMeter, held_back
+
+PROBE_EVERY = 64
+"""Thinking tokens between two probes where nobody says otherwise; Dynasor takes 32 to 64."""
 
 
 @dataclass(slots=True)
@@ -24,7 +37,13 @@ class Stream:
     starts_thinking: bool = False
     shared_tokens: int = 0
     tokens: list[int] = field(default_factory=list)
-    """Generated tokens, without the one that ended the stream."""
+    """Generated tokens, without the one that ended the stream, and those of a closing text."""
+    closed: Literal["", "budget", "sure"] = ""
+    forced_tokens: int = 0
+    forks: dict[int, Fork | None] = field(default_factory=dict)
+    """By budget; None while the fork goes on."""
+    probes: dict[int, Probe | None] = field(default_factory=dict)
+    """By the number of thinking tokens; None while the probe goes on."""
     _letters: list[bool] = field(default_factory=list)
     """For each token whether it brought a letter."""
     _utf8: codecs.IncrementalDecoder = field(init=False)
@@ -39,10 +58,19 @@ class Stream:
     _answer_tokens: int = 0
     _first: float | None = None
     _last: float | None = None
+    _meter: ThinkingMeter | None = None
+    """Only where somebody wants to know, since it costs as much as the splitter."""
+    _probe_every: int = 0
+    _end: Finished | None = None
+    """The end, while forks go on."""
 
     def __post_init__(self) -> None:
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._splitter = Splitter(self.group.thinking, self.starts_thinking)
+        group, control = self.group, self.group.control
+        self._probe_every = group.probe_every or (PROBE_EVERY if control.stop_when_sure else 0)
+        if group.thinking and (control.budget or group.budgets or self._probe_every):
+            self._meter = ThinkingMeter(group.thinking, self.starts_thinking)
 
     def started(self) -> Started:
         return Started(self.sample.id, self.starts_thinking)
@@ -56,17 +84,105 @@ class Stream:
         text = self._utf8.decode(raw)
         self._raw.append(text)
         self._letters.append(any(map(str.isalpha, text)))
+        if self._meter:
+            self._meter.take(text)
         self._was_thinking = self._splitter.thinking
         stopped = self._emit(self._splitter.feed(text))
         if not self._splitter.holding:
             self._assign_tokens()
         if stopped:
             return FinishReason.STOP
-        if len(self.tokens) >= self.group.sampling.max_tokens:
+        if self.generated >= self.group.sampling.max_tokens:
             return FinishReason.LENGTH
         if self.group.loop_guard and loopguard.loops(self.tokens, self._letters):
             return FinishReason.LOOP
         return None
+
+    @property
+    def generated(self) -> int:
+        return len(self.tokens) - self.forced_tokens
+
+    # -- thinking budgets
+
+    @property
+    def closable(self) -> int | None:
+        """How many tokens it has thought, where the thinking may be closed: neither in an answer nor inside a
+        tag or a character."""
+        if self._meter is None or not self._meter.inside or self._utf8.getstate()[0]:
+            return None
+        return self._meter.tokens
+
+    def must_close(self) -> Literal["", "budget", "sure"]:
+        """Why the thinking has to be closed now, if it has to."""
+        control = self.group.control
+        if self.closed or (tokens := self.closable) is None:
+            return ""
+        if control.budget is not None and tokens >= control.budget:
+            return "budget"
+        answers = [probe.answer for probe in self.probes.values() if probe]
+        last = answers[-(control.stop_when_sure or 0) :]
+        sure = len(last) == control.stop_when_sure and len(set(last)) == 1 and last[0]
+        return "sure" if sure else ""
+
+    def close_thinking(self, why: Literal["budget", "sure"], tokens: list[int], raw: bytes) -> None:
+        """Take the closing text, whose tokens nobody has drawn."""
+        assert self._meter is not None
+        self.closed, self.forced_tokens = why, len(tokens)
+        self.tokens += tokens
+        self._letters += [False] * len(tokens)
+        text = self._utf8.decode(raw)
+        self._raw.append(text)
+        self._meter.take(text, generated=False)
+        self._emit(self._splitter.feed(text))
+
+    def forks_due(self) -> list[int]:
+        """The budgets at which forks leave it now; each is named once."""
+        ahead = [budget for budget in self.group.budgets if budget not in self.forks]
+        if not ahead or (tokens := self.closable) is None:
+            return []
+        due = [budget for budget in ahead if budget <= tokens]
+        self.forks.update(dict.fromkeys(due))
+        return due
+
+    def probe_due(self) -> bool:
+        """Whether its answer so far is to be asked for now; a probe waits until the one before has ended."""
+        tokens = self.closable
+        if not self._probe_every or self.closed or tokens is None or None in self.probes.values():
+            return False
+        if tokens - max(self.probes, default=0) < self._probe_every:
+            return False
+        self.probes[tokens] = None
+        return True
+
+    def cancel_fork(self, at: int) -> None:
+        """A fork was cancelled, and so its parent, although it may have ended before."""
+        self.forks.pop(at, None)
+        self.probes.pop(at, None)
+        if self._end is not None:
+            self._end = replace(self._end, reason=FinishReason.CANCELLED)
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        self._raw = ["".join(self._raw)]
+        return self._raw[0]
+
+    def released(self) -> list[Finished]:
+        """Its end, once all its forks have ended."""
+        if self._end is None or None in (*self.forks.values(), *self.probes.values()):
+            return []
+        end, self._end = self._end, None
+        return [self._with_forks(end)]
+
+    def _with_forks(self, end: Finished) -> Finished:
+        complete = end.reason is not FinishReason.CANCELLED
+        forks = [
+            self.forks.get(budget) or Fork(budget, forced=False)
+            for budget in self.group.budgets
+            if complete or self.forks.get(budget)
+        ]
+        probes = [probe for probe in self.probes.values() if probe]
+        return replace(end, forks=tuple(forks), probes=tuple(probes))
 
     @property
     def thought(self) -> bool:
@@ -81,35 +197,39 @@ class Stream:
         """What became clear since the last call; the last of it stands for all tokens until now."""
         pending, self._pending = self._pending, []
         if pending:
-            counts = [0] * (len(pending) - 1) + [len(self.tokens) - self._told_tokens]
-            self._told_tokens = len(self.tokens)
+            counts = [0] * (len(pending) - 1) + [self.generated - self._told_tokens]
+            self._told_tokens = self.generated
             pending = [replace(text, tokens=count) for text, count in zip(pending, counts, strict=True)]
         return pending
 
     def finish(self, reason: FinishReason, error: str = "") -> list[Text | Finished]:
-        """Flush what was held back, except the beginning of a character that never ended, and sum up."""
+        """Flush what was held back, except the beginning of a character that never ended, and sum up.
+
+        The end itself is only among the events when no fork goes on; else `released` gives it.
+        """
         stopped = self._emit(self._splitter.flush())
         if not stopped and self._held:
             self._pending.append(Text(self.sample.id, self._held, thinking=False))
         self._assign_tokens()
-        count = len(self.tokens)
+        count = self.generated
         seconds = (self._last or 0.0) - (self._first or 0.0)
-        return [
-            *self.texts(),
-            Finished(
-                sample=self.sample.id,
-                reason=reason,
-                text="".join(self._raw),
-                starts_thinking=self.starts_thinking,
-                prompt_tokens=self.prompt_tokens,
-                shared_tokens=self.shared_tokens,
-                thinking_tokens=self._thinking_tokens,
-                answer_tokens=self._answer_tokens,
-                ttft_s=None if self._first is None else self._first - self.submitted,
-                tokens_per_s=(count - 1) / seconds if count > 1 and seconds > 0 else None,
-                error=error,
-            ),
-        ]
+        self._end = Finished(
+            sample=self.sample.id,
+            reason=reason,
+            text=self.text,
+            starts_thinking=self.starts_thinking,
+            prompt_tokens=self.prompt_tokens,
+            shared_tokens=self.shared_tokens,
+            thinking_tokens=self._thinking_tokens,
+            answer_tokens=self._answer_tokens,
+            ttft_s=None if self._first is None else self._first - self.submitted,
+            tokens_per_s=(count - 1) / seconds if count > 1 and seconds > 0 else None,
+            error=error,
+            closed=self.closed,
+            forced_tokens=self.forced_tokens,
+            reopened=self._meter is not None and self._meter.reopened,
+        )
+        return [*self.texts(), *self.released()]
 
     def _emit(self, parts: list[tuple[bool, str]]) -> bool:
         """Queue text for the event stream; True when a stop string was found in the answer."""

@@ -24,7 +24,7 @@ STARTUP_S = 120.0
 def write_script(path: Path) -> Path:
     """Texts of the alphabet that the tiny model uses; one of them repeats itself without end."""
     texts = ["<|assistant|>ab cd. ef " * 1, "ab ef gh. " * 40, "cd . ba " * 3, "h " * 3000]
-    path.write_text(json.dumps({"texts": texts, "cells": 4096, "real_s": 0.0005}))
+    path.write_text(json.dumps({"texts": texts, "knows": [[[0, "gh ba"]]], "cells": 4096, "real_s": 0.0005}))
     return path
 
 

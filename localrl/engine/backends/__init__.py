@@ -36,6 +36,8 @@ class Ability(StrEnum):
     VARY = "say something else for another seed"
     REFUSE = "tell when a prompt is too long"
     TEMPLATE = "tell when a prompt ends inside the thinking tags"
+    BUDGET = "close the thinking at a budget of tokens"
+    FORK = "fork a sample at budgets or to probe for its answer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A backend that replays prepared texts: deterministic, without a model, with a clock of its own.
 
 Most tests run on it. Its model file is a JSON object with the fields of `Script`. A sample says the text
-at its seed modulo the number of texts; a token is a word with the space before it.
+at its seed modulo the number of texts; a token is a word with the space before it. When its thinking is
+closed, it goes on with what it knows by then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from localrl import __version__
 from localrl.engine.backends import Ability, Form
+from localrl.engine.forks import ForkStream, ProbeStream, due
 from localrl.engine.protocol import (
     EngineSettings,
     Event,
@@ -43,6 +45,9 @@ HIDDEN = True
 @dataclass(frozen=True)
 class Script:
     texts: tuple[str, ...] = ("ok",)
+    knows: tuple[tuple[tuple[int, str], ...], ...] = ((),)
+    """For each text, modulo their number: from how many thinking tokens on it gives which answer when its
+    thinking is closed, ascending. A probe is given the same, in a box."""
     cells: int = 100_000
     step_s: float = 0.01
     """What the clock advances in a step."""
@@ -58,6 +63,10 @@ class Script:
 class _Playing:
     stream: Stream
     words: deque[str]
+
+    @property
+    def is_fork(self) -> bool:
+        return isinstance(self.stream, ForkStream)
 
 
 @dataclass(slots=True)
@@ -103,7 +112,7 @@ class ScriptedBackend:
             time.sleep(self.script.real_s)
         self._now += self.script.step_s
         self._steps += 1
-        while self._waiting and len(self._playing) < self.parallel:
+        while self._waiting and self._streams < self.parallel:
             self._start(*self._waiting.popleft())
         for playing in list(self._playing):
             self._advance(playing)
@@ -113,6 +122,10 @@ class ScriptedBackend:
     def close(self) -> None:
         self._playing.clear()
 
+    @property
+    def _streams(self) -> int:
+        return sum(not playing.is_fork for playing in self._playing)
+
     def _start(self, group: GroupRequest, sample: SampleRequest, submitted: float) -> None:
         tokens = _prompt_tokens(group)
         shared = tokens if group.id in self._seen else 0
@@ -120,7 +133,7 @@ class ScriptedBackend:
         self._prefilled += tokens - shared
         stream = Stream(sample, group, submitted, tokens, starts_thinking=False, shared_tokens=shared)
         text = self.script.texts[sample.seed % len(self.script.texts)]
-        self._playing.append(_Playing(stream, deque(re.findall(r"\s*\S+|\s+$", text))))
+        self._playing.append(_Playing(stream, _words(text)))
         self._events.append(stream.started())
 
     def _advance(self, playing: _Playing) -> None:
@@ -132,10 +145,25 @@ class ScriptedBackend:
         if word.strip() in self.script.die_on:
             os._exit(9)
         self._generated += 1
-        reason = playing.stream.push(zlib.crc32(word.encode()), word.encode(), self._now)
-        self._events += playing.stream.texts()
+        stream = playing.stream
+        reason = stream.push(zlib.crc32(word.encode()), word.encode(), self._now)
+        self._events += stream.texts()
+        for fork in due(stream, self._now):
+            known = self._known(stream, fork.thinking_tokens)
+            if isinstance(fork, ProbeStream):
+                known = known.rpartition("\\boxed{")[2].removesuffix("}") + "}"
+            self._playing.append(_Playing(fork, _words(known)))
         if reason is not None:
             self._end(playing, reason)
+        elif why := stream.must_close():
+            playing.words = _words(self._known(stream, stream.closable or 0))
+            closing = stream.group.thinking.closing if stream.group.thinking else ""
+            stream.close_thinking(why, [zlib.crc32(w.encode()) for w in _words(closing)], closing.encode())
+
+    def _known(self, stream: Stream, thinking_tokens: int) -> str:
+        """What a sample answers when its thinking is closed after so many tokens."""
+        knows = self.script.knows[stream.sample.seed % len(self.script.texts) % len(self.script.knows)]
+        return next((answer for tokens, answer in reversed(knows) if tokens <= thinking_tokens), "")
 
     def _end(self, playing: _Playing, reason: FinishReason) -> None:
         self._playing.remove(playing)
@@ -143,7 +171,7 @@ class ScriptedBackend:
 
     def _metrics(self) -> Metrics:
         return Metrics(
-            running=len(self._playing),
+            running=self._streams,
             waiting=len(self._waiting),
             parallel=self.parallel,
             cells=self.script.cells,
@@ -153,6 +181,10 @@ class ScriptedBackend:
             prefill_s=self._steps * self.script.step_s / 10,
             steps=self._steps,
         )
+
+
+def _words(text: str) -> deque[str]:
+    return deque(re.findall(r"\s*\S+|\s+$", text))
 
 
 def _prompt_tokens(group: GroupRequest) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING
 
-from localrl.engine.backends import Form, Health, available
+from localrl.engine.backends import Ability, Form, Health, available
 
 if TYPE_CHECKING:
     from localrl.engine.protocol import Backend, EngineSettings
@@ -16,6 +16,8 @@ FORM = Form.MLX
 REQUIRES: tuple[str, ...] = ("mlx_lm",)
 INSTALL = "pip install 'localrl[mlx]'"
 CANNOT: tuple[str, ...] = (
+    Ability.BUDGET,
+    Ability.FORK,
     "keep short texts cheap beside a long one: the cache is padded to its longest row",
     "quantise the cache: --cache-type is f16 only",
     "share prompts between groups",

@@ -13,7 +13,7 @@ SUMMARY = "any OpenAI-compatible server, with --endpoint"
 FORM = Form.SERVED
 REQUIRES: tuple[str, ...] = ("aiohttp",)
 INSTALL = "pip install 'localrl[server]'"
-CANNOT: tuple[str, ...] = (Ability.COUNT, Ability.TEMPLATE)
+CANNOT: tuple[str, ...] = (Ability.COUNT, Ability.TEMPLATE, Ability.BUDGET, Ability.FORK)
 
 
 def load(settings: EngineSettings) -> Backend:
