@@ -232,6 +232,8 @@ class EngineSettings:
     gpu_layers: int | None = None
     """Layers on the accelerator, -1 for all; None takes what fits."""
     threads: int | None = None
+    aim: Literal["latency", "throughput"] = "latency"
+    """Whether somebody waits for the next token, or only for the end of the run."""
     tags: ThinkingTags | None = None
     """Tags that stay visible although they may be special tokens."""
     endpoints: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from localrl.engine.device import Batch, BatchDevice
 from localrl.engine.kv_cache.cache import KVCache, TokenSequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STALL_S = 0.2
-"""How long prompts may make the running streams wait in one step."""
+"""How long prompts may make the running streams wait in one step, where somebody waits for their tokens."""
 SMALLEST_CHUNK = 16
 """Prompt tokens computed beside the streams while their speed is not known."""
 
@@ -73,11 +73,16 @@ class Scheduler:
     """The `Backend` of every library that offers a `BatchDevice`."""
 
     def __init__(
-        self, device: BatchDevice, parallel: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        device: BatchDevice,
+        parallel: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        aim: Literal["latency", "throughput"] = "latency",
     ) -> None:
         self.info = device.info
         self._device = device
         self._clock = clock
+        self._stalls_matter = aim == "latency"
         self._cache = KVCache(device)
         self._parallel = Parallel(parallel, highest=max(1, device.most_streams))
         self._waiting: deque[_QueuedPrompt] = deque()
@@ -298,9 +303,9 @@ class Scheduler:
         return batch, current, chunks
 
     def _chunk_tokens(self, decoding: int) -> int:
-        """How many prompt tokens fit beside the streams without stalling them for long."""
+        """How many prompt tokens fit beside the streams, without stalling them for long where that matters."""
         room = self._device.batch_tokens - decoding
-        if not decoding:
+        if not decoding or not self._stalls_matter:
             return room
         return min(room, max(SMALLEST_CHUNK, int(self._prefill_rate * STALL_S)))
 

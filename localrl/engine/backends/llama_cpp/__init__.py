@@ -26,7 +26,7 @@ def load(settings: EngineSettings) -> Backend:
     from localrl.engine.backends.llama_cpp.device import LlamaDevice
     from localrl.engine.scheduler import Scheduler
 
-    return Scheduler(LlamaDevice(settings), settings.parallel)
+    return Scheduler(LlamaDevice(settings), settings.parallel, aim=settings.aim)
 
 
 def health(machine: Machine) -> Health:
