@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count as counter
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -198,6 +200,17 @@ def test_a_long_prompt_never_stalls_running_streams() -> None:
     decoding, total = device.batches[-1]
     assert decoding == 1
     assert total > 1, "the long prompt moves on beside the short stream"
+
+
+def test_where_only_the_end_of_the_run_counts_a_prompt_takes_whole_batches() -> None:
+    device = FakeDevice(batch=32, end_every=10**9)
+    scheduler = Scheduler(device, parallel=4, clock=counter(1.0).__next__, aim="throughput")
+    scheduler.submit(group("short", PROMPT[:5], max_tokens=40))
+    scheduler.step()
+    scheduler.submit(group("long", tuple(i % 90 + 1 for i in range(600)), max_tokens=1))
+    for _ in range(10):
+        scheduler.step()
+        assert device.batches[-1][1] == 32
 
 
 def test_cancelling_takes_effect_within_one_step_and_frees_the_cells() -> None:
