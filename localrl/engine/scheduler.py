@@ -303,11 +303,11 @@ class Scheduler:
         return batch, current, chunks
 
     def _chunk_tokens(self, decoding: int) -> int:
-        """How many prompt tokens fit beside the streams, without stalling them for long where that matters."""
+        """How many prompt tokens fit beside the streams, without a long stall where that matters."""
         room = self._device.batch_tokens - decoding
-        if not decoding or not self._stalls_matter:
-            return room
-        return min(room, max(SMALLEST_CHUNK, int(self._prefill_rate * STALL_S)))
+        if decoding and self._stalls_matter:
+            room = min(room, max(SMALLEST_CHUNK, int(self._prefill_rate * STALL_S)))
+        return room
 
     def _advance(self, batch: Batch, current: list[_Running], chunks: list[Chunk]) -> None:
         """After the forward pass: count cells, draw tokens, start the samples of finished prompts."""
