@@ -24,6 +24,7 @@ from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.allocation import CACHE_NUMBERS, may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
 from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
+from localrl.engine.backends.llama_cpp.spinning import Spinning
 from localrl.engine.kv_cache.cache import MOST_PREFIXES
 from localrl.engine.prompts import PromptEncoder
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
@@ -126,6 +127,7 @@ class LlamaDevice:
             self.idle_cells = self.cells
         self.offload_bytes = min(OFFLOAD_BYTES, hardware.free_memory() // 8)
         self._batch = BatchArrays(self.batch_tokens)
+        self._spinning = Spinning(self.threads)
         self._candidates = Candidates(self._vocab_size)
         self._pieces: dict[int, bytes] = {}
         self._ends = {t for t in range(self._vocab_size) if lib.llama_vocab_is_eog(self._vocab, t)}
@@ -277,7 +279,10 @@ class LlamaDevice:
     # -- computing
 
     def decode(self, batch: Batch) -> bool:
-        status = lib.llama_decode(self._context, self._batch.fill(batch, by_slot=not self.unified))
+        arrays = self._batch.fill(batch, by_slot=not self.unified)
+        self._spinning.before(len(batch.tokens))
+        status = lib.llama_decode(self._context, arrays)
+        self._spinning.after(len(batch.tokens))
         if status == 1:
             return False
         if status != 0:
@@ -346,6 +351,7 @@ class LlamaDevice:
 
     def close(self) -> None:
         self._prompts.close()
+        self._spinning.close()
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
 
