@@ -1,4 +1,4 @@
-"""The TOML files that define evals and models: whose they are, and which hides which.
+"""The TOML files that define evals, models and recipes: whose they are, and which hides which.
 
 An installed package adds some with an entry point that names a folder of its own:
 
@@ -30,8 +30,8 @@ class Definition:
     """`here` (a folder of the working directory), `yours`, `localrl`, or the package that brings it."""
 
 
-def definitions(kind: Literal["models", "evals"]) -> dict[str, Definition]:
-    """Every eval or model by name; one here hides one of yours, that one of ours, that one of a package."""
+def definitions(kind: Literal["models", "evals", "recipes"]) -> dict[str, Definition]:
+    """Every one of a kind by name; one here hides one of yours, that one of ours, that one of a package."""
     sound = [member for member in plugged(f"localrl.{kind}") if not fault(member)]
     folders = [(folder(member), member.package) for member in sound] + [
         (paths.shipped(kind), "localrl"),

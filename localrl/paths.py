@@ -114,7 +114,7 @@ def existing_parent(path: Path | str) -> Path:
     return place
 
 
-def shipped(kind: Literal["models", "evals"]) -> Path:
+def shipped(kind: Literal["models", "evals", "recipes"]) -> Path:
     """The TOML files that come with localrl: inside a wheel, or beside the package in a checkout."""
     package = Path(__file__).parent
     inside = package / "_data" / kind

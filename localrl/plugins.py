@@ -40,7 +40,7 @@ def registries() -> list[Registry[Any]]:
 def installed() -> list[Plugin]:
     """Every entry point meant for localrl, by group; members are imported and held against their contract."""
     faults = {registry.group: registry.fault for registry in registries()}
-    faults |= dict.fromkeys(("localrl.evals", "localrl.models"), definitions.fault)
+    faults |= dict.fromkeys(("localrl.evals", "localrl.models", "localrl.recipes"), definitions.fault)
     groups = sorted(
         group for group in importlib.metadata.entry_points().groups if group.startswith("localrl.")
     )

@@ -1,4 +1,4 @@
-"""A wheel, a wheel built from the sdist, and an editable install all find the shipped models and evals."""
+"""A wheel, a wheel built from the sdist, and an editable install all find what is shipped as TOML files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from localrl import paths
 
 ROOT = Path(__file__).parent.parent
-NAMES = {kind: {path.name for path in (ROOT / kind).glob("*.toml")} for kind in ("models", "evals")}
+KINDS: tuple[Literal["models", "evals", "recipes"], ...] = ("models", "evals", "recipes")
+NAMES = {kind: {path.name for path in (ROOT / kind).glob("*.toml")} for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def test_an_installed_wheel_finds_its_models_and_evals(built: Path, folder: str,
         wheel.extractall(tmp_path)
     code = (
         "from localrl import paths\n"
-        "for kind in ('models', 'evals'):\n"
+        "for kind in ('models', 'evals', 'recipes'):\n"
         "    print(*sorted(p.name for p in paths.shipped(kind).glob('*.toml')))\n"
     )
     shown = subprocess.run(
@@ -55,11 +57,11 @@ def test_an_installed_wheel_finds_its_models_and_evals(built: Path, folder: str,
         text=True,
         check=True,
     ).stdout.splitlines()
-    assert [set(line.split()) for line in shown] == [NAMES["models"], NAMES["evals"]]
+    assert [set(line.split()) for line in shown] == [NAMES[kind] for kind in KINDS]
 
 
 def test_a_checkout_finds_its_models_and_evals() -> None:
-    for kind in ("models", "evals"):
+    for kind in KINDS:
         assert {path.name for path in paths.shipped(kind).glob("*.toml")} == NAMES[kind]
         assert NAMES[kind]
 

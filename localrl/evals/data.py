@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, create_
 from pydantic_core import InitErrorDetails
 
 from localrl.evals.environments import ENVIRONMENTS
+from localrl.evals.split import Split
 from localrl.tomlfile import Strict
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Data(Strict):
     model_config = ConfigDict(extra="allow")
 
     window: Window | None = None
+    split: Split | None = None
+    """Only one part of the questions; None takes all."""
     layout: str = "columns"
     """How a row becomes a problem."""
     size: int | None = Field(default=None, ge=1)

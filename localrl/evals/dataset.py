@@ -37,7 +37,9 @@ def problems(spec: EvalSpec, path: Path, limit: int | None = None) -> Iterator[P
         if hasattr(environment, "files")
         else environment.problems(spec, params, path.parent)
     )
-    return itertools.islice(_once_each(found, spec), limit)
+    split = spec.data.split
+    whole = _once_each(found, spec)
+    return itertools.islice(filter(split.holds, whole) if split else whole, limit)
 
 
 def fetch(spec: EvalSpec, path: Path) -> None:
@@ -56,10 +58,13 @@ def fetch(spec: EvalSpec, path: Path) -> None:
 def count(spec: EvalSpec, path: Path, limit: int | None = None) -> int | None:
     """How many problems there are; None where finding out means reading very large files."""
     environment, params = spec.data.environment
-    if not hasattr(environment, "files"):
-        found = environment.count(params)
-    elif _bytes(spec, path) > LARGEST_COUNTED_BYTES:
+    tables = hasattr(environment, "files")
+    if tables and _bytes(spec, path) > LARGEST_COUNTED_BYTES:
         found = None
+    elif spec.data.split:
+        found = sum(1 for _ in problems(spec, path))
+    elif not tables:
+        found = environment.count(params)
     else:
         found = sum(1 for _ in _rows(spec, path))
     return min((each for each in (found, limit) if each is not None), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from localrl.evals import split
 from localrl.evals.spec import Published, PublishedProtocol
 from localrl.formats import count
 
@@ -18,8 +19,8 @@ _SAMPLER = ("temperature", "top_p", "top_k", "min_p")
 
 
 def override(spec: EvalSpec, card: Card | None) -> EvalOverride | None:
-    """What the card says about this eval, by its name without options."""
-    base = spec.name.partition(",")[0]
+    """What the card says about this eval, by its name without options and part."""
+    base = split.parse(spec.name)[0].partition(",")[0]
     found = (given for pattern, given in (card.evals if card else {}).items() if fnmatchcase(base, pattern))
     return next(found, None)
 

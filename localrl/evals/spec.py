@@ -105,14 +105,19 @@ def load(name: str) -> tuple[EvalSpec, Path]:
     """Read an eval's definition, with the path that its data files are relative to.
 
     A name may carry options, `NAME,key=value,...`: `livecodebench,release=5,since=2024-08-01`. An environment
-    may make evals by name, `ENVIRONMENT:THING`: `gym:countdown,size=50,seed=3,min_numbers=3`.
+    may make evals by name, `ENVIRONMENT:THING`: `gym:countdown,size=50,seed=3,min_numbers=3`. Any name may
+    end in `:held-out` or `:train`, one part of its questions.
 
     Raises:
         UsageError: there is no such eval, or an option that it does not take.
         ConfigError: its file is malformed.
     """
-    from localrl.evals import options
+    from localrl.evals import options, split
 
+    whole, part = split.parse(name)
+    if part:
+        spec, path = load(whole)
+        return split.of(spec, part), path
     base, given = options.split(name)
     scheme, _, thing = base.partition(":")
     if thing and scheme in ENVIRONMENTS and hasattr(environment := ENVIRONMENTS.get(scheme), "named"):

@@ -1,4 +1,4 @@
-"""The one SQLite file that holds all runs and chats: opening it, its migrations, and its errors in words.
+"""The SQLite file that holds runs, trainings and chats: opening it, its migrations, and its errors in words.
 
 Write-ahead log with a full sync at each commit: what was committed survives the end of the process and of the
 machine. Readers never block the writer.
@@ -163,7 +163,50 @@ CREATE TRIGGER fork_removed AFTER DELETE ON forks
 BEGIN UPDATE runs SET report = NULL WHERE key = OLD.run AND report NOT NULL; END;
 """
 
-MIGRATIONS: tuple[str, ...] = (RUNS, CHATS, CACHED_REPORT, FORKS)
+TRAININGS = """
+CREATE TABLE trainings (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    created TEXT NOT NULL,
+    status TEXT NOT NULL,
+    manifest TEXT NOT NULL
+);
+CREATE TABLE steps (
+    training INTEGER NOT NULL REFERENCES trainings (key) ON DELETE CASCADE,
+    step INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (training, step)
+) WITHOUT ROWID;
+CREATE TABLE rollouts (
+    training INTEGER NOT NULL REFERENCES trainings (key) ON DELETE CASCADE,
+    step INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    problem TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    finish TEXT NOT NULL,
+    prompt BLOB NOT NULL,
+    tokens BLOB NOT NULL,
+    logprobs BLOB NOT NULL,
+    starts_thinking INTEGER NOT NULL,
+    outcome TEXT,
+    reward REAL NOT NULL,
+    spread REAL NOT NULL,
+    detail TEXT NOT NULL,
+    UNIQUE (training, step, place, idx)
+);
+CREATE TABLE measurements (
+    training INTEGER NOT NULL REFERENCES trainings (key) ON DELETE CASCADE,
+    step INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    run INTEGER NOT NULL UNIQUE REFERENCES runs (key) ON DELETE CASCADE,
+    PRIMARY KEY (training, step, purpose)
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (RUNS, CHATS, CACHED_REPORT, FORKS, TRAININGS)
 """Each brings the file from version i to i + 1; only ever append."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,11 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from localrl.chat import ThinkingTags
-from localrl.errors import UsageError, nearest
+from localrl.errors import UsageError
 from localrl.sample import SampleRow
-from localrl.store import db, forks, samples
+from localrl.store import db, forks, references, samples
 from localrl.store.chats import Chats
 from localrl.store.samples import SampleRows
+from localrl.store.trainings import Trainings
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-"""Letters of run ids; without those that are easily taken for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +93,10 @@ class Store:
     def chats(self) -> Chats:
         return Chats(self._connection)
 
+    @property
+    def trainings(self) -> Trainings:
+        return Trainings(self._connection)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -113,7 +114,7 @@ class Store:
     # -- runs
 
     def create_run(self, manifest: dict[str, Any], name: str = "", created: datetime | None = None) -> Run:
-        run_id = "".join(secrets.choice(ALPHABET) for _ in range(6))
+        run_id = references.new_id()
         when = (created or datetime.now(UTC)).isoformat(timespec="seconds")
         with db.transaction(self._connection):
             self._connection.execute(
@@ -122,10 +123,15 @@ class Store:
             )
         return self.find(run_id)
 
-    def runs(self) -> list[Run]:
-        """All runs, the newest first."""
+    def runs(self, checks: bool = False) -> list[Run]:
+        """All runs, the newest first.
+
+        Args:
+            checks: also those that looked at a training on its way.
+        """
+        where = "1" if checks else "key NOT IN (SELECT run FROM measurements WHERE purpose = 'check')"
         rows = self._connection.execute(
-            "SELECT key, id, name, created, status, manifest FROM runs ORDER BY key DESC"
+            f"SELECT key, id, name, created, status, manifest FROM runs WHERE {where} ORDER BY key DESC"
         )
         return [_run(row) for row in rows]
 
@@ -135,21 +141,7 @@ class Store:
         Raises:
             UsageError: there is none, or more than one.
         """
-        runs = self.runs()
-        if reference == "last" and runs:
-            return runs[0]
-        for matches in (
-            [run for run in runs if run.id == reference],
-            [run for run in runs if run.name == reference],
-            [run for run in runs if reference and run.id.startswith(reference)],
-        ):
-            if len(matches) == 1:
-                return matches[0]
-            if matches:
-                several = ", ".join(run.id for run in matches[:5])
-                raise UsageError(f"{reference!r} could be several runs: {several}")
-        known = [run.id for run in runs] + [run.name for run in runs if run.name]
-        raise UsageError(f"no run {reference!r}", hint=nearest(reference, known) or "there are no runs yet")
+        return references.meant(reference, self.runs(checks=reference != "last"), "run")
 
     def set_status(self, run: Run, status: str) -> None:
         with db.transaction(self._connection):

@@ -11,11 +11,11 @@ sampling (arXiv 2503.14476, section 3.2) would drop it.
 
 from __future__ import annotations
 
-from statistics import fmean, stdev
 from typing import IO, TYPE_CHECKING, Any
 
 from localrl import jsontext
 from localrl.sample import by_problem
+from localrl.stats import advantages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from localrl.report.results import Results
 
 SUFFIX = ".jsonl"
-EPSILON = 1e-6
-
-
-def advantages(rewards: list[float]) -> list[float]:
-    """Group-normalised rewards; all 0 for a group without spread."""
-    if len(rewards) < 2 or max(rewards) == min(rewards):
-        return [0.0] * len(rewards)
-    mean, spread = fmean(rewards), stdev(rewards)
-    return [(r - mean) / (spread + EPSILON) for r in rewards]
 
 
 def write(run: Results, out: IO[bytes]) -> None:
@@ -57,8 +48,8 @@ def groups(run: Results) -> Iterator[dict[str, Any]]:
             "extra_info": {"index": index, "problem": problem.id, "run": run_id, "split": "test"},
             "completions": [s.response.raw for s in samples],
             "rewards": rewards,
-            "advantages": advantages(rewards),
+            "advantages": advantages.standardised(rewards),
             "outcomes": [s.outcome for s in samples],
             "completion_tokens": [s.tokens for s in samples],
-            "zero_spread": max(rewards) == min(rewards),
+            "zero_spread": not advantages.has_spread(rewards),
         }

@@ -16,7 +16,6 @@ import pytest
 from localrl import stats
 from localrl.errors import StoreError, UsageError
 from localrl.report.exports import FORMATS, export
-from localrl.report.exports.grpo import advantages
 from localrl.report.metrics import arrays
 from localrl.report.results import OneEval
 from localrl.verdict import Response
@@ -83,12 +82,6 @@ def test_grpo_advantages_recompute_and_groups_without_spread_are_marked(
     assert lines[0]["prompt"] == [{"role": "user", "content": "What is 0 + 40?"}]
     assert lines[0]["reward_model"] == {"style": "rule", "ground_truth": "40"}
     assert lines[0]["completions"][0].startswith("<think>")
-
-
-def test_advantages_by_hand() -> None:
-    # mean 0.25, deviation 0.5
-    assert advantages([1.0, 0.0, 0.0, 0.0]) == pytest.approx([1.5, -0.5, -0.5, -0.5], abs=1e-5)
-    assert advantages([1.0]) == [0.0]
 
 
 @pytest.mark.slow  # pyarrow takes seconds to import
