@@ -101,8 +101,10 @@ class Sample:
     ended: float = 0.0
     """Seconds since the epoch."""
     budget: int | None = None
-    """Of a fork: it had to answer after so many thinking tokens; `response` is what it said from there on.
-    None for a sample that nothing forced."""
+    """Of a fork: the thinking was closed after so many tokens; `response` is what it answered then. None for
+    the sample that thought on."""
+    at: int = 0
+    """Of a fork: the characters of the sample's text before its thinking was closed."""
     reopened: bool = False
     """A fork that began to think again."""
     replayed: bool = False

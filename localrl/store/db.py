@@ -139,6 +139,7 @@ CREATE TABLE forks (
     finish TEXT NOT NULL,
     outcome TEXT,
     score REAL,
+    at INTEGER NOT NULL,
     thinking_tokens INTEGER NOT NULL,
     answer_tokens INTEGER NOT NULL,
     ended REAL NOT NULL,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PLACE = "run = ? AND eval = ? AND problem = ? AND idx = ?"
 _FORK = (
     "f.idx, f.budget, f.forced, f.replayed, f.reopened, f.seed, f.finish, f.outcome, f.score, "
-    "f.thinking_tokens, f.answer_tokens, f.ended, t.text, t.error, t.verifier, t.extracted, t.detail "
+    "f.at, f.thinking_tokens, f.answer_tokens, f.ended, t.text, t.error, t.verifier, t.extracted, t.detail "
     "FROM forks f LEFT JOIN fork_texts t ON t.problem = f.problem AND t.idx = f.idx AND t.budget = f.budget"
 )
 _ANSWERS = """(
@@ -91,10 +91,10 @@ def add(connection: sqlite3.Connection, run: int, position: int, sample: Sample)
     place = (run, position, sample.problem.key, sample.index)
     forced = [_numbers(place, fork) for fork in sample.forks]
     natural = [
-        (*place, budget, *(0, 0, 0, 0, "", None, None, 0, 0), sample.ended) for budget in sample.natural
+        (*place, budget, *(0, 0, 0, 0, "", None, None, 0, 0, 0), sample.ended) for budget in sample.natural
     ]
     connection.executemany(
-        "INSERT INTO forks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [*forced, *natural]
+        "INSERT INTO forks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [*forced, *natural]
     )
     connection.executemany(
         "INSERT INTO fork_texts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -224,24 +224,23 @@ def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[Budg
 def _numbers(place: tuple[int, int, int, int], f: Sample) -> tuple[Any, ...]:
     return (
         *(*place, f.budget, True, f.replayed, f.reopened, f.seed, f.finish),
-        *(f.outcome, f.score if f.outcome else None, f.thinking_tokens, f.answer_tokens, f.ended),
+        *(f.outcome, f.score if f.outcome else None, f.at, f.thinking_tokens, f.answer_tokens, f.ended),
     )
 
 
 def _to_fork(
     problem: Problem, index: int, budget: int, values: list[Any], tags: ThinkingTags | None
 ) -> Sample:
-    replayed, reopened, seed, finish, outcome, score, thinking_tokens, answer_tokens, ended = values[:9]
-    text, error, verifier, extracted, detail = values[9:]
+    replayed, reopened, seed, finish, outcome, score, at, thinking_tokens, answer_tokens, ended = values[:10]
+    text, error, verifier, extracted, detail = values[10:]
     return Sample(
         problem=problem,
         index=index,
         seed=seed,
-        response=split(text, tags, starts_inside=True),
+        response=split(text, tags),
         finish=finish,
         thinking_tokens=thinking_tokens,
         answer_tokens=answer_tokens,
-        starts_thinking=True,
         error=error,
         outcome=Outcome(outcome) if outcome else None,
         score=score or 0.0,
@@ -250,6 +249,7 @@ def _to_fork(
         detail=json.loads(detail) if detail else {},
         ended=ended,
         budget=budget,
+        at=at,
         reopened=bool(reopened),
         replayed=bool(replayed),
     )

@@ -54,15 +54,15 @@ def fork(of: Sample, budget: int, outcome: Outcome | None, answer: str = "it is 
         problem=of.problem,
         index=of.index,
         seed=budget,
-        response=Response(answer, "So.", f"So.</think>{answer}"),
+        response=Response(answer, "", answer),
         finish="stop",
         thinking_tokens=budget,
         answer_tokens=5,
-        starts_thinking=True,
         outcome=outcome,
         extracted=answer[-1],
         ended=2.0,
         budget=budget,
+        at=11,
     )
 
 
@@ -99,7 +99,7 @@ def test_forks_without_a_verdict_are_found_and_judged_apart(store: Store, run: R
     asked = problem(store, run)
     store.add_samples(run, [with_forks(asked, 0, None, Outcome.CORRECT)])
     (left,) = store.unjudged(run, asked)
-    assert (left.budget, left.response.answer, left.response.thinking) == (256, "it is 5", "So.")
+    assert (left.budget, left.at, left.response.answer) == (256, 11, "it is 5")
     store.set_verdicts(run, [replace(left, outcome=Outcome.WRONG, verifier="exact/1", detail={"a": 1})])
     assert store.unjudged(run, asked) == []
     (kept,) = store.samples(run)
