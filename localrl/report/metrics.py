@@ -15,11 +15,11 @@ from localrl import stats
 from localrl.runs import energy
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from localrl.report.votes import Votes
     from localrl.sample import Group
     from localrl.store.aggregates import GroupCounts
 
@@ -51,28 +51,26 @@ def accuracy(counts: Mapping[tuple[int, int], int]) -> Accuracy | None:
     return Accuracy(such.value, such.low, such.high, stats.repeatability(n, c, LEVEL).half_width)
 
 
-def evaluate(
-    counts: Mapping[GroupCounts, int], ballots: Counter[stats.Ballots] | None = None
-) -> dict[str, Any]:
+def evaluate(counts: Mapping[GroupCounts, int], votes: Votes | None = None) -> dict[str, Any]:
     """The statistics of one eval's entry in the report.
 
     Args:
         counts: the counts of a problem -> how many problems have these counts.
-        ballots: how many problems vote in which way; None where a problem has one sample.
+        votes: of the samples of each problem; None where a problem has one, and the vote is the accuracy.
     """
     if not counts:
         missing = dict.fromkeys(("accuracy", "repeatability", "completed", "verifier_bounds"))
-        return {"problems": 0, **missing, "pass_at": {}, "majority_at": {}}
+        return {"problems": 0, **missing, "pass_at": {}, "majority_at": {}, "shortest_majority_at": {}}
     n, c, incomplete, failed = _expanded(counts)
-    draws = powers(int(n.min()))
+    least = int(n.min())
     low, high = stats.verifier_bounds(n, c, failed)
     return {
         "problems": len(n),
         "accuracy": stats.generalisation(n, c, LEVEL).as_dict(),
         "repeatability": stats.repeatability(n, c, LEVEL).as_dict(),
-        "pass_at": {str(j): stats.pass_at(n, c, j) for j in draws},
-        # With one sample a vote is the accuracy.
-        "majority_at": {str(j): stats.majority_at(ballots, j) for j in draws if j > 1} if ballots else {},
+        "pass_at": {str(j): stats.pass_at(n, c, j) for j in powers(least)},
+        "majority_at": votes.majority_at(least) if votes else {},
+        "shortest_majority_at": votes.shortest_majority_at(least) if votes else {},
         "completed": asdict(stats.completed_accuracy(n, n - incomplete, c, LEVEL)),
         "verifier_bounds": {"low": low, "high": high},
     }

@@ -52,6 +52,7 @@ def _eval(entry: Mapping[str, Any]) -> dict[str, Any]:
         "repeat_high": entry["repeatability"]["high"],
         "pass_at_k": list(entry["pass_at"].values())[-1],
         "majority_at_k": next(reversed(entry["majority_at"].values()), None),
+        "shortest_majority_at_k": next(reversed(entry["shortest_majority_at"].values()), None),
         "completed_accuracy": done and done["value"],
         "not_completed": entry["completed"]["cut_share"],
         "if_verifier_errors_wrong": entry["verifier_bounds"]["low"],
@@ -91,5 +92,5 @@ def _statistics(entry: Mapping[str, Any]) -> dict[str, Any]:
         "bounds": list(entry["verifier_bounds"].values()),
         "outcomes": {name: count for name, count in entry["outcomes"].items() if count},
         "tokens": metrics.generated(entry),
-        **{key: entry[key] for key in ("published", "deviations", "stopped")},
+        **{key: entry[key] for key in ("shortest_majority_at", "published", "deviations", "stopped")},
     }

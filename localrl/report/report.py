@@ -6,15 +6,15 @@ Its JSON is a contract (see docs/report.md); everything that shows a run shows t
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from localrl import paths, stats
+from localrl import paths
 from localrl.errors import StoreError
-from localrl.report import metrics
+from localrl.report import budgets, metrics
+from localrl.report.votes import Vote, Votes
 from localrl.runs.plan import EvalPlan, RunPlan
 from localrl.store import aggregates
 from localrl.verdict import Outcome
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from localrl.store.runs import Ask, Run, Store
 
 SCHEMA = 1
-REVISION = 6
+REVISION = 7
 """Counts up when the report of the same run comes out otherwise: what was kept before is made again."""
 VOTES, VOTING_PROBLEMS = 50_000, 10_000
 """Votes are counted over all answers, or over about so many, and those of so many problems at the least."""
@@ -50,7 +50,10 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
         seconds = ask(aggregates.rates, run)
         counted = [_count(ask, run, i, part) for i, part in enumerate(plan.evals)]
         evals = [_eval(store, run, plan, i, counts) for i, counts in enumerate(counted)]
-    sessions = store.sessions(run)
+        sessions = store.sessions(run)
+        rates = _rates(sessions, sum(map(metrics.samples, evals)))
+        for entry, counts in zip(evals, counted, strict=True):
+            entry |= _curve(entry, counts.curve.result(), rates)
     engine = sessions[-1][0] if sessions else {}
     first = plan.evals[0].sampling
     made = {
@@ -101,18 +104,20 @@ class _Counts:
 
     tally: Future[aggregates.EvalTotals]
     groups: Future[dict[aggregates.GroupCounts, int]] | None
-    ballots: Future[Counter[stats.Ballots]] | None
+    votes: Future[Votes] | None
+    curve: Future[budgets.Curve | None]
     """These two follow from the tally where a problem has one sample."""
     verifiers: Future[list[str]]
     rewards: dict[str, Future[float | None]]
 
 
 def _count(ask: Ask, run: Run, index: int, part: EvalPlan) -> _Counts:
-    several = part.samples > 1
+    several, most = part.samples > 1, max(VOTES, VOTING_PROBLEMS * part.samples)
     return _Counts(
         tally=ask(aggregates.totals, run, index),
         groups=ask(aggregates.groups, run, index) if several else None,
-        ballots=ask(_ballots, run, index, max(VOTES, VOTING_PROBLEMS * part.samples)) if several else None,
+        votes=ask(_votes, run, index, most) if several else None,
+        curve=ask(budgets.read, run, index, most),
         verifiers=ask(aggregates.verifiers, run, index),
         rewards={r.name: ask(aggregates.mean_reward, run, index, r.name) for r in part.spec.rewards},
     )
@@ -123,7 +128,7 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, counts: _Counts) ->
     tally = counts.tally.result()
     measured = metrics.evaluate(
         counts.groups.result() if counts.groups else tally.groups_of_one,
-        counts.ballots.result() if counts.ballots else None,
+        counts.votes.result() if counts.votes else None,
     )
     outcomes = {str(outcome): tally.outcomes.get(outcome, 0) for outcome in Outcome}
     completed = measured["completed"] and measured["completed"]["accuracy"]
@@ -156,6 +161,21 @@ def _eval(store: Store, run: Run, plan: RunPlan, index: int, counts: _Counts) ->
     }
 
 
+def _rates(sessions: list[tuple[dict[str, Any], dict[str, Any]]], samples: int) -> budgets.Rates:
+    """What the run measured, for what it would have been at a budget."""
+    speed = metrics.speed([], [], [counters for _, counters in sessions], 0)
+    prefill_s = sum(counters.get("prefill_s", 0.0) for _, counters in sessions)
+    return budgets.Rates(speed["decode_tokens_per_s"], prefill_s / samples if samples else 0.0)
+
+
+def _curve(entry: dict[str, Any], curve: budgets.Curve | None, rates: budgets.Rates) -> dict[str, Any]:
+    """What the eval's entry says of thinking budgets."""
+    if curve is None or entry["accuracy"] is None:
+        return {"budgets": [], "budget_summary": None}
+    found = {"budgets": budgets.entries(curve, rates)}
+    return {**found, "budget_summary": budgets.summary(curve, {**entry, **found}, rates)}
+
+
 def _today(verifier: str) -> str:
     """Name and version of the verifier that will judge; an imported run may name one that is not here."""
     known = verifier in registry.VERIFIERS
@@ -166,13 +186,12 @@ def _errors(store: Store, run: Run, index: int) -> list[dict[str, Any]]:
     return [{"error": error, "samples": count} for error, count in aggregates.errors(store, run, index)]
 
 
-def _ballots(store: Store, run: Run, index: int, most: int) -> Counter[stats.Ballots]:
-    """How many problems vote in which way; reading every answer of a large run would take seconds."""
-    counted: Counter[stats.Ballots] = Counter()
+def _votes(store: Store, run: Run, index: int, most: int) -> Votes:
+    """The votes of each problem; reading every answer of a large run would take seconds."""
+    votes = Votes()
     for _, samples in groupby(aggregates.answers(store, run, index, most), key=itemgetter(0)):
-        _, outcomes, answers = zip(*samples, strict=True)
-        counted[stats.ballots(answers, [outcome == Outcome.CORRECT for outcome in outcomes])] += 1
-    return counted
+        votes.add(Vote(s.extracted, s.outcome == Outcome.CORRECT, s.tokens) for s in samples)
+    return votes
 
 
 def _estimated(sessions: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, int]:

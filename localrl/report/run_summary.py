@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 SO_FAR = "unfinished: what ends first is short, and short ones are more often right"
 """To be said beside every accuracy of a run that is not complete."""
 
+VOTES = (
+    ("groups", "pass", "pass"),
+    ("votes", "majority", "majority"),
+    ("", "shortest_majority", "shortest"),
+)
+"""What is said of several samples: a label, the report's key, and what it is called."""
+
 
 class Line(NamedTuple):
     label: str
@@ -95,9 +102,9 @@ def _lines(entry: Mapping[str, Any], unfinished: bool) -> Iterator[Line]:
         yield Line("repeated", f"{interval(entry['repeatability'])}   on these problems")
     if entry.get("stopped"):
         yield Line("stopped", _stopped(entry["stopped"]))
-    for label, name in (("groups", "pass"), ("votes", "majority")):
+    for label, name, short in VOTES:
         if several and (shares := entry[f"{name}_at"]):
-            yield Line(label, "  ".join(f"{name}@{k} {percent(share)}" for k, share in shares.items()))
+            yield Line(label, "  ".join(f"{short}@{k} {percent(share)}" for k, share in shares.items()))
     counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in entry["outcomes"].items() if count]
     yield Line("outcomes", f"{', '.join(counts)}   (of {metrics.samples(entry):,})")
     for each in entry.get("errors", []):

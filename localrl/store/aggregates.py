@@ -121,6 +121,16 @@ def groups_by_problem(store: Store, run: Run) -> Groups:
     return found
 
 
+def counts_by_problem(store: Store, run: Run, eval_index: int) -> dict[int, tuple[int, int]]:
+    """Judged samples and correct ones by problem (its key)."""
+    rows = store.connection.execute(
+        "SELECT problem, COUNT(*), SUM(outcome = 'correct') FROM samples "
+        "WHERE run = ? AND eval = ? AND outcome NOT NULL GROUP BY problem",
+        (run.key, eval_index),
+    )
+    return {problem: (samples, correct) for problem, samples, correct in rows}
+
+
 def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tuple[int, int], int]:
     """(samples, correct ones) of the problems with at least k judged samples -> how many there are."""
     rows = store.connection.execute(
@@ -151,17 +161,31 @@ def errors(store: Store, run: Run, eval_index: int) -> list[tuple[str, int]]:
     ).fetchall()
 
 
-def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[tuple[int, str, str | None]]:
-    """(problem, outcome, extracted answer) of judged samples, one problem after another.
+class Answer(NamedTuple):
+    """What one sample answered."""
+
+    problem: int
+    """Its key."""
+    sample: int
+    outcome: str
+    extracted: str | None
+    tokens: int
+    """Generated, thinking included."""
+
+
+def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[Answer]:
+    """The answers of judged samples, one problem after another.
 
     Args:
         most: all samples if there are no more of them; else those of drawn problems that have about so many.
     """
-    return store.connection.execute(
-        f"SELECT s.problem, s.outcome, t.extracted {_SAMPLES} {_TEXTS} "
+    rows = store.connection.execute(
+        "SELECT s.problem, s.idx, s.outcome, t.extracted, s.thinking_tokens + s.answer_tokens "
+        f"{_SAMPLES} {_TEXTS} "
         f"WHERE p.run = ? AND p.eval = ? AND s.outcome NOT NULL AND p.key {HASHED} < ?",
         (run.key, eval_index, drawn(most, count(store, run, eval_index))),
     )
+    return (Answer(*row) for row in rows)
 
 
 def verifiers(store: Store, run: Run, eval_index: int, most: int = 2_000) -> list[str]:

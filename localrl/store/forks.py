@@ -56,6 +56,11 @@ class BudgetTotals:
     thinking_tokens: int = 0
     answer_tokens: int = 0
 
+    @property
+    def tokens_per_sample(self) -> float:
+        """Generated, thinking included."""
+        return (self.thinking_tokens + self.answer_tokens) / (self.forced + self.natural)
+
 
 class BudgetCounts(NamedTuple):
     """The judged samples of one problem at one budget."""

@@ -174,10 +174,10 @@ def test_the_votes_of_a_large_run_are_those_of_problems_drawn_by_chance(
     run = make_storable("a", problems=400)
     with Store() as store:
         kept = importing.put(store, run)
-        exact, drawn = (report._ballots(store, kept, 0, most) for most in (1600, 400))
-    assert 60 < drawn.total() < 140
-    for j in (2, 4):
-        votes, estimate = stats.majority_at(exact, j), stats.majority_at(drawn, j)
+        exact, drawn = (report._votes(store, kept, 0, most) for most in (1600, 400))
+    assert 60 < drawn.problems < 140
+    for j in ("2", "4"):
+        votes, estimate = exact.majority_at(4)[j], drawn.majority_at(4)[j]
         assert estimate != votes
         assert estimate == pytest.approx(votes, abs=0.15)
 
