@@ -12,6 +12,7 @@ do. See docs/backends.md.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from localrl.engine.protocol import (
     SampleRequest,
     Started,
     Text,
+    TokenLogprob,
 )
 from localrl.sampling import Sampling, fork_seed
 from localrl.thinking import split
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
     from localrl.engine.protocol import Backend
 
+NOISE = 0.05
+"""Between log-probabilities of the same token in batches of different sizes."""
 PATIENCE_S = 180.0
 """Far more than anything takes, for a machine that is busy with other things."""
 
@@ -85,6 +89,8 @@ class SampleEvents:
     """All events of one sample."""
 
     starts: int = 0
+    prompt: tuple[TokenLogprob, ...] = ()
+    """Where the group asked for `echo`."""
     texts: tuple[Text, ...] = ()
     end: Finished | None = None
 
@@ -116,7 +122,7 @@ class EventLog(dict[str, SampleEvents]):
         outcome = self.setdefault(event.sample, SampleEvents())
         assert outcome.end is None, "nothing comes after the end"
         if isinstance(event, Started):
-            outcome.starts, outcome.texts = outcome.starts + 1, ()
+            outcome.starts, outcome.prompt, outcome.texts = outcome.starts + 1, event.logprobs, ()
         elif isinstance(event, Text):
             assert outcome.starts, "text comes after the start"
             outcome.texts += (event,)
@@ -347,6 +353,47 @@ class MayDecline:
         assert outcomes["long.0"].reason is FinishReason.REFUSED or not subject.can(Ability.COUNT)
         assert outcomes["long.0"].finished.error
         assert outcomes["b.0"].reason is FinishReason.LENGTH
+
+    def test_tokens_come_with_their_log_probabilities(self, subject: Subject) -> None:
+        subject.needs(Ability.LOGPROBS)
+        with subject.open() as backend:
+            asked = [group("a", k=2, logprobs=3), group("b", temperature=0.0, logprobs=1), group("c")]
+            outcomes = run(backend, asked)
+        for name, outcome in outcomes.items():
+            end, tokens = outcome.finished, outcome.finished.logprobs
+            told = [token for text in outcome.texts for token in text.logprobs]
+            if name == "c.0":
+                assert not tokens + outcome.prompt + tuple(told)
+                continue
+            assert sum(not token.end for token in tokens) == end.thinking_tokens + end.answer_tokens
+            assert told == list(tokens[: len(told)])
+            for token in tokens:
+                best = [logprob for _, logprob in token.top]
+                assert len(best) == (1 if name == "b.0" else 3)
+                assert best == sorted(best, reverse=True)
+                assert sum(map(math.exp, best)) <= 1.001
+                assert token.logprob == dict(token.top).get(token.id, token.logprob)
+                assert name != "b.0" or token.id == token.top[0][0]
+
+    def test_a_prompt_is_echoed_with_the_log_probabilities_that_its_tokens_had(
+        self, subject: Subject
+    ) -> None:
+        subject.needs(Ability.LOGPROBS)
+        with subject.open() as backend:
+            outcomes = run(backend, [group("a", logprobs=2, echo=True)])
+            said = outcomes["a.0"].prompt + outcomes["a.0"].finished.logprobs
+            prompt = tuple(token.id for token in said)
+            again = replace(group("again", k=2, tokens=1, logprobs=0, echo=True), prompt=prompt)
+            outcomes |= run(backend, [again])
+        assert len(outcomes["a.0"].prompt) == outcomes["a.0"].finished.prompt_tokens
+        assert said[0].logprob is None
+        assert outcomes["again.1"].prompt == outcomes["again.0"].prompt
+        echoed = outcomes["again.0"].prompt
+        assert tuple(token.id for token in echoed) == prompt
+        for token, before in zip(echoed[1:], said[1:], strict=True):
+            assert token.logprob is not None
+            assert before.logprob is not None
+            assert abs(token.logprob - before.logprob) < NOISE
 
 
 class BackendConformance(MustDo, MayDecline):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.engine.protocol import GroupRequest, ModelInfo
+    from localrl.engine.protocol import GroupRequest, ModelInfo, TokenLogprob
     from localrl.sampling import Sampling
 
 
 @dataclass(slots=True)
 class Batch:
-    """One forward pass: parallel lists, one entry a token; the last token of a run asks for logits."""
+    """One forward pass: parallel lists, one entry a token."""
 
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -22,12 +22,12 @@ class Batch:
     outputs: list[int] = field(default_factory=list)
     """Rows whose logits are wanted, ascending."""
 
-    def add(self, tokens: Sequence[int], position: int, sequence: int, output: bool) -> None:
+    def add(self, tokens: Sequence[int], position: int, sequence: int, outputs: int) -> None:
+        """Consecutive tokens of a sequence; logits are wanted of the last `outputs` of them."""
         self.tokens += tokens
         self.positions += range(position, position + len(tokens))
         self.sequences += [sequence] * len(tokens)
-        if output:
-            self.outputs.append(len(self.tokens) - 1)
+        self.outputs += range(len(self.tokens) - outputs, len(self.tokens))
 
 
 class BatchDevice(Protocol):
@@ -43,6 +43,8 @@ class BatchDevice(Protocol):
     sharing copies."""
     batch_tokens: int
     """Most tokens in one forward pass."""
+    batch_outputs: int
+    """Most rows of logits in one forward pass; more than `most_streams`."""
     longest: int
     """Most tokens in one sequence."""
     partial: bool
@@ -63,6 +65,9 @@ class BatchDevice(Protocol):
 
     def logits(self, row: int) -> Any:
         """A copy of the logits of one output row, to be sampled from later."""
+
+    def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
+        """How likely a token is by these logits, and which `top` tokens are likeliest."""
 
     def sampler(self, sampling: Sampling, seed: int) -> Any: ...
     def free_sampler(self, sampler: Any) -> None: ...

@@ -17,7 +17,7 @@ from localrl.thinking import ThinkingMeter
 
 if TYPE_CHECKING:
     from localrl.chat import ThinkingTags
-    from localrl.engine.protocol import Text
+    from localrl.engine.protocol import Text, TokenLogprob
 
 PROBE_TOKENS = 32
 """The longest answer of a probe."""
@@ -89,8 +89,10 @@ class ProbeStream(ForkStream):
     def closing(self) -> str:
         return f"{self.tags.closing.rstrip()}{PROBE}"
 
-    def push(self, token: int, raw: bytes, now: float) -> FinishReason | None:
-        reason = Stream.push(self, token, raw, now)
+    def push(
+        self, token: int, raw: bytes, now: float, logprob: TokenLogprob | None = None
+    ) -> FinishReason | None:
+        reason = Stream.push(self, token, raw, now, logprob)
         return FinishReason.STOP if _boxed(self.text) is not None else reason
 
     def _tell(self, end: Finished) -> None:

@@ -62,6 +62,24 @@ class GroupRequest:
     loop_guard: bool = True
     ignore_end: bool = False
     """Go on past end-of-generation tokens up to `max_tokens`; for measuring speed."""
+    logprobs: int | None = None
+    """Report generated tokens with their log-probabilities, and at each place this many of the likeliest."""
+    echo: bool = False
+    """Report the prompt's tokens in the same way, given `logprobs`; all of it is computed, nothing shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token and how likely the model found it: log-softmax (natural, float32) of its logits as they are,
+    before temperature, filters and penalties."""
+
+    id: int
+    logprob: float | None
+    """None for the first token of a prompt."""
+    top: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens at this place with their log-probabilities, best first."""
+    end: bool = False
+    """An end-of-generation token: it ended the sample and is not part of its text or counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,8 @@ class Started:
     sample: str
     starts_thinking: bool
     """The rendered prompt ends inside the thinking tags."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """The prompt's tokens, where the group asked for `echo`."""
     type: Literal["started"] = "started"
 
 
@@ -83,6 +103,8 @@ class Text:
     thinking: bool
     tokens: int = 1
     """Generated since the sample's text before; a server's are chunks."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """These tokens, where the group asked for `logprobs`."""
     type: Literal["text"] = "text"
 
 
@@ -155,6 +177,9 @@ class Finished:
     forks: tuple[Fork, ...] = ()
     """One for each of the group's budgets, ascending; of a cancelled sample only those that had ended."""
     probes: tuple[Probe, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """All generated tokens, the one that ended the sample included, where the group asked for `logprobs`; the
+    closing text's are not among them."""
     type: Literal["finished"] = "finished"
 
 

@@ -17,13 +17,13 @@ from localrl.engine.device import Batch, BatchDevice
 from localrl.engine.kv_cache.cache import KVCache, TokenSequence
 from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
-from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, SampleRequest
+from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, SampleRequest, TokenLogprob
 from localrl.engine.queueing import cancelled, encoded, refused, unstarted
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 STALL_S = 0.2
 """How long prompts may make the running streams wait in one step, where somebody waits for their tokens."""
@@ -49,6 +49,8 @@ class _QueuedPrompt(TokenSequence):
     """A sample has started from it, so for every further one all of it is shared."""
     logits: Any = None
     """Of the last token, once it is computed."""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    """Of the tokens computed so far, and the next, where the group asked for `echo`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -167,9 +169,10 @@ class Scheduler:
         self._start_samples()
         while self._waiting and self._free_streams() > 0:
             prompt = self._waiting[0]
-            if self._cache.worth_waiting(prompt.tokens):
+            share = not prompt.group.echo
+            if share and self._cache.worth_waiting(prompt.tokens):
                 return
-            shared = self._cache.allocate(prompt, len(self._running), self._prefill_rate)
+            shared = self._cache.allocate(prompt, len(self._running), self._prefill_rate, share)
             if shared is None:
                 return
             prompt.shared = shared
@@ -199,7 +202,13 @@ class Scheduler:
         shared = len(prompt.tokens) if prompt.served else prompt.shared
         prompt.served = True
         stream = Stream(
-            sample, prompt.group, prompt.submitted, len(prompt.tokens), prompt.starts_thinking, shared
+            sample,
+            prompt.group,
+            prompt.submitted,
+            len(prompt.tokens),
+            prompt.starts_thinking,
+            shared,
+            tuple(prompt.logprobs),
         )
         sampler = self._device.sampler(prompt.group.sampling, sample.seed)
         self._started += 1
@@ -207,7 +216,7 @@ class Scheduler:
         self._cache.fork(prompt, running, len(prompt.tokens))
         self._running.append(running)
         self._events.append(stream.started())
-        self._take_token(running, self._device.sample_from(sampler, prompt.logits))
+        self._take_token(running, self._device.sample_from(sampler, prompt.logits), prompt.logits)
 
     def _resume(self, running: _Running) -> bool:
         """Bring a stream back: put its saved cells into place, or have them computed again."""
@@ -253,6 +262,7 @@ class Scheduler:
         """A prompt gives its cells up and is computed again when its turn comes."""
         self._cache.release(prompt)
         prompt.logits = None
+        prompt.logprobs.clear()
         self._waiting.appendleft(prompt)
 
     def _free_any(self) -> None:
@@ -285,19 +295,20 @@ class Scheduler:
         current = current[: self._device.batch_tokens]
         self._cache.arrange(current)
         for running in current:
-            batch.add([running.next], running.computed, running.seq_id, output=True)
+            batch.add([running.next], running.computed, running.seq_id, outputs=1)
         behind = [running for running in self._running if running.missing]
         room = min(self._chunk_tokens(len(current)), self._cache.free - len(current))
         chunks: list[Chunk] = []
         for sequence in [*behind, *self._prefilling]:
             count = min(room, sequence.missing)
+            if echo := isinstance(sequence, _QueuedPrompt) and sequence.group.echo:  # leave each prompt a row
+                count = min(count, self._device.batch_outputs - len(batch.outputs) - len(self._prefilling))
             if count <= 0:
                 break
             end = sequence.computed + count
             last = isinstance(sequence, _QueuedPrompt) and end == len(sequence.tokens)
-            batch.add(
-                sequence.tokens[sequence.computed : end], sequence.computed, sequence.seq_id, output=last
-            )
+            tokens = sequence.tokens[sequence.computed : end]
+            batch.add(tokens, sequence.computed, sequence.seq_id, outputs=count if echo else int(last))
             chunks.append((sequence, count))
             room -= count
         return batch, current, chunks
@@ -317,25 +328,43 @@ class Scheduler:
         for running in current:
             running.tokens.append(running.next)
             self._cache.append(running, 1)
-            self._take_token(running, self._device.sample(running.sampler, next(rows)))
-        done = [sequence for sequence, _ in chunks if not sequence.missing]
-        for prompt in done:
+            row = next(rows)
+            logits = None if running.stream.group.logprobs is None else self._device.logits(row)
+            self._take_token(running, self._device.sample(running.sampler, row), logits)
+        for prompt, count in chunks:
             if isinstance(prompt, _QueuedPrompt):
-                prompt.logits = self._device.logits(next(rows))
-                self._prefilling.remove(prompt)
-                self._ready.append(prompt)
+                self._take_prompt(prompt, count, rows)
         if not self._preempted:
             self._start_samples()
 
-    def _take_token(self, running: _Running, token: int) -> None:
-        """Take the token that was drawn for a stream, and end the stream where it says so."""
+    def _take_prompt(self, prompt: _QueuedPrompt, count: int, rows: Iterator[int]) -> None:
+        """Take what was computed of a prompt: its tokens' log-probabilities, and the end of it."""
+        if prompt.group.echo:
+            top = prompt.group.logprobs or 0
+            prompt.logprobs = prompt.logprobs or [TokenLogprob(prompt.tokens[0], None)]
+            following = prompt.tokens[prompt.computed - count + 1 : prompt.computed + 1]
+            for token in following:
+                prompt.logprobs.append(self._device.logprob(self._device.logits(next(rows)), token, top))
+        if not prompt.missing:
+            prompt.logits = self._device.logits(next(rows))
+            self._prefilling.remove(prompt)
+            self._ready.append(prompt)
+
+    def _take_token(self, running: _Running, token: int, logits: Any) -> None:
+        """Take the token that was drawn for a stream, and end the stream where it says so.
+
+        Args:
+            logits: those that it was drawn from, where the group asked for `logprobs`.
+        """
         now, stream = self._clock(), running.stream
+        top = stream.group.logprobs
+        logprob = None if top is None else self._device.logprob(logits, token, top)
         if self._device.is_end(token) and not stream.group.ignore_end:
-            stream.end(now)
+            stream.end(now, logprob)
             self._finish(running, FinishReason.STOP)
             return
         self._steps.generated += 1
-        reason = stream.push(token, self._device.token_bytes(token), now)
+        reason = stream.push(token, self._device.token_bytes(token), now, logprob)
         if reason is None and len(running.tokens) + 1 >= self._device.longest:
             reason = FinishReason.CONTEXT
         running.next = token

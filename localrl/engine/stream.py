@@ -19,6 +19,7 @@ from localrl.engine.protocol import (
     SampleRequest,
     Started,
     Text,
+    TokenLogprob,
 )
 from localrl.thinking import Splitter, ThinkingMeter, held_back
 
@@ -36,8 +37,11 @@ class Stream:
     prompt_tokens: int
     starts_thinking: bool = False
     shared_tokens: int = 0
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
     tokens: list[int] = field(default_factory=list)
     """Generated tokens, without the one that ended the stream, and those of a closing text."""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    """Generated tokens with the one that ended the stream, where they are reported."""
     closed: Literal["", "budget", "sure"] = ""
     forced_tokens: int = 0
     forks: dict[int, Fork | None] = field(default_factory=dict)
@@ -73,13 +77,17 @@ class Stream:
             self._meter = ThinkingMeter(group.thinking, self.starts_thinking)
 
     def started(self) -> Started:
-        return Started(self.sample.id, self.starts_thinking)
+        return Started(self.sample.id, self.starts_thinking, self.prompt_logprobs)
 
-    def push(self, token: int, raw: bytes, now: float) -> FinishReason | None:
+    def push(
+        self, token: int, raw: bytes, now: float, logprob: TokenLogprob | None = None
+    ) -> FinishReason | None:
         """Take one token and its bytes; say why the stream ends here, if it does."""
         self._first = now if self._first is None else self._first
         self._last = now
         self.tokens.append(token)
+        if logprob:
+            self.logprobs.append(logprob)
         self._unassigned += 1
         text = self._utf8.decode(raw)
         self._raw.append(text)
@@ -189,17 +197,23 @@ class Stream:
         """Whether there was thinking, as far as is known: a conversation's next prompt will not repeat it."""
         return self._thinking_tokens > 0 or self._splitter.thinking
 
-    def end(self, now: float) -> None:
+    def end(self, now: float, logprob: TokenLogprob | None = None) -> None:
         """An end-of-generation token came: it is no text, but it may be the first that the stream gave."""
         self._first = now if self._first is None else self._first
+        if logprob:
+            self.logprobs.append(replace(logprob, end=True))
 
     def texts(self) -> list[Text]:
         """What became clear since the last call; the last of it stands for all tokens until now."""
         pending, self._pending = self._pending, []
         if pending:
-            counts = [0] * (len(pending) - 1) + [self.generated - self._told_tokens]
-            self._told_tokens = self.generated
-            pending = [replace(text, tokens=count) for text, count in zip(pending, counts, strict=True)]
+            told, self._told_tokens = self._told_tokens, self.generated
+            pending[:-1] = [replace(text, tokens=0) for text in pending[:-1]]
+            pending[-1] = replace(
+                pending[-1],
+                tokens=self._told_tokens - told,
+                logprobs=tuple(self.logprobs[told : self._told_tokens]),
+            )
         return pending
 
     def finish(self, reason: FinishReason, error: str = "") -> list[Text | Finished]:
@@ -228,6 +242,7 @@ class Stream:
             closed=self.closed,
             forced_tokens=self.forced_tokens,
             reopened=self._meter is not None and self._meter.reopened,
+            logprobs=tuple(self.logprobs),
         )
         return [*self.texts(), *self.released()]
 

@@ -108,7 +108,10 @@ class Outbox:
             waiting = self._events[at]
             assert isinstance(waiting, Text)
             self._events[at] = replace(
-                waiting, text=waiting.text + event.text, tokens=waiting.tokens + event.tokens
+                waiting,
+                text=waiting.text + event.text,
+                tokens=waiting.tokens + event.tokens,
+                logprobs=waiting.logprobs + event.logprobs,
             )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from localrl.engine.protocol import GroupRequest, ModelInfo
+from localrl.engine.protocol import GroupRequest, ModelInfo, TokenLogprob
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class FakeDevice:
         self.info = ModelInfo(backend="fake", version="0", context=cells)
         self.most_streams, self.unified = sequences - 8, True
         self.cells, self.max_sequences, self.batch_tokens, self.longest = cells, sequences, batch, cells
+        self.batch_outputs = sequences
         self.partial = partial
         self.state_bytes_per_token = 1
         self.idle_cells, self.offload_bytes = idle, stored
@@ -71,6 +72,7 @@ class FakeDevice:
             return False
         self._rows = {}
         outputs = set(batch.outputs)
+        assert len(outputs) <= self.batch_outputs
         for row, (token, position, sequence) in enumerate(
             zip(batch.tokens, batch.positions, batch.sequences, strict=True)
         ):
@@ -87,6 +89,9 @@ class FakeDevice:
 
     def logits(self, row: int) -> Any:
         return self._rows[row]
+
+    def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
+        return TokenLogprob(token, fake_logprob(logits, token))
 
     def sampler(self, sampling: Sampling, seed: int) -> Any:
         self.samplers += 1
@@ -139,6 +144,11 @@ class FakeDevice:
 
     def close(self) -> None:
         self.sequences.clear()
+
+
+def fake_logprob(tokens: tuple[int, ...], token: int) -> float:
+    """It depends on every token before; a float that JSON carries."""
+    return -int.from_bytes(hashlib.blake2b(repr((tokens, token)).encode(), digest_size=2).digest(), "big")
 
 
 def next_token(tokens: tuple[int, ...], seed: int, end_every: int) -> int:

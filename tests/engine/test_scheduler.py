@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count as counter
 
 import pytest
@@ -12,7 +13,7 @@ from localrl.chat import ThinkingTags
 from localrl.engine.protocol import Event, Finished, FinishReason, GroupRequest, SampleRequest, Started, Text
 from localrl.engine.scheduler import Scheduler
 from localrl.sampling import Sampling
-from tests.engine.fake_device import FakeDevice, expected
+from tests.engine.fake_device import FakeDevice, expected, fake_logprob
 
 
 def group(name: str, prompt: tuple[int, ...] | str, k: int = 1, max_tokens: int = 50) -> GroupRequest:
@@ -77,6 +78,40 @@ def test_no_sample_is_lost_cut_or_changed_however_small_the_pool(
             assert said(ends[f"g{i}.{seed}"]) == expected(prompt, seed, limit)
             assert ends[f"g{i}.{seed}"].reason in (FinishReason.STOP, FinishReason.LENGTH)
     assert device.samplers == 0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    cells=st.integers(150, 600),
+    partial=st.booleans(),
+    prompts=st.lists(st.tuples(st.integers(1, 100), st.integers(1, 3)), min_size=1, max_size=8),
+)
+def test_echoed_prompts_have_every_token_s_log_probability_however_they_are_cut(
+    cells: int, partial: bool, prompts: list[tuple[int, int]]
+) -> None:
+    device = FakeDevice(cells, sequences=16, partial=partial)
+    scheduler = Scheduler(device, parallel=6)
+    asked = {}
+    for i, (length, k) in enumerate(prompts):
+        request = group(f"g{i}", tuple(1 + (i * j) % 96 for j in range(length)), k, max_tokens=5)
+        asked[request.id] = replace(request, logprobs=0, echo=i % 3 < 2)
+        scheduler.submit(asked[request.id])
+    events = run(scheduler)
+    ends = finished(events)
+    for started in [event for event in events if isinstance(event, Started)]:
+        request = asked[started.sample.partition(".")[0]]
+        prompt = tuple(token for token in request.prompt if isinstance(token, int))
+        assert [(token.id, token.logprob) for token in started.logprobs] == (
+            [(token, fake_logprob(prompt[:at], token) if at else None) for at, token in enumerate(prompt)]
+            if request.echo
+            else []
+        )
+        end, so_far = ends[started.sample], list(prompt)
+        for token in end.logprobs:
+            assert token.logprob == fake_logprob(tuple(so_far), token.id)
+            so_far.append(token.id)
+        assert [token.id for token in end.logprobs if not token.end] == said(end)
+        assert [token.end for token in end.logprobs[-1:]] == [end.reason is FinishReason.STOP]
 
 
 def test_streams_are_preempted_when_cells_run_out_and_end_the_same() -> None:

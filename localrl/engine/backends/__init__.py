@@ -38,6 +38,7 @@ class Ability(StrEnum):
     TEMPLATE = "tell when a prompt ends inside the thinking tags"
     BUDGET = "close the thinking at a budget of tokens"
     FORK = "fork a sample at budgets or to probe for its answer"
+    LOGPROBS = "report tokens with their log-probabilities"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """A backend that replays prepared texts: deterministic, without a model, with a clock of its own.
 
 Most tests run on it. Its model file is a JSON object with the fields of `Script`. A sample says the text
-at its seed modulo the number of texts; a token is a word with the space before it. When its thinking is
-closed, it goes on with what it knows by then.
+at its seed modulo the number of texts; a token is a word with the space before it, as likely as all others.
+When its thinking is closed, it goes on with what it knows by then.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -29,6 +30,7 @@ from localrl.engine.protocol import (
     Metrics,
     ModelInfo,
     SampleRequest,
+    TokenLogprob,
 )
 from localrl.engine.queueing import refused
 from localrl.engine.stream import Stream
@@ -93,7 +95,7 @@ class ScriptedBackend:
         return bool(self._waiting or self._playing or self._events)
 
     def submit(self, group: GroupRequest) -> None:
-        tokens = _prompt_tokens(group)
+        tokens = len(_prompt_tokens(group))
         if tokens >= self.script.cells:
             error = f"a prompt of {tokens} tokens does not fit a context of {self.script.cells}"
             self._events += refused(group, error)
@@ -127,18 +129,20 @@ class ScriptedBackend:
         return sum(not playing.is_fork for playing in self._playing)
 
     def _start(self, group: GroupRequest, sample: SampleRequest, submitted: float) -> None:
-        tokens = _prompt_tokens(group)
+        tokens = len(_prompt_tokens(group))
         shared = tokens if group.id in self._seen else 0
         self._seen = {group.id}
         self._prefilled += tokens - shared
-        stream = Stream(sample, group, submitted, tokens, starts_thinking=False, shared_tokens=shared)
+        echoed = _echoed(group) if group.echo else ()
+        stream = Stream(sample, group, submitted, tokens, False, shared, echoed)
         text = self.script.texts[sample.seed % len(self.script.texts)]
         self._playing.append(_Playing(stream, _words(text)))
         self._events.append(stream.started())
 
     def _advance(self, playing: _Playing) -> None:
+        top = playing.stream.group.logprobs
         if not playing.words:
-            playing.stream.end(self._now)
+            playing.stream.end(self._now, None if top is None else _logprob(_token(""), top))
             self._end(playing, FinishReason.STOP)
             return
         word = playing.words.popleft()
@@ -146,7 +150,8 @@ class ScriptedBackend:
             os._exit(9)
         self._generated += 1
         stream = playing.stream
-        reason = stream.push(zlib.crc32(word.encode()), word.encode(), self._now)
+        logprob = None if top is None else _logprob(_token(word), top)
+        reason = stream.push(_token(word), word.encode(), self._now, logprob)
         self._events += stream.texts()
         for fork in due(stream, self._now):
             known = self._known(stream, fork.thinking_tokens)
@@ -158,7 +163,7 @@ class ScriptedBackend:
         elif why := stream.must_close():
             playing.words = _words(self._known(stream, stream.closable or 0))
             closing = stream.group.thinking.closing if stream.group.thinking else ""
-            stream.close_thinking(why, [zlib.crc32(w.encode()) for w in _words(closing)], closing.encode())
+            stream.close_thinking(why, [_token(w) for w in _words(closing)], closing.encode())
 
     def _known(self, stream: Stream, thinking_tokens: int) -> str:
         """What a sample answers when its thinking is closed after so many tokens."""
@@ -187,10 +192,28 @@ def _words(text: str) -> deque[str]:
     return deque(re.findall(r"\s*\S+|\s+$", text))
 
 
-def _prompt_tokens(group: GroupRequest) -> int:
+def _logprob(token: int, top: int) -> TokenLogprob:
+    """A token is as likely as all others, the next in number as those that are left, and so on."""
+    likeliest = tuple((token + i, -(i + 1) * math.log(2)) for i in range(top))
+    return TokenLogprob(token, -math.log(2), likeliest)
+
+
+def _echoed(group: GroupRequest) -> tuple[TokenLogprob, ...]:
+    first, *others = _prompt_tokens(group)
+    return TokenLogprob(first, None), *(_logprob(token, group.logprobs or 0) for token in others)
+
+
+def _prompt_tokens(group: GroupRequest) -> list[int]:
     if isinstance(group.prompt, str):
-        return len(group.prompt.split())
-    return sum(1 if isinstance(part, int) else len(part.content.split()) for part in group.prompt)
+        return [_token(word) for word in group.prompt.split()]
+    tokens: list[int] = []
+    for part in group.prompt:
+        tokens += [part] if isinstance(part, int) else map(_token, part.content.split())
+    return tokens
+
+
+def _token(word: str) -> int:
+    return zlib.crc32(word.encode())
 
 
 def load(settings: EngineSettings) -> ScriptedBackend:

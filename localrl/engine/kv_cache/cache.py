@@ -82,13 +82,15 @@ class KVCache:
     def free(self) -> int:
         return self._pool.free
 
-    def allocate(self, wanted: TokenSequence, streams: int, prefill_rate: float) -> int | None:
-        """Give a sequence its place, and the cells of whoever computed the same beginning.
+    def allocate(
+        self, wanted: TokenSequence, streams: int, prefill_rate: float, share: bool = True
+    ) -> int | None:
+        """Give a sequence its place, and, to `share`, the cells of whoever computed the same beginning.
 
         Returns the number of tokens shared, or None when there is no room.
         """
-        source, shared = self._longest_prefix(wanted.tokens)
-        if self._reload(wanted.tokens, shared, streams, prefill_rate):
+        source, shared = self._longest_prefix(wanted.tokens) if share else (None, 0)
+        if share and self._reload(wanted.tokens, shared, streams, prefill_rate):
             source, shared = self._longest_prefix(wanted.tokens)
         if not self.reserve(len(wanted.tokens) - shared, streams, spare=source):
             return None

@@ -20,6 +20,7 @@ import numpy as np
 
 from localrl import formats
 from localrl.catalog import fit, gguf, hashes, shape, shards
+from localrl.engine import logprobs
 from localrl.engine.backends.llama_cpp import accelerators
 from localrl.engine.backends.llama_cpp.allocation import CACHE_NUMBERS, may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
@@ -27,7 +28,7 @@ from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
 from localrl.engine.backends.llama_cpp.spinning import Spinning
 from localrl.engine.kv_cache.cache import MOST_PREFIXES
 from localrl.engine.prompts import PromptEncoder
-from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
+from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo, TokenLogprob
 from localrl.errors import LocalrlError, Unavailable, UsageError
 from localrl.machine import hardware
 
@@ -39,6 +40,8 @@ BATCH_TOKENS = 512
 """Tokens in one forward pass; also llama.cpp's micro-batch, so a step is one pass and never several."""
 SEQUENCES = 256
 """llama.cpp's own limit."""
+ECHO_OUTPUTS = 64
+"""Rows of logits in one forward pass at least, for prompts whose every token is asked about."""
 IDLE_SHARE = 0.02
 """How much of a step of one stream may go into cells that nobody computes on."""
 SPARE_SLOTS = 2
@@ -197,7 +200,7 @@ class LlamaDevice:
         params.n_ctx = self._slots.number * self._slots.size if self._slots else self._plan.context
         params.n_batch = params.n_ubatch = BATCH_TOKENS
         params.n_seq_max = self._slots.number if self._slots else self.max_sequences
-        params.n_outputs_max = params.n_seq_max
+        params.n_outputs_max = self.batch_outputs = max(params.n_seq_max, ECHO_OUTPUTS)
         params.kv_unified = not self._slots
         params.no_perf = True
         params.type_k = params.type_v = CACHE_NUMBERS[self._plan.cache_type]
@@ -291,6 +294,9 @@ class LlamaDevice:
 
     def logits(self, row: int) -> Any:
         return self._row(row).copy()
+
+    def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
+        return logprobs.of_token(logits, token, top)
 
     def _row(self, row: int) -> Any:
         """The logits of one output row where llama.cpp keeps them, valid until the next forward pass."""

@@ -12,10 +12,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from localrl.catalog import template
+from localrl.engine import logprobs
+from localrl.engine.backends.mlx.padded import Drawn
 from localrl.engine.backends.mlx.token_bytes import TokenBytes
 from localrl.engine.prompts import PromptEncoder
-from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo
+from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo, TokenLogprob
 from localrl.errors import Unavailable, UsageError
 from localrl.machine import hardware
 
@@ -194,13 +198,16 @@ class MlxDevice:
 
     # -- computing
 
-    def prefill(self, cache: Any, tokens: Sequence[int]) -> Any:
+    def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
+        return logprobs.of_token(np.array(logits.astype(self._mx.float32)), token, top)
+
+    def prefill(self, cache: Any, tokens: Sequence[int], outputs: bool) -> tuple[Any, Sequence[Any]]:
         mx = self._mx
         with mx.stream(self._generator.stream):
             cache = self._make_cache(self._model) if cache is None else cache
-            self._model(mx.array([list(tokens)]), cache=cache)
-            mx.eval([part.state for part in cache])
-        return cache
+            logits = self._model(mx.array([list(tokens)]), cache=cache)
+            mx.eval([part.state for part in cache], *([logits] if outputs else []))
+        return cache, logits[0] if outputs else ()
 
     def insert(self, tokens: list[int], known: int, cache: Any, sampler: Any) -> int:
         # Caches are copied when they are merged into the batch, so samples may begin with the same one.
@@ -219,14 +226,14 @@ class MlxDevice:
             return None
         return _sampler(self._mx, sampling, seed, drawn)
 
-    def next(self) -> tuple[int, list[tuple[int, int]]]:
+    def next(self) -> tuple[int, list[Drawn]]:
         prompts, drawn = self._generator.next()
         computed = 0
         for prompt in prompts:
             done = prompt.progress[0]
             computed += done - self._done[prompt.uid]
             self._done[prompt.uid] = done
-        return computed, [(response.uid, response.token) for response in drawn]
+        return computed, [Drawn(response.uid, response.token, response.logprobs) for response in drawn]
 
     def remove(self, rows: list[int]) -> None:
         self._generator.remove(rows)

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field, replace
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
-from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
+from localrl.engine.protocol import (
+    Event,
+    FinishReason,
+    GroupRequest,
+    Metrics,
+    ModelInfo,
+    SampleRequest,
+    TokenLogprob,
+)
 from localrl.engine.queueing import cancelled, encoded, refused
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
@@ -27,6 +36,15 @@ if TYPE_CHECKING:
 CHUNK = 512
 """Prompt tokens computed in one step beside the streams."""
 START_STREAMS = 4
+
+
+class Drawn(NamedTuple):
+    """The next token of a row."""
+
+    row: int
+    token: int
+    logits: Any
+    """That it was drawn from; perhaps not computed before they are looked at."""
 
 
 class PaddedDevice(Protocol):
@@ -46,8 +64,12 @@ class PaddedDevice(Protocol):
 
     def token_bytes(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
-    def prefill(self, cache: Any, tokens: Sequence[int]) -> Any:
-        """Compute tokens behind those of a cache, None for an empty one; the cache with them."""
+    def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
+        """How likely a token is by these logits, and which `top` tokens are likeliest."""
+
+    def prefill(self, cache: Any, tokens: Sequence[int], outputs: bool) -> tuple[Any, Sequence[Any]]:
+        """Compute tokens behind those of a cache, None for an empty one; the cache with them, and for
+        `outputs` the logits after each token."""
 
     def insert(self, tokens: list[int], known: int, cache: Any, sampler: Any) -> int:
         """Start a row whose first `known` tokens are in the cache, which is not changed; its number."""
@@ -55,7 +77,7 @@ class PaddedDevice(Protocol):
     def sampler(self, sampling: Sampling, seed: int, drawn: int) -> Any:
         """One that has drawn so many tokens already."""
 
-    def next(self) -> tuple[int, list[tuple[int, int]]]:
+    def next(self) -> tuple[int, list[Drawn]]:
         """One step: prompt tokens computed, and the token of each row that generates."""
 
     def remove(self, rows: list[int]) -> None: ...
@@ -76,6 +98,8 @@ class _PaddedPrompt:
     computed: int = 0
     served: bool = False
     """A sample has started from it."""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    """Of its tokens, where the group asked for `echo`."""
 
     @property
     def bucket(self) -> int:
@@ -84,8 +108,9 @@ class _PaddedPrompt:
 
     @property
     def ready(self) -> bool:
-        """What several samples share is computed first; the last token is each row's own."""
-        return (len(self.samples) == 1 and not self.computed) or self.computed == len(self.tokens) - 1
+        """What samples share, or ask about, is computed first; the last token is each row's own."""
+        alone = len(self.samples) == 1 and not self.computed and not self.group.echo
+        return alone or self.computed == len(self.tokens) - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -215,8 +240,16 @@ class PaddedScheduler:
     def _start(self, prompt: _PaddedPrompt, sample: SampleRequest) -> None:
         shared = prompt.computed if prompt.served else 0
         prompt.served = True
+        if prompt.group.echo:
+            prompt.logprobs = prompt.logprobs or [TokenLogprob(prompt.tokens[0], None)]
         stream = Stream(
-            sample, prompt.group, prompt.submitted, len(prompt.tokens), prompt.starts_thinking, shared
+            sample,
+            prompt.group,
+            prompt.submitted,
+            len(prompt.tokens),
+            prompt.starts_thinking,
+            shared,
+            tuple(prompt.logprobs),
         )
         self._insert(_PaddedSample(stream, prompt.tokens, prompt.bucket), prompt.computed, prompt.cache)
 
@@ -247,32 +280,39 @@ class PaddedScheduler:
         if prompt is None or prompt.ready:
             return 0
         end = min(prompt.computed + CHUNK, len(prompt.tokens) - 1)
-        prompt.cache = self._device.prefill(prompt.cache, prompt.tokens[prompt.computed : end])
-        count, prompt.computed = end - prompt.computed, end
-        return count
+        echo, tokens = prompt.group.echo, prompt.tokens[prompt.computed : end]
+        prompt.cache, rows = self._device.prefill(prompt.cache, tokens, echo)
+        if echo:
+            prompt.logprobs = prompt.logprobs or [TokenLogprob(prompt.tokens[0], None)]
+            following, top = prompt.tokens[prompt.computed + 1 : end + 1], prompt.group.logprobs or 0
+            prompt.logprobs += map(self._device.logprob, rows, following, repeat(top))
+        prompt.computed = end
+        return len(tokens)
 
-    def _accept(self, drawn: list[tuple[int, int]]) -> None:
+    def _accept(self, drawn: list[Drawn]) -> None:
         rows = {row.number: row for row in self._running}
         now = self._clock()
         ended = []
-        for number, token in drawn:
-            row = rows[number]
+        for each in drawn:
+            row = rows[each.row]
             if not row.stream.tokens:
                 self._events.append(row.stream.started())
-            reason = self._push(row, token, now)
+            reason = self._push(row, each, now)
             if reason is not None:
                 ended.append((row, reason))
             else:
                 self._events += row.stream.texts()
         self._end(ended)
 
-    def _push(self, row: _PaddedSample, token: int, now: float) -> FinishReason | None:
-        stream = row.stream
+    def _push(self, row: _PaddedSample, drawn: Drawn, now: float) -> FinishReason | None:
+        stream, token = row.stream, drawn.token
+        top = stream.group.logprobs
+        logprob = None if top is None else self._device.logprob(drawn.logits, token, top)
         if self._device.is_end(token) and not stream.group.ignore_end:
-            stream.end(now)
+            stream.end(now, logprob)
             return FinishReason.STOP
         self._steps.generated += 1
-        reason = stream.push(token, self._device.token_bytes(token), now)
+        reason = stream.push(token, self._device.token_bytes(token), now, logprob)
         if reason is None and row.length + 1 >= self._longest_row:
             return FinishReason.CONTEXT
         return reason

@@ -13,7 +13,13 @@ SUMMARY = "any OpenAI-compatible server, with --endpoint"
 FORM = Form.SERVED
 REQUIRES: tuple[str, ...] = ("aiohttp",)
 INSTALL = "pip install 'localrl[server]'"
-CANNOT: tuple[str, ...] = (Ability.COUNT, Ability.TEMPLATE, Ability.BUDGET, Ability.FORK)
+CANNOT: tuple[str, ...] = (
+    Ability.COUNT,
+    Ability.TEMPLATE,
+    Ability.BUDGET,
+    Ability.FORK,
+    Ability.LOGPROBS,
+)
 
 
 def load(settings: EngineSettings) -> Backend:

@@ -36,6 +36,7 @@ from localrl.engine.protocol import (
     ModelInfo,
     SampleRequest,
 )
+from localrl.engine.queueing import refused
 from localrl.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -143,6 +144,9 @@ class ServerBackend:
         return bool(self._waiting or self._resting or self._running or self._events)
 
     def submit(self, group: GroupRequest) -> None:
+        if group.logprobs is not None or group.echo:
+            self._events += refused(group, "log-probabilities are not asked of servers")
+            return
         now = time.monotonic()
         together = group.sampling.temperature > 0 and all(e.shares_prefill for e in self._endpoints)
         size = min(SAMPLES_PER_REQUEST, self._parallel.limit) if together else 1

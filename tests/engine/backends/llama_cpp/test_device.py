@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import llama_cpp
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from localrl.catalog.locate import locate
 from localrl.chat import Message, ThinkingTags
@@ -15,7 +17,14 @@ from localrl.engine.backends.llama_cpp.allocation import may_repack
 from localrl.engine.backends.llama_cpp.device import LlamaDevice
 from localrl.engine.device import Batch
 from localrl.engine.kv_cache.cache import common_prefix
-from localrl.engine.protocol import EngineSettings, Finished, FinishReason, GroupRequest, SampleRequest
+from localrl.engine.protocol import (
+    EngineSettings,
+    Finished,
+    FinishReason,
+    GroupRequest,
+    SampleRequest,
+    Started,
+)
 from localrl.engine.scheduler import Scheduler
 from localrl.errors import Unavailable, UsageError
 from localrl.sampling import Sampling
@@ -116,7 +125,7 @@ def test_saved_cells_come_back_as_they_were() -> None:
 
     def logits(tokens: list[int], position: int, sequence: int) -> np.ndarray:
         batch = Batch()
-        batch.add(tokens, position, sequence, output=True)
+        batch.add(tokens, position, sequence, outputs=1)
         assert device.decode(batch)
         row: np.ndarray = device.logits(len(tokens) - 1)
         return row
@@ -178,3 +187,29 @@ def test_a_context_larger_than_the_memory_is_refused_before_the_kernel_kills() -
     settings = EngineSettings(model=str(locate("smollm2-135m").path), context=1_000_000_000)
     with pytest.raises(Unavailable, match=r"1,000,000,000 tokens of context need .* GiB.*--ctx"):
         LlamaDevice(settings)
+
+
+def test_echoed_log_probabilities_are_those_of_llama_cpp_s_own_logits() -> None:
+    path = str(locate("smollm2-135m").path)
+    scheduler = Scheduler(LlamaDevice(EngineSettings(model=path, context=2048, cache_type="f16")), 2)
+    sampling = Sampling(temperature=1.0, max_tokens=8)
+    beside = ask("beside", "Tell me of a fox.", k=2, sampling=sampling)
+    text = "The capital of France is Paris, and that of Italy is Rome. " * 8
+    echo = GroupRequest("echo", text, (SampleRequest("echo", 1),), sampling, logprobs=3, echo=True)
+    for group in (beside, echo):
+        scheduler.submit(group)
+    events = [event for _ in range(100) for event in scheduler.step()]
+    scheduler.close()
+    (prompt,) = (e.logprobs for e in events if isinstance(e, Started) and e.sample == "echo")
+    (end,) = (e for e in events if isinstance(e, Finished) and e.sample == "echo")
+    said = [*prompt, *end.logprobs]
+
+    own = llama_cpp.Llama(path, n_ctx=512, logits_all=True, verbose=False)
+    own.eval([token.id for token in said])
+    expected = log_softmax(own.scores[: len(said)].astype(np.float64), axis=1)
+    own.close()
+    assert len(said) > 64
+    off = [abs((token.logprob or 0) - expected[at, token.id]) for at, token in enumerate(said[1:])]
+    off += [abs(token.top[0][1] - expected[at].max()) for at, token in enumerate(said[1:])]
+    assert np.median(off) < 0.02  # quantised weights meet activations in batches of other sizes
+    assert max(off) < 0.3

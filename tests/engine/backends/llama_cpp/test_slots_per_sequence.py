@@ -37,7 +37,7 @@ def logits(device: LlamaDevice, *runs: tuple[int, list[int], int]) -> list[np.nd
     """Compute (sequence, tokens, position) in one pass; the logits of each run's last token."""
     batch = Batch()
     for sequence, tokens, position in runs:
-        batch.add(tokens, position, sequence, output=True)
+        batch.add(tokens, position, sequence, outputs=1)
     assert device.decode(batch)
     return [device.logits(row) for row in batch.outputs]
 

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localrl.engine.backends.mlx.padded import PaddedScheduler
+from localrl.engine.backends.mlx.padded import Drawn, PaddedScheduler
 from localrl.engine.conformance import EventLog, run
-from localrl.engine.protocol import FinishReason, GroupRequest, Metrics, ModelInfo, SampleRequest
+from localrl.engine.protocol import (
+    FinishReason,
+    GroupRequest,
+    Metrics,
+    ModelInfo,
+    SampleRequest,
+    TokenLogprob,
+)
 from localrl.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -44,9 +51,13 @@ class FakeRows:
     def is_end(self, token: int) -> bool:
         return token == END
 
-    def prefill(self, cache: Any, tokens: Sequence[int]) -> Any:
+    def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
+        return TokenLogprob(token, -float(next_token([*logits, token], 0)))
+
+    def prefill(self, cache: Any, tokens: Sequence[int], outputs: bool) -> tuple[Any, Sequence[Any]]:
         self.computed += len(tokens)
-        return [*(cache or []), *tokens]
+        computed = [*(cache or []), *tokens]
+        return computed, [computed[: len(computed) - i] for i in reversed(range(len(tokens)))]
 
     def insert(self, tokens: list[int], known: int, cache: Any, sampler: Any) -> int:
         assert list(cache or []) == tokens[:known]
@@ -57,14 +68,14 @@ class FakeRows:
     def sampler(self, sampling: Sampling, seed: int, drawn: int) -> Any:
         return seed
 
-    def next(self) -> tuple[int, list[tuple[int, int]]]:
+    def next(self) -> tuple[int, list[Drawn]]:
         prefilled, drawn = 0, []
         for number, (tokens, known, seed) in list(self.rows.items()):
             if known < len(tokens) - 1:
                 prefilled += len(tokens) - known
             token = next_token(tokens, seed)
             self.rows[number] = ([*tokens, token], len(tokens), seed)
-            drawn.append((number, token))
+            drawn.append(Drawn(number, token, tokens))
         self.computed += prefilled
         longest = max((len(tokens) - 1 for tokens, _, _ in self.rows.values()), default=0)
         steps = -(-longest // self.cell_step) * self.cell_step
