@@ -28,6 +28,8 @@ class EvalProgress:
     name: str
     total: int
     """Samples in all; 0 while the number of problems is not known."""
+    tokens_each: float = 1.0
+    """Expected of a sample: by it the time that evals take is compared."""
     outcomes: Counter[str] = field(default_factory=Counter)
     groups: Counter[tuple[int, int]] = field(default_factory=Counter)
     """(samples, correct ones) of a judged problem -> how many problems have these counts."""
@@ -91,6 +93,8 @@ class Progress:
     done_before: int = 0
     """Samples that earlier sessions had done."""
     correct_before: int = 0
+    worked_before_s: float = 0.0
+    """Seconds that they took for that."""
     first_token: Median = field(default_factory=Median)
     """Of the seconds until a sample's first token, over all sessions."""
     clock: Callable[[], float] = time.monotonic
@@ -155,8 +159,10 @@ class Progress:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds left, if the rest goes like this session so far."""
-        new = self.done - self.done_before
+        """Seconds left, if the rest goes like the run so far, of which a session may have seen little."""
+        new = self.done if self.worked_before_s else self.done - self.done_before
         if not new or not self.total:
             return None
-        return self.worked_s / new * (self.total - self.done)
+        done = sum(part.done * part.tokens_each for part in self.evals) * new / self.done
+        left = sum((part.total - part.done) * part.tokens_each for part in self.evals)
+        return (self.worked_before_s + self.worked_s) / done * left

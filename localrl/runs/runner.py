@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from localrl.engine.protocol import (
 from localrl.errors import Stopped, StoreError, UsageError
 from localrl.evals import dataset
 from localrl.runs import energy, rewarding
+from localrl.runs.ordering import WINDOW, Lengths, characters, longest_first
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.runs.stopping import StoppingRules
 from localrl.sample import Problem, Sample
@@ -35,7 +37,7 @@ from localrl.verdict import Outcome, Verdict
 from localrl.verify import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from localrl.runs.plan import EvalPlan, RunPlan
@@ -62,6 +64,11 @@ class Live:
     tokens: int
 
 
+AT_ONCE = 64
+"""Problems that are entered into the store together, each commit waiting for the disk."""
+
+_Group = tuple[Problem, tuple[SampleRequest, ...]]
+
 RunEvent = Sample | Live | Restarted | Metrics
 """A sample is an event once its verdict is stored, when it counts."""
 
@@ -87,6 +94,8 @@ class Runner:
         self._waiting: dict[str, tuple[Problem, SampleRequest]] = {}
         self._unjudged: list[tuple[Sample, Future[Verdict]]] = []
         self._rules = StoppingRules(store, run, plan)
+        self._lengths = Lengths(store, run, plan)
+        worked_before_s = sum(counters.get("wall_s", 0.0) for _, counters in store.sessions(run))
         self._session = store.begin_session(run, asdict(engine.info))
         self._meter = energy.Meter(energy.sensors()[0])
         self._steps_seen = Metrics()
@@ -96,7 +105,9 @@ class Runner:
             part.spec.name: _Part(i, part, self._counted(i, part), verifier_name(part))
             for i, part in enumerate(plan.evals)
         }
-        self.progress = Progress([part.progress for part in self._parts.values()])
+        self.progress = Progress(
+            [part.progress for part in self._parts.values()], worked_before_s=worked_before_s
+        )
         self.progress.done_before, self.progress.correct_before = self.progress.done, self.progress.correct
         for seconds in aggregates.rates(store, run)[0]:
             self.progress.first_token.add(seconds)
@@ -147,32 +158,48 @@ class Runner:
         """Samples to have with the engine: what runs now, and enough behind it that it never waits for us."""
         return self.progress.metrics.parallel + max(8, self.progress.metrics.parallel // 2)
 
-    def _submit_next(self, groups: Iterator[tuple[Problem, tuple[SampleRequest, ...]]]) -> bool:
+    def _submit_next(self, groups: Iterator[_Group]) -> bool:
         found = next(groups, None)
         if found is None:
             return False
         problem, samples = found
         for sample in samples:
             self._waiting[sample.id] = (problem, sample)
-        if samples:
-            self._engine.submit(
-                GroupRequest(
-                    id=samples[0].id,
-                    prompt=problem.messages,
-                    samples=samples,
-                    sampling=self._parts[problem.eval].plan.sampling,
-                    thinking=self._plan.thinking,
-                    loop_guard=self._plan.loop_guard,
-                )
+        self._engine.submit(
+            GroupRequest(
+                id=samples[0].id,
+                prompt=problem.messages,
+                samples=samples,
+                sampling=self._parts[problem.eval].plan.sampling,
+                thinking=self._plan.thinking,
+                loop_guard=self._plan.loop_guard,
             )
+        )
         return True
 
-    def _groups(self) -> Iterator[tuple[Problem, tuple[SampleRequest, ...]]]:
-        """Every problem with the samples that it lacks; what was left unjudged is judged here."""
-        for part in self._parts.values():
+    def _groups(self) -> Iterator[_Group]:
+        """Every problem with the samples that it lacks, the longest evals and problems first."""
+        for part in sorted(self._parts.values(), key=lambda part: -self._lengths.of_eval(part.index)):
             problems = dataset.problems(part.plan.spec, Path(part.plan.path), part.plan.limit)
-            for asked, wanted in self._rules.order(part.index, problems):
-                (problem,) = self._store.add_problems(self._run, [asked])
+            asked = self._rules.order(part.index, problems)
+            if self._rules.active:  # they decide the order, and how far it goes
+                yield from self._lacking(part, asked, at_once=1)
+                continue
+            yield from longest_first(
+                self._lacking(part, asked, at_once=AT_ONCE),
+                lambda group, index=part.index: self._lengths.rank(index, group[0]),  # type: ignore[misc]
+                lambda group: characters(group[0].target),
+                most=max(1, WINDOW // part.plan.samples),
+            )
+
+    def _lacking(
+        self, part: _Part, asked: Iterable[tuple[Problem, Sequence[int]]], at_once: int
+    ) -> Iterator[_Group]:
+        """Problems that lack samples, in their order; what was left unjudged is judged here."""
+        asked = iter(asked)
+        while some := list(islice(asked, at_once)):
+            stored = self._store.add_problems(self._run, [problem for problem, _ in some])
+            for problem, (_, wanted) in zip(stored, some, strict=True):
                 done = self._store.done(self._run, problem)
                 # Later rounds come back to problems whose samples this session is judging already.
                 first = 0 in wanted
@@ -182,7 +209,8 @@ class Runner:
                     part.progress.reopen(problem.key, self._store.judged(self._run, problem))
                 for sample in pending:
                     self._judge(replace(sample, problem=problem))  # whose target the store may have omitted
-                yield problem, samples
+                if samples:
+                    yield problem, samples
 
     def _request(self, problem: Problem, index: int) -> SampleRequest:
         seed = sample_seed(self._plan.seed, problem.eval, problem.id, index)
@@ -285,7 +313,9 @@ class Runner:
     def _counted(self, index: int, part: EvalPlan) -> EvalProgress:
         """Where earlier sessions left this eval."""
         problems = dataset.count(part.spec, Path(part.path), part.limit) or 0
-        progress = EvalProgress(part.spec.name, problems * part.samples)
+        progress = EvalProgress(
+            part.spec.name, problems * part.samples, tokens_each=self._lengths.of_eval(index)
+        )
         tally = aggregates.totals(self._store, self._run, index)
         progress.outcomes.update({name: count for name, count in tally.outcomes.items() if name})
         progress.outcomes.pop(Outcome.ENGINE_ERROR, None)  # tried again in this session

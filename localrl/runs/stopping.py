@@ -156,7 +156,8 @@ class StoppingRules:
         self._rules_by_eval: dict[int, StoppingRule] = {}
 
     @property
-    def _active(self) -> bool:
+    def active(self) -> bool:
+        """Whether there is a rule."""
         return self._plan.until is not None or self._plan.decide is not None
 
     def order(self, index: int, problems: Iterable[Problem]) -> Iterator[tuple[Problem, Sequence[int]]]:
@@ -169,7 +170,7 @@ class StoppingRules:
             UsageError: the run to decide against has none of this eval's problems.
         """
         part = self._plan.evals[index]
-        if not self._active:
+        if not self.active:
             yield from ((problem, range(part.samples)) for problem in problems)
             return
         by_id = {problem.id: problem for problem in problems}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from localrl.engine.protocol import Metrics
 from localrl.errors import LocalrlError
 from localrl.evals import dataset
+from localrl.runs.ordering import Lengths
 from localrl.runs.plan import RunPlan
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.store import aggregates
@@ -35,7 +36,7 @@ class RunWatcher:
         """When the last sample ended that was read."""
         self._unjudged: set[tuple[str, str, int]] = set()
         """Eval, problem and index of samples that had no verdict yet."""
-        self.progress = Progress(_totals(plan), clock=lambda: self._worked_s)
+        self.progress = Progress(_totals(plan, Lengths(store, run, plan)), clock=lambda: self._worked_s)
 
     def look(self) -> list[SampleRow]:
         """Take over what was committed since the last time; returns what is new or newly judged."""
@@ -69,6 +70,7 @@ class RunWatcher:
             self._sessions, self._worked_s = len(sessions), 0.0
             old = self.progress
             self.progress = Progress(old.evals, first_token=old.first_token, clock=lambda: self._worked_s)
+            self.progress.worked_before_s = sum(earlier.get("wall_s", 0.0) for _, earlier in sessions[:-1])
             self.progress.take(Metrics())
         progress = self.progress
         before = counters.get("before") or {"done": progress.done, "correct": progress.correct}
@@ -85,12 +87,13 @@ class RunWatcher:
         )
 
 
-def _totals(plan: RunPlan) -> list[EvalProgress]:
+def _totals(plan: RunPlan, lengths: Lengths) -> list[EvalProgress]:
     found = []
-    for part in plan.evals:
+    for index, part in enumerate(plan.evals):
         try:
             problems = dataset.count(part.spec, Path(part.path), part.limit) or 0
         except LocalrlError:
             problems = 0
-        found.append(EvalProgress(part.spec.name, problems * part.samples))
+        each = lengths.of_eval(index)
+        found.append(EvalProgress(part.spec.name, problems * part.samples, tokens_each=each))
     return found

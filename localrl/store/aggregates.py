@@ -142,6 +142,20 @@ def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[tup
     return {(n, c): problems for n, c, problems in rows}
 
 
+def mean_tokens(
+    store: Store, run: Run, eval_index: int, problem: str | None = None, most: int = 10_000
+) -> float | None:
+    """Generated tokens a sample, of one problem or of the first `most` samples; None where there are none."""
+    one = "AND problem = (SELECT key FROM problems WHERE run = :run AND eval = :eval AND id = :problem)"
+    row = store.connection.execute(
+        "SELECT AVG(n) FROM (SELECT thinking_tokens + answer_tokens n FROM samples "
+        f"WHERE run = :run AND eval = :eval AND outcome IS NOT 'engine_error' {one if problem else ''} "
+        "LIMIT :most)",
+        {"run": run.key, "eval": eval_index, "problem": problem, "most": most},
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
+
+
 def rates(store: Store, run: Run, most: int = 20_000) -> tuple[list[float], list[float]]:
     """TTFT in seconds and stream rates in tokens/s, of all samples or of drawn problems with about `most`."""
     rows = store.connection.execute(

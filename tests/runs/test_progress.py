@@ -45,3 +45,24 @@ def test_what_earlier_sessions_did_does_not_speed_up_the_estimate() -> None:
     progress.done_before = 30
     clock.now += 10
     assert progress.eta_s == pytest.approx(60)
+
+
+def test_after_a_resumption_the_time_left_is_told_by_all_that_the_run_has_done() -> None:
+    clock = Clock()
+    progress = Progress([EvalProgress("sums", 100)], clock=clock, done_before=80, worked_before_s=800)
+    for i in range(80):
+        progress.evals[0].judged(i, Outcome.WRONG, 1)
+    assert progress.eta_s == pytest.approx(200)
+    clock.now += 20  # in which only one of those that run side by side has ended
+    progress.evals[0].judged(80, Outcome.WRONG, 1)
+    assert progress.eta_s == pytest.approx(820 / 81 * 19)
+
+
+def test_the_time_left_weighs_evals_by_the_lengths_of_their_samples() -> None:
+    clock = Clock()
+    long, short = EvalProgress("long", 10, tokens_each=9000.0), EvalProgress("short", 90, tokens_each=100.0)
+    progress = Progress([long, short], clock=clock)
+    for i in range(10):
+        long.judged(i, Outcome.CORRECT, 1)
+    clock.now += 1000
+    assert progress.eta_s == pytest.approx(100)
