@@ -25,7 +25,17 @@ from localrl.engine.protocol import (
     ModelInfo,
     Text,
 )
-from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
+from localrl.engine.wire import (
+    AnyCommand,
+    Cancel,
+    LoadModel,
+    Pause,
+    Ready,
+    Refused,
+    SetAdapter,
+    Step,
+    Submit,
+)
 from localrl.errors import LocalrlError, Stopped, Unavailable
 
 if TYPE_CHECKING:
@@ -149,6 +159,15 @@ class EngineClient:
         self._paused = paused
         self._send(Pause(paused))
 
+    def set_adapter(self, path: Path | None) -> None:
+        """Compute what is submitted from now on with this adapter, or with none; nothing may be in flight.
+
+        A file that is none is refused by the next `events`. A worker that is started again takes it too.
+        """
+        assert not self._in_flight
+        self._settings = replace(self._settings, adapter=str(path) if path else None)
+        self._send(SetAdapter(self._settings.adapter))
+
     def events(self, timeout: float | None = None) -> list[Event | Restarted]:
         """The events of the next step; empty when none came within `timeout` seconds.
 
@@ -225,7 +244,7 @@ class EngineClient:
                     return message
         raise Stopped("stopped while the model was being loaded")
 
-    def _send(self, command: LoadModel | Submit | Cancel | Pause) -> None:
+    def _send(self, command: AnyCommand) -> None:
         assert self._process.stdin is not None
         line = wire.encode(wire.COMMANDS, command)
         with self._lock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from localrl.chat import Message, ThinkingControl, ThinkingTags
 from localrl.sampling import Sampling
@@ -257,6 +257,8 @@ class EngineSettings:
     gpu_layers: int | None = None
     """Layers on the accelerator, -1 for all; None takes what fits."""
     threads: int | None = None
+    adapter: str | None = None
+    """Path of a LoRA adapter on top of the model's weights."""
     aim: Literal["latency", "throughput"] = "latency"
     """Whether somebody waits for the next token, or only for the end of the run."""
     tags: ThinkingTags | None = None
@@ -286,3 +288,17 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free everything. Samples in flight are dropped without events."""
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """A backend that can change its adapter without loading the model again."""
+
+    def set_adapter(self, path: str | None) -> None:
+        """Compute with this adapter from now on, or with none; called while nothing runs.
+
+        Nothing that was computed with the adapter before is used again: cells, stored states, prefixes.
+
+        Raises:
+            UsageError: the file is no adapter of this model.
+        """

@@ -37,7 +37,16 @@ class Pause:
     type: Literal["pause"] = "pause"
 
 
-Command = Annotated[LoadModel | Submit | Cancel | Pause, Field(discriminator="type")]
+@dataclass(frozen=True, slots=True)
+class SetAdapter:
+    """For what is submitted from now on; sent while nothing runs."""
+
+    path: str | None
+    type: Literal["set_adapter"] = "set_adapter"
+
+
+AnyCommand = LoadModel | Submit | Cancel | Pause | SetAdapter
+Command = Annotated[AnyCommand, Field(discriminator="type")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ class Step:
 
 Answer = Annotated[Ready | Refused | Step, Field(discriminator="type")]
 
-COMMANDS: TypeAdapter[LoadModel | Submit | Cancel | Pause] = TypeAdapter(Command)
+COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(Command)
 ANSWERS: TypeAdapter[Ready | Refused | Step] = TypeAdapter(Answer)
 
 T = TypeVar("T")

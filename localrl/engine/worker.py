@@ -15,9 +15,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from localrl.engine import wire
 from localrl.engine.backends import BACKENDS
-from localrl.engine.protocol import Finished, Metrics, Started, Text
-from localrl.engine.wire import Cancel, LoadModel, Pause, Ready, Refused, Step, Submit
-from localrl.errors import LocalrlError
+from localrl.engine.protocol import Adaptable, Finished, Metrics, Started, Text
+from localrl.engine.wire import (
+    AnyCommand,
+    Cancel,
+    LoadModel,
+    Pause,
+    Ready,
+    Refused,
+    SetAdapter,
+    Step,
+    Submit,
+)
+from localrl.errors import LocalrlError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +38,7 @@ TOGETHER_S = 0.04
 """Text and metrics of quick steps wait so long for those of the next, so that the app seldom wakes up: on a
 machine with few cores it would take one from the threads that compute."""
 
-Inbox = queue.SimpleQueue[LoadModel | Submit | Cancel | Pause]
+Inbox = queue.SimpleQueue[AnyCommand]
 
 
 def main() -> None:
@@ -40,6 +50,8 @@ def main() -> None:
         raise LocalrlError("the first message must be load_model")
     try:
         backend = BACKENDS.get(first.settings.backend).load(first.settings)
+        if first.settings.adapter:
+            _set_adapter(backend, first.settings.adapter)
     except LocalrlError as error:
         _write(answers, Refused(str(error), error.exit_code))
         return
@@ -115,14 +127,27 @@ class Outbox:
             )
 
 
-def _obey(backend: Backend, command: LoadModel | Submit | Cancel | Pause, paused: bool) -> bool:
-    if isinstance(command, Submit):
+def _obey(backend: Backend, command: AnyCommand, paused: bool) -> bool:
+    if isinstance(command, SetAdapter):
+        _set_adapter(backend, command.path)
+    elif isinstance(command, Submit):
         backend.submit(command.group)
     elif isinstance(command, Cancel):
         backend.cancel(command.name)
     elif isinstance(command, Pause):
         return command.paused
     return paused
+
+
+def _set_adapter(backend: Backend, path: str | None) -> None:
+    """
+    Raises:
+        UsageError: the file is no adapter of this model.
+        Unavailable: this backend takes none.
+    """
+    if not isinstance(backend, Adaptable):
+        raise Unavailable(f"the backend {backend.info.backend} takes no adapters")
+    backend.set_adapter(path)
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

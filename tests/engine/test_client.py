@@ -264,3 +264,35 @@ def test_the_worker_ends_when_the_app_is_gone(tmp_path: Path) -> None:
     client._process.stdin.close()
     assert client._process.wait(timeout=60) == 0
     client.close()
+
+
+def test_an_adapter_is_taken_and_taken_again_by_a_worker_that_is_started_again(tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.write_text('{"steps": 1000000}')
+    (tmp_path / "script.json").write_text('{"texts": ["learned", "old", "old", "old"]}')
+    settings = EngineSettings(backend="scripted", model=str(tmp_path / "script.json"))
+    with EngineClient(settings, tmp_path / "log") as engine:
+
+        def said(name: str) -> set[str]:
+            engine.submit(GroupRequest(name, "?", tuple(SampleRequest(f"{name}{i}", i) for i in range(1, 4))))
+            found: list[str] = []
+            while len(found) < 3:
+                found += [event.text for event in engine.events(timeout=5) if isinstance(event, Finished)]
+            return set(found)
+
+        assert said("a") == {"old"}
+        engine.set_adapter(adapter)
+        assert said("b") == {"learned"}
+        engine._process.kill()
+        assert said("c") == {"learned"}
+        engine.set_adapter(None)
+        assert said("d") == {"old"}
+
+
+def test_a_file_that_is_no_adapter_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "script.json").write_text("{}")
+    settings = EngineSettings(backend="scripted", model=str(tmp_path / "script.json"))
+    with EngineClient(settings, tmp_path / "log") as engine:
+        engine.set_adapter(tmp_path / "script.json")
+        with pytest.raises(UsageError, match=r"script\.json is no adapter"):
+            engine.events(timeout=5)

@@ -7,6 +7,7 @@ When its thinking is closed, it goes on with what it knows by then.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -42,6 +43,8 @@ REQUIRES: tuple[str, ...] = ()
 INSTALL = ""
 CANNOT: tuple[str, ...] = (Ability.VARY, Ability.TEMPLATE)
 HIDDEN = True
+LEARNING_STEPS = 4
+"""After so many steps of training half of the samples say the first text."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class ScriptedBackend:
     _generated: int = 0
     _prefilled: int = 0
     _steps: int = 0
+    _learned: float = 0.0
+    """The share of samples that say the first text, whatever their seed."""
 
     @property
     def info(self) -> ModelInfo:
@@ -121,6 +126,16 @@ class ScriptedBackend:
         events, self._events = self._events, []
         return [*events, self._metrics()]
 
+    def set_adapter(self, path: str | None) -> None:
+        """`{"steps": n}`: the more steps, the more samples say the first text."""
+        self._learned = 0.0
+        if path:
+            try:
+                steps = int(json.loads(Path(path).read_bytes())["steps"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"{path} is no adapter of a script") from error
+            self._learned = steps / (steps + LEARNING_STEPS)
+
     def close(self) -> None:
         self._playing.clear()
 
@@ -135,7 +150,8 @@ class ScriptedBackend:
         self._prefilled += tokens - shared
         echoed = _echoed(group) if group.echo else ()
         stream = Stream(sample, group, submitted, tokens, False, shared, echoed)
-        text = self.script.texts[sample.seed % len(self.script.texts)]
+        luck = (sample.seed * 2654435761 % 2**32) / 2**32  # Knuth's multiplicative hash
+        text = self.script.texts[0 if luck < self._learned else sample.seed % len(self.script.texts)]
         self._playing.append(_Playing(stream, _words(text)))
         self._events.append(stream.started())
 
