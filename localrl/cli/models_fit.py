@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,15 +16,30 @@ from localrl import formats
 from localrl.catalog import card as cards
 from localrl.catalog import fit, reference
 from localrl.catalog import shape as shapes
-from localrl.catalog.assess import SHARE_USED, Assessment, Workload, assess, catalogue, quantisations
+from localrl.catalog.assess import (
+    SHARE_USED,
+    USABLE,
+    Advice,
+    Assessment,
+    Workload,
+    advise,
+    assess,
+    catalogue,
+    quantisations,
+)
+from localrl.catalog.ggml import CACHE_TYPES
 from localrl.catalog.locate import locate
+from localrl.catalog.yields import NOTHING
 from localrl.cli.output import document, note, table
-from localrl.errors import UsageError
+from localrl.errors import LocalrlError, UsageError
 from localrl.machine import hardware
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localrl.catalog.fit import Measure
     from localrl.catalog.shape import Shape
+    from localrl.catalog.yields import Experience
     from localrl.machine.hardware import Machine
 
 
@@ -50,11 +68,13 @@ def command(
 ) -> None:
     """Say whether MODEL fits this machine or a described one; without MODEL, rank the catalogue."""
     machine = _machine(device, memory, bandwidth)
-    work = _work(eval_name, samples, tokens)
+    work = replace(_work(eval_name, samples, tokens), measured=_measured(machine))
     if model:
         found = _from_hub(model) if ask_hub else _shapes(model, apple=machine.kind == "metal")
+        card = cards.every()[0].get(model.partition(":")[0])
         lines = [
-            assess(name, shape, machine, work, _measure(path, shape, machine)) for name, shape, path in found
+            assess(name, shape, machine, work, _measure(path, shape, machine), card)
+            for name, shape, path in found
         ]
     else:
         for error in cards.every()[1]:
@@ -68,6 +88,7 @@ def command(
                 "tokens_per_stream": work.tokens_per_stream,
                 "models": [_as_json(line) for line in lines],
                 "nearest": nearest or None,
+                "advice": asdict(advise(lines)),
             }
         )
         return
@@ -95,7 +116,18 @@ def _work(eval_name: str, samples: int | None, tokens: int | None) -> Workload:
 
     found, path = spec.load(eval_name)
     problems = dataset.size(found, path) or 0
-    return Workload(tokens or found.max_tokens + PROMPT_TOKENS, problems * (samples or found.samples))
+    length = tokens or found.max_tokens + PROMPT_TOKENS
+    return Workload(length, problems * (samples or found.samples), (eval_name,))
+
+
+def _measured(machine: Machine) -> dict[str, Experience]:
+    """What earlier runs know, if they were on this machine; a store that cannot be read tells nothing."""
+    from localrl.report import experience
+    from localrl.store.runs import Store
+
+    with contextlib.suppress(LocalrlError), Store() as store:
+        return {} if machine.described else experience.of(store, machine)
+    return {}
 
 
 def _measure(path: Path | None, shape: Shape, machine: Machine) -> Measure | None:
@@ -150,12 +182,19 @@ def _known(card: cards.Card, quantisation: str) -> str:
 
 def _as_json(line: Assessment) -> dict[str, Any]:
     plan = line.plan
+    accuracy = line.expected.accuracy if line.expected else None
     return {
         "model": line.name,
         "quantisation": line.shape.quantisation,
         **asdict(plan),
         "memory": asdict(plan.memory) | {"total": plan.memory.total},
         "tokens_per_s": asdict(line.throughput) if line.throughput else None,
+        "accuracy": accuracy.value if accuracy else None,
+        "accuracy_eval": accuracy.eval if accuracy else None,
+        "accuracy_measured": accuracy.measured if accuracy else None,
+        "tokens_per_answer": line.expected.tokens_per_answer if line.expected else None,
+        "tokens_measured": line.expected.tokens_measured if line.expected else None,
+        "right_per_hour": line.right_per_hour,
         "hours": line.hours,
         "kwh": line.kwh,
     }
@@ -164,43 +203,88 @@ def _as_json(line: Assessment) -> dict[str, Any]:
 def _show(machine: Machine, work: Workload, lines: list[Assessment], *, one: bool) -> None:
     rate = f", {formats.bandwidth(machine.bandwidth)}" if machine.bandwidth else ""
     note(f"{machine.device}: {formats.size(machine.usable_bytes)} for models{rate}")
-    columns = ["model", "verdict", "weights", "f16", "q8_0", "q4_0", "streams", "tokens/s one", "together"]
-    if work.samples:
-        columns += ["time", "kWh"]
-    table(columns, [_row(line, work) for line in lines], right=tuple(range(2, len(columns))))
+    if not one:
+        note(_advice(advise(lines), here=not machine.described))
+    columns = _columns(work, one=one)
+    rows = [[COLUMNS[name](line, work) for name in columns] for line in lines]
+    table(columns, rows, right=tuple(range(2, len(columns))))
     if one:
         for line in lines:
             how = "measured by llama.cpp" if line.plan.measured else "estimated"
             note(f"{line.name}: {line.plan.verdict}, {line.plan.reason} ({how})")
+        note("f16, q8_0, q4_0: tokens of cache over all streams")
+    share = formats.percent(SHARE_USED, 0)
     note(
-        f"f16, q8_0, q4_0: tokens of cache over all streams; streams: how many of {work.tokens_per_stream:,} "
-        f"tokens fit; together: as many as fit at {formats.percent(SHARE_USED, 0)} of that"
+        f"streams: how many of {work.tokens_per_stream:,} tokens fit; tok/s: of one stream; all: of as many "
+        f"together as fit at {share} of that; expected, but a run here measured what has a *"
+    )
+    note(
+        f"accuracy: {' or else '.join(work.evals)}, published or *; right/h: accuracy × all × 3600 / tokens "
+        f"of an answer ({work.tokens_used:,}, a guess, or *); below {USABLE:g} tok/s comes last"
     )
     if work.samples:
-        note(
-            f"time: {work.samples:,} samples that use {formats.percent(SHARE_USED, 0)} of their limit each, "
-            "a guess; kWh at full power"
+        note(f"time: of {work.samples:,} samples; kWh: at full power")
+
+
+def _columns(work: Workload, *, one: bool) -> list[str]:
+    """Names of columns; in a narrow terminal those that the order can be recomputed from."""
+    time = ["time", "kWh"] if work.samples else []
+    if sys.stdout.isatty() and shutil.get_terminal_size().columns < WIDE:
+        return ["model", "fit", "all", "accuracy", "right/h", *time[:1]]
+    cache = list(CACHE_TYPES) if one else []
+    return ["model", "fit", "weights", *cache, "streams", "tok/s", "all", "accuracy", "right/h", *time]
+
+
+def _advice(advice: Advice, *, here: bool) -> str:
+    """What to take, and the next command."""
+    if advice.best is None:
+        return (
+            f"nothing here fits, makes {USABLE:g} tokens/s and is of known accuracy: see what comes nearest"
         )
+    others = [("faster", advice.faster), ("most accurate", advice.most_accurate)]
+    words = "".join(f"; {what}: {name}" for what, name in others if name)
+    command = f"\nnext: localrl models pull {advice.best}" if here else ""
+    return f"for this machine: {advice.best}{words}{command}"
 
 
-def _row(line: Assessment, work: Workload) -> list[str]:
-    plan, expected = line.plan, line.throughput
-    no = plan.verdict == "no"
-    cells = [f"{plan.cells[kind] / 1000:,.0f}k" for kind in ("f16", "q8_0", "q4_0")]
-    row = [
-        line.name,
-        plan.verdict,
-        formats.size(plan.memory.weights),
-        *cells,
-        "–" if no else str(plan.streams),
-    ]
-    row += [formats.rate(expected.single), formats.rate(expected.together)] if expected else ["–", "–"]
-    if work.samples:
-        row += [
-            formats.duration(line.hours and line.hours * 3600),
-            formats.number(line.kwh),
-        ]
-    return row
+def _together(line: Assessment, work: Workload) -> str:
+    known = work.measured.get(line.name, NOTHING)
+    return formats.rate(line.throughput.together if line.throughput else None) + _star(known.tokens_per_s)
+
+
+def _accuracy(line: Assessment, _: Workload) -> str:
+    accuracy = line.expected and line.expected.accuracy
+    return formats.percent(accuracy.value) + _star(accuracy.measured) if accuracy else formats.ABSENT
+
+
+def _right(line: Assessment, _: Workload) -> str:
+    return formats.number(line.right_per_hour) + _star(line.expected and line.expected.tokens_measured)
+
+
+def _star(measured: object) -> str:
+    return "*" if measured else ""
+
+
+def _cells(kind: str) -> Callable[[Assessment, Workload], str]:
+    return lambda line, _: f"{line.plan.cells[kind] / 1000:,.0f}k"
+
+
+COLUMNS: dict[str, Callable[[Assessment, Workload], str]] = {
+    "model": lambda line, _: line.name,
+    "fit": lambda line, _: line.plan.verdict,
+    "weights": lambda line, _: formats.size(line.plan.memory.weights),
+    **{kind: _cells(kind) for kind in CACHE_TYPES},
+    "streams": lambda line, _: formats.ABSENT if line.plan.verdict == "no" else str(line.plan.streams),
+    "tok/s": lambda line, _: formats.rate(line.throughput.single if line.throughput else None),
+    "all": _together,
+    "accuracy": _accuracy,
+    "right/h": _right,
+    "time": lambda line, _: formats.duration(line.hours and line.hours * 3600),
+    "kWh": lambda line, _: formats.number(line.kwh),
+}
+"""Of the table: a cell by the column's name."""
+WIDE = 112
+"""Columns of a terminal that the whole table needs."""
 
 
 def _nearest(model: str, machine: Machine, work: Workload, lines: list[Assessment]) -> str:

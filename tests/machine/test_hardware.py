@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from localrl import paths
 from localrl.errors import UsageError
 from localrl.machine import devices, hardware
 
@@ -99,5 +100,13 @@ def test_sizes_and_bandwidths_are_read_as_people_write_them() -> None:
             read(text)
 
 
-def test_bandwidth_can_be_measured() -> None:
-    assert hardware.measured_bandwidth(0.02) > 1e8
+def test_bandwidth_is_measured_once_and_kept_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = hardware.measured_bandwidth.__wrapped__
+    first = measured(0.02)
+    assert first > 1e8
+    monkeypatch.setattr(hardware, "_read_bandwidth", lambda seconds: 7e9)
+    assert measured(0.02) == first
+    monkeypatch.setattr(hardware, "_identity", lambda: ["another", 8, 1 << 34, "there"])
+    assert measured(0.02) == 7e9
+    (paths.home("state") / "bandwidth.json").write_text("damaged")
+    assert measured(0.02) == 7e9

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
 
+    from localrl.catalog.assess import Assessment
     from localrl.machine.hardware import Machine
     from localrl.tui.work.downloads import Download
     from localrl.tui.work.models import ModelRow
@@ -32,7 +33,9 @@ COLUMNS = (
     Column("model", 0),
     Column("fit", 5),
     Column("tok/s", 7, right=True),
-    Column("size", 9, right=True),
+    Column("right/h", 7, right=True),
+    Column("accuracy", 9, right=True, least=98),
+    Column("size", 9, right=True, least=87),
     Column("", 8),
 )
 
@@ -158,6 +161,8 @@ class ModelsScreen(BaseScreen):
             (name, "" if verdict != "no" else "secondary"),
             (verdict or "–", VERDICTS.get(verdict, "").removeprefix("$")),
             (rate, "secondary"),
+            (formats.number(line.right_per_hour if line else None), ""),
+            (_accuracy(line), "secondary"),
             (formats.size(row.weight_bytes or None), "secondary"),
             (state, {"on disk": "success", "broken": "error"}.get(state, "primary")),
         ]
@@ -301,3 +306,10 @@ class ModelsScreen(BaseScreen):
 
     def action_refresh(self) -> None:
         self._look()
+
+
+def _accuracy(line: Assessment | None) -> str:
+    known = line.expected.accuracy if line and line.expected else None
+    if known is None:
+        return formats.ABSENT
+    return formats.percent(known.value) + ("*" if known.measured else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,13 @@ from localrl.engine import backends
 from localrl.engine.resolve import resolve
 from localrl.errors import LocalrlError
 from localrl.machine import hardware
+from localrl.report import experience
+from localrl.store.runs import Store
 
 if TYPE_CHECKING:
     from localrl.catalog.assess import Assessment
     from localrl.catalog.card import Card
+    from localrl.catalog.yields import Experience
     from localrl.machine.hardware import Machine
     from localrl.tui.app import ModelSelection
 
@@ -66,8 +70,8 @@ def machine() -> Machine:
 
 
 def rows(on: Machine) -> list[ModelRow]:
-    """Every card, the largest that fit first, then models on this machine that have no card."""
-    work = assess.Workload()
+    """Every card in the order of `models fit`, then models on this machine that have no card."""
+    work = assess.Workload(measured=_measured(on))
     listed = []
     for name in cards.available():
         try:
@@ -101,7 +105,13 @@ def would_take(choice: ModelSelection) -> str:
     return f"{found.backend}: {found.why}"
 
 
-def _order(row: ModelRow) -> tuple[int, int]:
+def _measured(on: Machine) -> dict[str, Experience]:
+    with contextlib.suppress(LocalrlError), Store() as store:
+        return experience.of(store, on)
+    return {}
+
+
+def _order(row: ModelRow) -> tuple[int, bool, float, int]:
     if row.line is None:  # no build is known that could be run here
-        return len(assess.RANK), 0
-    return assess.RANK[row.line.plan.verdict], -(row.card.parameters if row.card else 0)
+        return len(assess.RANK), True, 0.0, 0
+    return assess.rank(row.options[0])

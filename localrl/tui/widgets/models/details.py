@@ -50,6 +50,10 @@ class Details(Static):
             if line.throughput:
                 parts.append(f"about {formats.rate(line.throughput.single)} tok/s alone, ")
                 parts.append(f"{formats.rate(line.throughput.together)} all streams together\n")
+            if line.expected and (accuracy := line.expected.accuracy):
+                whose = "measured here" if accuracy.measured else "published"
+                parts.append(f"{formats.percent(accuracy.value)} of {accuracy.eval} ({whose}), ")
+                parts.append(f"{formats.number(line.right_per_hour)} right answers an hour\n")
         if take:
             parts += [("runs on   ", "$secondary"), take + "\n"]
         for option in row.options if len(row.options) > 1 else []:
