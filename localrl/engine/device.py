@@ -58,6 +58,9 @@ class BatchDevice(Protocol):
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
 
+    def tokens_of(self, text: str) -> list[int]:
+        """The tokens of a text in the middle of another, in which names of control tokens mean these."""
+
     def token_bytes(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
     def decode(self, batch: Batch) -> bool:

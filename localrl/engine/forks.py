@@ -50,6 +50,11 @@ class ForkStream(Stream):
         """What stands between the parent's text and this one's."""
         return self.tags.closing
 
+    @property
+    def thought(self) -> bool:
+        """No later prompt will repeat a fork."""
+        return True
+
     def texts(self) -> list[Text]:
         """None: nobody watches a fork."""
         self._pending.clear()

@@ -42,15 +42,18 @@ class _Totals:
 class StepMetrics(_Totals):
     """Counts and wall times of forward passes."""
 
-    def measure(self, decoding: int, prefilled: int, seconds: float) -> None:
-        """Count one pass over the next tokens of `decoding` streams and `prefilled` tokens of prompts."""
+    def measure(self, decoding: int, prefilled: int, seconds: float, forks: int = 0) -> None:
+        """Count one pass over the next tokens of `decoding` streams and `prefilled` tokens of prompts.
+
+        Passes with `forks` among the streams say nothing of how many streams are worth having.
+        """
         self._steps += 1
         self.prefilled += prefilled
         if decoding:
             self._decode_s += seconds
         if prefilled:
             self._prefill_s += seconds * prefilled / (decoding + prefilled)
-        else:
+        elif not forks:
             self.parallel.observe(decoding, seconds)
 
 

@@ -188,6 +188,8 @@ class Metrics:
     """How busy the engine is, and what it has done since it was loaded; totals are over all samples."""
 
     running: int = 0
+    forks: int = 0
+    """Forks that run beside the samples."""
     waiting: int = 0
     preempted: int = 0
     """Streams that gave up their cells and will go on later."""

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from localrl.engine.device import Batch, BatchDevice
+from localrl.engine.forks import ForkStream, due
 from localrl.engine.kv_cache.cache import KVCache, TokenSequence
 from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
@@ -65,6 +66,14 @@ class _Running(TokenSequence):
     """The token that was drawn last; the next step computes it."""
     state: Any = None
     """Its saved cells while it is preempted; None when they are computed again instead."""
+    state_tokens: int = 0
+    """How many tokens these are of."""
+    deferred: list[_Running] = field(default_factory=list)
+    """Forks that begin in its cells once it has ended, the shortest first."""
+
+    @property
+    def is_fork(self) -> bool:
+        return isinstance(self.stream, ForkStream)
 
 
 Chunk = tuple[TokenSequence, int]
@@ -142,7 +151,7 @@ class Scheduler:
             began = self._clock()
             if self._device.decode(batch):
                 self._advance(batch, current, chunks)
-                self._measure(len(current), len(batch.tokens) - len(current), self._clock() - began)
+                self._measure(current, len(batch.tokens) - len(current), self._clock() - began)
             else:
                 self._free_any()
         elif not self._events and self.busy:
@@ -154,7 +163,8 @@ class Scheduler:
 
     def close(self) -> None:
         for running in [*self._running, *self._preempted]:
-            self._device.free_sampler(running.sampler)
+            for each in (running, *running.deferred):
+                self._device.free_sampler(each.sampler)
         self._device.close()
 
     # -- what may run
@@ -181,16 +191,20 @@ class Scheduler:
     def _free_streams(self) -> int:
         """Streams that may still be started, besides those whose prompts are under way."""
         coming = sum(len(prompt.samples) for prompt in [*self._prefilling, *self._ready])
-        return self._parallel.limit - len(self._running) - coming
+        return self._parallel.limit - self._streams - coming
+
+    @property
+    def _streams(self) -> int:
+        """Running samples; forks come on top of the limit."""
+        return sum(not running.is_fork for running in self._running)
 
     def _start_samples(self) -> None:
         """Start samples of computed prompts while streams and cells last."""
         while self._ready:
             prompt = self._ready[0]
             while prompt.samples:
-                if len(self._running) >= self._parallel.limit or not self._cache.reserve(
-                    1, len(self._running)
-                ):
+                full = self._streams >= self._parallel.limit
+                if full or not self._cache.reserve(1, len(self._running)):
                     return
                 self._start(prompt, prompt.samples.popleft())
             prompt.logits = None
@@ -222,7 +236,7 @@ class Scheduler:
         """Bring a stream back: put its saved cells into place, or have them computed again."""
         if running.state is None:
             return self._cache.allocate(running, len(self._running), self._prefill_rate) is not None
-        if not self._cache.restore(running, running.state, len(self._running)):
+        if not self._cache.restore(running, running.state, running.state_tokens, len(self._running)):
             return False
         running.state = None
         return True
@@ -248,6 +262,7 @@ class Scheduler:
             self._requeue(self._prefilling.pop())
         elif len(self._running) > 1:
             running = self._running.pop()
+            running.state_tokens = running.computed
             running.state = self._cache.preempt(running, self._prefill_rate)
             self._preempted.appendleft(running)
         elif self._ready:
@@ -324,6 +339,8 @@ class Scheduler:
         """After the forward pass: count cells, draw tokens, start the samples of finished prompts."""
         for sequence, count in chunks:
             self._cache.append(sequence, count)
+            if isinstance(sequence, _Running) and isinstance(sequence.stream, ForkStream):
+                sequence.stream.computed_tokens += count
         rows = iter(batch.outputs)
         for running in current:
             running.tokens.append(running.next)
@@ -368,15 +385,54 @@ class Scheduler:
         if reason is None and len(running.tokens) + 1 >= self._device.longest:
             reason = FinishReason.CONTEXT
         running.next = token
+        for fork in due(stream, now):
+            self._fork(running, fork)
         if reason is not None:
             self._finish(running, reason)
-        else:
-            self._events += stream.texts()
+            return
+        self._events += stream.texts()
+        if why := stream.must_close():
+            self._close_thinking(running, why)
+
+    def _close_thinking(self, running: _Running, why: Literal["budget", "sure"]) -> None:
+        """Let a stream go on as if it had said the closing text, which the next steps compute."""
+        assert running.stream.group.thinking is not None
+        closing = self._device.tokens_of(running.stream.group.thinking.closing)
+        running.stream.close_thinking(why, closing, b"".join(map(self._device.token_bytes, closing)))
+        running.tokens += [running.next, *closing[:-1]]
+        running.next = closing[-1]
+        if len(running.tokens) + 1 >= self._device.longest:
+            self._finish(running, FinishReason.CONTEXT)
+
+    def _fork(self, parent: _Running, stream: ForkStream) -> None:
+        """Start a fork on its parent's cells; where it cannot have them now, see to it that it can later."""
+        closing = self._device.tokens_of(stream.closing)
+        fork = _Running(
+            [*parent.tokens, parent.next, *closing[:-1]],
+            stream=stream,
+            sampler=self._device.sampler(stream.group.sampling, stream.sample.seed),
+            born=0,  # the eldest: preempted last
+            next=closing[-1],
+        )
+        if self._cache.branch(parent, fork):
+            self._running.insert(0, fork)
+        elif self._device.partial:
+            parent.deferred.append(fork)
+        else:  # the state changes with the next token
+            fork.state, fork.state_tokens = self._device.save(parent.seq_id), parent.computed
+            self._preempted.appendleft(fork)
 
     def _finish(self, running: _Running, reason: FinishReason) -> None:
         self._events += running.stream.finish(reason)
         self._device.free_sampler(running.sampler)
         (self._running if running in self._running else self._preempted).remove(running)
+        if reason is FinishReason.CANCELLED:
+            for fork in running.deferred:
+                self._events += fork.stream.finish(reason)
+                self._device.free_sampler(fork.sampler)
+        elif running.deferred:
+            self._start_deferred(running)
+            return
         if not self._working and not running.missing:
             # In a chat the next prompt begins with it, but for what was thought.
             self._cache.cache_prefix(
@@ -385,8 +441,18 @@ class Scheduler:
         else:
             self._cache.release(running)
 
-    def _measure(self, decoding: int, prefilled: int, seconds: float) -> None:
-        self._steps.measure(decoding, prefilled, seconds)
+    def _start_deferred(self, ended: _Running) -> None:
+        """Give the cells of a stream that has ended to the longest of its forks that wait for them."""
+        fork = ended.deferred.pop()
+        fork.deferred = ended.deferred
+        if self._cache.hand_over(ended, fork):
+            self._running.insert(0, fork)
+        else:
+            self._preempted.appendleft(fork)
+
+    def _measure(self, current: list[_Running], prefilled: int, seconds: float) -> None:
+        decoding = len(current)
+        self._steps.measure(decoding, prefilled, seconds, sum(running.is_fork for running in current))
         if prefilled >= SMALLEST_CHUNK and seconds > 0:
             rate = (decoding + prefilled) / seconds
             self._prefill_rate += (0.3 if self._prefill_rate else 1.0) * (rate - self._prefill_rate)
@@ -396,7 +462,8 @@ class Scheduler:
         """How busy the engine is now."""
         return replace(
             self._steps.metrics(),
-            running=len(self._running),
+            running=self._streams,
+            forks=sum(running.is_fork for running in self._running),
             waiting=sum(len(p.samples) for p in [*self._waiting, *self._prefilling, *self._ready]),
             preempted=len(self._preempted),
             cells_used=self._cache.used,

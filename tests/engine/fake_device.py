@@ -30,10 +30,14 @@ class FakeDevice:
         end_every: int = 40,
         idle: int = 50,
         stored: int = 1000,
+        unified: bool = True,
     ) -> None:
+        """A cache that is not `unified` has a slot for each sequence, all of the same length."""
         self.info = ModelInfo(backend="fake", version="0", context=cells)
-        self.most_streams, self.unified = sequences - 8, True
-        self.cells, self.max_sequences, self.batch_tokens, self.longest = cells, sequences, batch, cells
+        self.unified = unified
+        self.most_streams = sequences - (8 if unified else 2)
+        self.cells, self.max_sequences, self.batch_tokens = cells, sequences, batch
+        self.longest = cells if unified else cells // sequences
         self.batch_outputs = sequences
         self.partial = partial
         self.state_bytes_per_token = 1
@@ -55,6 +59,9 @@ class FakeDevice:
             raise LocalrlError("this prompt is refused")
         assert isinstance(group.prompt, tuple)
         return [token for token in group.prompt if isinstance(token, int)], self.starts_thinking
+
+    def tokens_of(self, text: str) -> list[int]:
+        return [1 + byte % (VOCABULARY - 1) for byte in text.encode()]
 
     def token_bytes(self, token: int) -> bytes:
         return f"{token} ".encode()
@@ -78,6 +85,7 @@ class FakeDevice:
         ):
             cells = self.sequences.setdefault(sequence, [])
             assert position == len(cells), "positions must be consecutive"
+            assert position < self.longest
             self._next_cell += 1
             # A new list: shared beginnings must not grow with each other.
             self.sequences[sequence] = [*cells, (token, self._next_cell)]
@@ -111,6 +119,14 @@ class FakeDevice:
         assert self.partial or tokens == len(self.sequences[source])
         assert tokens <= len(self.sequences[source])
         self.sequences[target] = self.sequences[source][:tokens]
+        if not self.unified:
+            self._copy(target)
+
+    def _copy(self, sequence: int) -> None:
+        """Give a sequence cells of its own."""
+        tokens = [token for token, _ in self.sequences[sequence]]
+        self._next_cell += len(tokens)
+        self.sequences[sequence] = [(token, self._next_cell - i) for i, token in enumerate(tokens)]
 
     def truncate(self, sequence: int, tokens: int) -> None:
         assert self.partial
@@ -121,7 +137,9 @@ class FakeDevice:
         self.sequences.pop(sequence, None)
 
     def move(self, source: int, target: int) -> None:
-        raise AssertionError("a unified cache has no slots")
+        assert not self.unified, "a unified cache has no slots"
+        assert not self.sequences.get(target)
+        self.sequences[target] = self.sequences.pop(source)
 
     def replace_prefix(self, source: int, target: int, tokens: int) -> None:
         same, own = self.sequences[source][:tokens], self.sequences[target]

@@ -124,6 +124,28 @@ class KVCache:
             self._prefixes.remove(source)
             self._prefixes.append(source)
 
+    def branch(self, source: TokenSequence, target: TokenSequence) -> bool:
+        """Let `target` begin with all cells of `source` where that takes none; False where it has to wait."""
+        if not self._device.unified:
+            return False
+        while self._pool.full:
+            if not self.evict():
+                return False
+        self.fork(source, target, source.computed)
+        return True
+
+    def hand_over(self, source: TokenSequence, target: TokenSequence) -> bool:
+        """Give the cells of `source`, which has ended, to a sequence that begins like it; False if it has
+        none."""
+        if source.seq_id < 0:
+            return False
+        target.seq_id, target.computed = source.seq_id, source.computed
+        self._sequences[target.seq_id] = target
+        source.seq_id, source.computed = -1, 0
+        shared = common_prefix(source.tokens, target.tokens, min(target.computed, len(target.tokens)))
+        self._cut(target, shared)
+        return True
+
     def append(self, sequence: TokenSequence, tokens: int) -> None:
         """The device has computed further tokens of a sequence."""
         self._pool.append(sequence.seq_id, tokens)
@@ -207,10 +229,10 @@ class KVCache:
         self.release(sequence)
         return state
 
-    def restore(self, sequence: TokenSequence, state: Any, streams: int) -> bool:
-        """Put saved cells back; False, with nothing changed, when there is no room."""
-        total = len(sequence.tokens)
-        if not self.reserve(total, streams):
+    def restore(self, sequence: TokenSequence, state: Any, tokens: int, streams: int) -> bool:
+        """Put the saved cells of its first tokens back; False, with nothing changed, when there is no room
+        for all of it."""
+        if not self.reserve(len(sequence.tokens), streams):
             return False
         self._create(sequence)
         if not self._device.restore(sequence.seq_id, state):
@@ -218,23 +240,27 @@ class KVCache:
             return False
         # Restored cells are its own; those that a prompt still holds are shared again.
         sharing = self._device.partial and self._device.unified
-        source, shared = self._longest_prefix(sequence.tokens) if sharing else (None, 0)
+        source, shared = self._longest_prefix(sequence.tokens[:tokens]) if sharing else (None, 0)
         if source is not None:
             self._pool.share(source.seq_id, sequence.seq_id, shared)
             self._device.replace_prefix(source.seq_id, sequence.seq_id, shared)
-        self._pool.append(sequence.seq_id, total - shared)
-        sequence.computed = total
+        self._pool.append(sequence.seq_id, tokens - shared)
+        sequence.computed = tokens
         return True
 
     def _is_cached(self, tokens: list[int]) -> bool:
         return any(held.tokens[: min(held.computed, len(tokens))] == tokens for held in self._prefixes)
 
     def _truncate(self, sequence: TokenSequence, tokens: int) -> None:
+        self._cut(sequence, tokens)
+        sequence.tokens = sequence.tokens[:tokens]
+
+    def _cut(self, sequence: TokenSequence, tokens: int) -> None:
+        """Free the cells behind the first tokens of a sequence."""
         if tokens < sequence.computed:
             self._device.truncate(sequence.seq_id, tokens)
             self._pool.truncate(sequence.seq_id, tokens)
             sequence.computed = tokens
-        sequence.tokens = sequence.tokens[:tokens]
 
     def _offload_idle(self, prefill_rate: float) -> None:
         """Move the prefix cache, least recently used first, to host memory until few idle cells are left."""
@@ -259,7 +285,7 @@ class KVCache:
             return False
         self._offloaded.remove(best)
         sequence = TokenSequence(best.tokens)
-        if not self.restore(sequence, best.state, streams):
+        if not self.restore(sequence, best.state, len(best.tokens), streams):
             return False
         self._truncate(sequence, length)
         self.cache_prefix(sequence)
@@ -287,8 +313,6 @@ class KVCache:
 
     def _saving_is_cheaper(self, sequence: TokenSequence, prefill_rate: float) -> bool:
         """Compare copying the cells out and in with computing what no other sequence holds."""
-        if sequence.missing:
-            return False  # it was itself being computed again
         if not prefill_rate:
             return True
         shared = self._longest_prefix(sequence.tokens, besides=sequence)[1]

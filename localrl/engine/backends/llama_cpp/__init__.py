@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from localrl import isolated
-from localrl.engine.backends import Ability, Form, Health
+from localrl.engine.backends import Form, Health
 
 if TYPE_CHECKING:
     from localrl.engine.protocol import Backend, EngineSettings
@@ -18,7 +18,7 @@ SUMMARY = "GGUF files, on the processor, CUDA, Metal and what else llama.cpp was
 FORM = Form.GGUF
 REQUIRES: tuple[str, ...] = ("llama_cpp",)
 INSTALL = "install llama-cpp-python again; the README says how"
-CANNOT: tuple[str, ...] = (Ability.BUDGET, Ability.FORK)
+CANNOT: tuple[str, ...] = ()
 
 
 def load(settings: EngineSettings) -> Backend:

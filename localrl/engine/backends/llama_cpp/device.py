@@ -239,6 +239,9 @@ class LlamaDevice:
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         return self._prompts.encode(group)
 
+    def tokens_of(self, text: str) -> list[int]:
+        return self._tokenize(text, control=True)
+
     def _tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
         raw = text.encode("utf-8", errors="replace")
         size = len(raw) + 8
