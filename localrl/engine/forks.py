@@ -135,6 +135,8 @@ def _fork(kind: type[ForkStream], parent: Stream, at: int, tokens: int, now: flo
         control=ThinkingControl(),
         budgets=(),
         probe_every=None,
+        logprobs=None,
+        echo=False,
         loop_guard=False,
     )
     assert parent.closable is not None
