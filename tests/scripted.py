@@ -43,12 +43,34 @@ def write_eval(folder: Path, problems: int = 10) -> Path:
 def write_script(folder: Path, *texts: str, **more: Any) -> Path:
     """A script for the scripted backend; returns its path."""
     path = folder / "script.json"
-    path.write_text(json.dumps({"texts": texts or ("it is 4",), **more}))
+    path.write_text(json.dumps({"texts": texts or ("it is 4",)} | more))
     return path
 
 
+KNOWN_FROM = (3, 9, 14, 40)
+"""For each text of a `thinker`, from how many thinking tokens on it knows the answer."""
+
+
+def thinker() -> dict[str, Any]:
+    """A script that thinks for 20 tokens and says 4 in the end; before it knows that, it is forced to say 5.
+
+    The last text never knows, and says 6 in the end.
+    """
+    thinking = "<think>" + " hm" * 18 + " </think>"
+    return {
+        "texts": [f"{thinking} it is {6 if known > 20 else 4}" for known in KNOWN_FROM],
+        "knows": [[[0, "it is 5"], [known, "it is 4"]] for known in KNOWN_FROM],
+    }
+
+
 def make_plan(
-    folder: Path, *texts: str, problems: int = 10, samples: int = 1, parallel: int = 4, **script: Any
+    folder: Path,
+    *texts: str,
+    problems: int = 10,
+    samples: int = 1,
+    parallel: int = 4,
+    budgets: tuple[int, ...] = (),
+    **script: Any,
 ) -> RunPlan:
     path = write_script(folder, *texts, **script)
     return plan.make(
@@ -56,4 +78,5 @@ def make_plan(
         [str(write_eval(folder, problems))],
         EngineSettings(backend="scripted", parallel=parallel),
         samples=samples,
+        wanted_budgets=budgets,
     )

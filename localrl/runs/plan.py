@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from localrl import jsontext
 from localrl.catalog import template
-from localrl.chat import ThinkingTags
+from localrl.chat import ThinkingControl, ThinkingTags
 from localrl.engine import resolve
+from localrl.engine.backends import BACKENDS, Ability
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import UsageError
 from localrl.evals import protocol, spec
 from localrl.evals.check import check
 from localrl.evals.spec import EvalSpec, Published
+from localrl.runs import budgets
 from localrl.sampling import Sampling
 from localrl.tomlfile import Strict
 from localrl.verify import registry
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from localrl.catalog.card import Card
     from localrl.catalog.locate import LocalModel
+    from localrl.runs.budgets import Budgets
     from localrl.runs.request import RunRequest
     from localrl.settings import Settings
 
@@ -44,6 +47,8 @@ class EvalPlan(Strict):
     deviations: list[str] = []
     published: list[Published] | None = None
     """What others scored with this model; None in a run made before plans kept it."""
+    budgets: list[int] = []
+    """Thinking budgets at which each sample also answers, ascending."""
 
 
 class RunPlan(Strict):
@@ -53,6 +58,8 @@ class RunPlan(Strict):
     model_path: str
     quantisation: str = ""
     thinking: ThinkingTags | None = None
+    control: ThinkingControl = ThinkingControl()
+    budget_answer_tokens: int = budgets.ANSWER_TOKENS
     engine: EngineSettings
     evals: list[EvalPlan]
     seed: int = 0
@@ -91,18 +98,27 @@ def make(
     command: Sequence[str] = (),
     until: float | None = None,
     decide: str | None = None,
+    control: ThinkingControl | None = None,
+    wanted_budgets: Budgets = (),
+    budget_answer_tokens: int = budgets.ANSWER_TOKENS,
 ) -> RunPlan:
     """Put a run together: flags win over the card's protocol for an eval, that over the eval's own defaults.
 
     Args:
         sampling: the sampler's settings that the person gave, by name.
+        wanted_budgets: each eval takes those below its token limit.
 
     Raises:
-        UsageError: there is no such eval, one is named twice, or its definition cannot work.
+        UsageError: there is no such eval, one is named twice, or its definition cannot work; or budgets are
+            wanted of a model that does not think, or of a backend that cannot fork.
         Unavailable: what an eval needs is not installed.
     """
     card = model.card
     chat_template = template.of_files(model.path)
+    tags = card.thinking if card else ThinkingTags()
+    control = control or ThinkingControl()
+    if wanted_budgets or control.stop_when_sure:
+        _check_forks(model.name, tags, engine.backend)
     parts: list[EvalPlan] = []
     for name in eval_names:
         found, path = spec.load(name)
@@ -134,9 +150,9 @@ def make(
                 sampling=chosen,
                 deviations=departures,
                 published=protocol.published(found, card or _card_named(model.name)),
+                budgets=list(budgets.below(wanted_budgets, chosen.max_tokens)) if wanted_budgets else [],
             )
         )
-    tags = card.thinking if card else ThinkingTags()
     longest = max(part.sampling.max_tokens for part in parts)
     return RunPlan(
         model=named or model.name,
@@ -144,6 +160,8 @@ def make(
         model_path=str(model.path),
         quantisation=model.quantisation,
         thinking=tags,
+        control=control,
+        budget_answer_tokens=budget_answer_tokens,
         engine=replace(
             engine,
             model=str(model.path),
@@ -158,6 +176,16 @@ def make(
         until=until,
         decide=decide,
     )
+
+
+def _check_forks(model: str, tags: ThinkingTags | None, backend: str) -> None:
+    if tags is None:
+        raise UsageError(f"{model} does not think, so that there is nothing to budget")
+    if Ability.FORK in BACKENDS.get(backend).CANNOT:
+        raise UsageError(
+            f"{backend} cannot {Ability.FORK.value}",
+            hint="run without budgets, then answer from what was thought: localrl runs budgets RUN",
+        )
 
 
 def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
@@ -191,5 +219,8 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
         command=request.command,
         until=request.until,
         decide=request.decide,
+        control=request.control,
+        wanted_budgets=request.budgets,
+        budget_answer_tokens=request.budget_answer_tokens,
     )
     return made, f"{choice.backend}: {choice.why}"

@@ -33,6 +33,8 @@ class EvalProgress:
     outcomes: Counter[str] = field(default_factory=Counter)
     groups: Counter[tuple[int, int]] = field(default_factory=Counter)
     """(samples, correct ones) of a judged problem -> how many problems have these counts."""
+    budgets: dict[int, EvalProgress] = field(default_factory=dict)
+    """What the samples answered at each thinking budget, ascending; counted apart from them."""
     _open: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -53,9 +55,9 @@ class EvalProgress:
         else:
             self._open[problem] = counts
 
-    def reopen(self, problem: int, counts: tuple[int, int]) -> None:
-        """A problem of which an earlier session has judged some samples, (samples, correct ones)."""
-        if counts[0]:
+    def reopen(self, problem: int, counts: tuple[int, int], k: int) -> None:
+        """A problem of which an earlier session has judged some of k samples, (samples, correct ones)."""
+        if 0 < counts[0] < k:
             self._open[problem] = counts
 
     def counts(self) -> Counter[tuple[int, int]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from localrl.chat import ThinkingControl
 from localrl.engine.protocol import ServerOptions
+from localrl.runs.budgets import ANSWER_TOKENS, Budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class RunRequest:
     seed: int = 0
     sampling: dict[str, Any] = field(default_factory=dict)
     """The sampler's settings by name."""
+    control: ThinkingControl = field(default_factory=ThinkingControl)
+    budgets: Budgets = ()
+    """Thinking budgets at which every sample also answers, beside thinking on."""
+    budget_answer_tokens: int = ANSWER_TOKENS
     loop_guard: bool = True
     until: float | None = None
     decide: str | None = None

@@ -17,6 +17,7 @@ from localrl.engine.client import EngineClient, Restarted
 from localrl.engine.protocol import (
     Finished,
     FinishReason,
+    Fork,
     GroupRequest,
     Metrics,
     SampleRequest,
@@ -31,7 +32,7 @@ from localrl.runs.progress import EvalProgress, Progress
 from localrl.runs.stopping import StoppingRules
 from localrl.sample import Problem, Sample
 from localrl.sampling import sample_seed
-from localrl.store import aggregates
+from localrl.store import aggregates, forks
 from localrl.thinking import split
 from localrl.verdict import Outcome, Verdict
 from localrl.verify import registry
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
+    from localrl.chat import ThinkingTags
+    from localrl.evals.spec import EvalSpec
     from localrl.runs.plan import EvalPlan, RunPlan
     from localrl.store.runs import Run, Store
     from localrl.verify.pool import VerifierPool
@@ -172,6 +175,9 @@ class Runner:
                 samples=samples,
                 sampling=self._parts[problem.eval].plan.sampling,
                 thinking=self._plan.thinking,
+                control=self._plan.control,
+                budgets=tuple(self._parts[problem.eval].plan.budgets),
+                budget_answer_tokens=self._plan.budget_answer_tokens,
                 loop_guard=self._plan.loop_guard,
             )
         )
@@ -206,11 +212,18 @@ class Runner:
                 pending = self._store.unjudged(self._run, problem) if done and first else []
                 samples = tuple(self._request(problem, i) for i in wanted if i not in done)
                 if done and first and (samples or pending):
-                    part.progress.reopen(problem.key, self._store.judged(self._run, problem))
+                    self._reopen(part, problem)
                 for sample in pending:
                     self._judge(replace(sample, problem=problem))  # whose target the store may have omitted
                 if samples:
                     yield problem, samples
+
+    def _reopen(self, part: _Part, problem: Problem) -> None:
+        """Count what earlier sessions have of a problem that lacks something."""
+        k = part.plan.samples
+        part.progress.reopen(problem.key, self._store.judged(self._run, problem), k)
+        for budget, counts in forks.judged(self._store, self._run, problem).items():
+            part.progress.budgets[budget].reopen(problem.key, counts, k)
 
     def _request(self, problem: Problem, index: int) -> SampleRequest:
         seed = sample_seed(self._plan.seed, problem.eval, problem.id, index)
@@ -246,7 +259,7 @@ class Runner:
                 assert isinstance(event, Started)
         if finished:
             self._store.add_samples(self._run, finished, (self._session, self._counters()))
-        for sample in finished:
+        for sample in (each for parent in finished for each in (parent, *parent.forks)):
             if sample.outcome is None:
                 self._judge(sample)
             else:
@@ -277,6 +290,12 @@ class Runner:
             outcome=outcome,
             detail=rewarding.unjudged(spec, outcome, tokens) if outcome else {},
             ended=time.time(),
+            forks=tuple(
+                to_fork(fork, problem, _index(request), spec, self._plan.thinking)
+                for fork in end.forks
+                if fork.forced
+            ),
+            natural=tuple(fork.budget for fork in end.forks if not fork.forced),
         )
 
     def _judge(self, sample: Sample) -> None:
@@ -304,6 +323,11 @@ class Runner:
     def _count(self, sample: Sample) -> Sample:
         assert sample.outcome is not None
         part = self._parts[sample.problem.eval]
+        budgets = sample.natural if sample.budget is None else (sample.budget,)
+        for budget in budgets:
+            part.progress.budgets[budget].judged(sample.problem.key, sample.outcome, part.plan.samples)
+        if sample.budget is not None:
+            return sample
         part.progress.judged(sample.problem.key, sample.outcome, part.plan.samples)
         self._rules.take(part.index, sample.problem.id, sample.index, sample.outcome)
         return sample
@@ -320,6 +344,14 @@ class Runner:
         progress.outcomes.update({name: count for name, count in tally.outcomes.items() if name})
         progress.outcomes.pop(Outcome.ENGINE_ERROR, None)  # tried again in this session
         progress.groups.update(aggregates.finished_groups(self._store, self._run, index, part.samples))
+        at_budgets = forks.totals(self._store, self._run, index)
+        finished = forks.finished_groups(self._store, self._run, index, part.samples)
+        for budget in sorted({*part.budgets, *at_budgets}):
+            at = progress.budgets[budget] = EvalProgress(part.spec.name, progress.total)
+            counted = at_budgets[budget].outcomes if budget in at_budgets else {}
+            at.outcomes.update({name: count for name, count in counted.items() if name})
+            at.outcomes.pop(Outcome.ENGINE_ERROR, None)
+            at.groups.update(finished.get(budget, {}))
         return progress
 
     def _counters(self) -> dict[str, Any]:
@@ -350,6 +382,36 @@ def _plus(base: Metrics, metrics: Metrics) -> Metrics:
         prefill_s=base.prefill_s + metrics.prefill_s,
         steps=base.steps + metrics.steps,
         peak_memory_bytes=max(base.peak_memory_bytes, metrics.peak_memory_bytes),
+    )
+
+
+def to_fork(
+    end: Fork,
+    problem: Problem,
+    index: int,
+    spec: EvalSpec,
+    tags: ThinkingTags | None,
+    *,
+    replayed: bool = False,
+) -> Sample:
+    """What a sample answered at a budget, to be stored with it."""
+    outcome = UNJUDGEABLE.get(end.reason)
+    tokens = end.thinking_tokens + end.answer_tokens
+    return Sample(
+        problem=problem,
+        index=index,
+        seed=end.seed,
+        response=split(end.text, tags),
+        finish=str(end.reason),
+        thinking_tokens=end.thinking_tokens,
+        answer_tokens=end.answer_tokens,
+        outcome=outcome,
+        detail=rewarding.unjudged(spec, outcome, tokens) if outcome else {},
+        ended=time.time(),
+        budget=end.budget,
+        at=end.at,
+        reopened=end.reopened,
+        replayed=replayed,
     )
 
 

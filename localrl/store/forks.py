@@ -208,6 +208,20 @@ def counts(store: Store, run: Run, eval_index: int) -> dict[int, dict[int, Budge
     return found
 
 
+def finished_groups(store: Store, run: Run, eval_index: int, k: int) -> dict[int, dict[tuple[int, int], int]]:
+    """By budget, as `aggregates.finished_groups` has it."""
+    rows = store.connection.execute(
+        "SELECT budget, n, c, COUNT(*) FROM (SELECT budget, COUNT(*) n, SUM(outcome = 'correct') c "
+        f"FROM {_ANSWERS} WHERE run = ? AND eval = ? AND outcome NOT NULL AND outcome != 'engine_error' "
+        "GROUP BY budget, problem HAVING n >= ?) GROUP BY budget, n, c",
+        (run.key, eval_index, k),
+    )
+    found: dict[int, dict[tuple[int, int], int]] = {}
+    for budget, n, c, problems in rows:
+        found.setdefault(budget, {})[n, c] = problems
+    return found
+
+
 def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[BudgetAnswer]:
     """Judged answers at budgets, in order of problem, sample and budget.
 
