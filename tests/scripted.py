@@ -12,6 +12,7 @@ from localrl.runs import plan
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from localrl.chat import ThinkingControl
     from localrl.runs.plan import RunPlan
 
 EVAL = """\
@@ -70,6 +71,7 @@ def make_plan(
     samples: int = 1,
     parallel: int = 4,
     budgets: tuple[int, ...] = (),
+    control: ThinkingControl | None = None,
     **script: Any,
 ) -> RunPlan:
     path = write_script(folder, *texts, **script)
@@ -78,5 +80,6 @@ def make_plan(
         [str(write_eval(folder, problems))],
         EngineSettings(backend="scripted", parallel=parallel),
         samples=samples,
+        control=control,
         wanted_budgets=budgets,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import settings
+from localrl.chat import ThinkingControl
 from localrl.cli.flags import (
     Real,
     backend_flags,
@@ -30,6 +31,7 @@ from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, Usa
 from localrl.evals import protocol, spec
 from localrl.report import report
 from localrl.runs import estimate, session
+from localrl.runs.budgets import ANSWER_TOKENS, Budgets, parsed
 from localrl.runs.plan import planned
 from localrl.runs.request import RunRequest
 from localrl.store.runs import Store
@@ -57,6 +59,18 @@ class Streams(click.ParamType[int | str]):
         if text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0:
             return int(text)
         return self.fail(f"{value!r} is neither a number of streams nor 'auto'", param, ctx)
+
+
+class BudgetList(click.ParamType[Budgets]):
+    """Thinking budgets."""
+
+    name = "B,B,...|log2"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Budgets:
+        try:
+            return parsed(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
 
 
 class Points(click.ParamType[float]):
@@ -91,6 +105,19 @@ class Points(click.ParamType[float]):
 @click.option("--min-accuracy", type=Real(0, 1), help="Exit with 5 when accuracy is lower.")
 @click.option("--until", type=Points(), help="Stop an eval when it is known to so many points, such as 2.")
 @click.option("--decide", metavar="RUN", help="Stop an eval when the comparison with RUN is settled.")
+@click.option(
+    "--budgets", type=BudgetList(), help="Also answer after so many thinking tokens: 512,1024 or log2."
+)
+@click.option(
+    "--budget-answer-tokens",
+    type=count(),
+    default=ANSWER_TOKENS,
+    show_default=True,
+    help="Limit of each such answer.",
+)
+@click.option(
+    "--stop-when-sure", type=count(), metavar="N", help="End the thinking after N equal answers of probes."
+)
 @click.option("--dry-run", is_flag=True, help="Say what the run would do and how long it would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 @click.option("--display", type=click.Choice(["full", "plain", "none"]), help="Progress on stderr.")
@@ -155,6 +182,9 @@ def _planned(
         seed=options["seed"],
         sampling=sampling_of(options),
         loop_guard=not options["no_loop_guard"],
+        control=ThinkingControl(stop_when_sure=options["stop_when_sure"]),
+        budgets=options["budgets"] or (),
+        budget_answer_tokens=options["budget_answer_tokens"],
         until=options["until"],
         decide=store.find(options["decide"]).id if options["decide"] else None,
         command=("localrl", *without_secrets(sys.argv[1:])),
@@ -188,6 +218,7 @@ def _tell_plan(store: Store, made: RunPlan, why: str, as_json: bool) -> None:
                 "problems": estimate.problems(part) or None,
                 "samples": part.samples,
                 "sampling": part.sampling.model_dump(),
+                "budgets": part.budgets,
                 "deviations": part.deviations,
             }
             for part in made.evals
@@ -199,6 +230,8 @@ def _tell_plan(store: Store, made: RunPlan, why: str, as_json: bool) -> None:
     for part in made.evals:
         problems = estimate.problems(part) or "?"
         click.echo(f"{part.spec.name}: {problems} problems × {part.samples}, {', '.join(_settings(part))}")
+        if part.budgets:
+            click.echo(f"  also answers after {', '.join(map(str, part.budgets))} thinking tokens")
         for deviation in part.deviations:
             click.echo(f"  differs: {deviation}")
     click.echo(str(expected))

@@ -9,7 +9,7 @@ import click
 from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
 from localrl.report import report
-from localrl.runs.rescore import rescore
+from localrl.runs.rescore import Change, rescore
 from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.verify.pool import VerifierPool
@@ -30,12 +30,14 @@ def command(run: str, as_json: bool) -> None:
         return
     if changes:
         columns = ["eval", "problem", "sample", "before", "after", "extracted"]
-        table(
-            columns,
-            [[c.eval, c.problem, c.index, c.before or "–", c.after, _one_line(c.extracted)] for c in changes],
-        )
+        table(columns, [_row(change) for change in changes])
     note(f"{len(changes)} verdicts changed")
     click.echo(summary(made))
+
+
+def _row(c: Change) -> list[str]:
+    sample = str(c.index) if c.budget is None else f"{c.index} at {c.budget}"
+    return [c.eval, c.problem, sample, c.before or "–", c.after, _one_line(c.extracted)]
 
 
 def _one_line(text: str | None) -> str:

@@ -11,6 +11,7 @@ from localrl.formats import count
 
 if TYPE_CHECKING:
     from localrl.catalog.card import Card, EvalOverride
+    from localrl.chat import ThinkingControl, ThinkingTags
     from localrl.evals.spec import EvalSpec
     from localrl.sampling import Sampling
 
@@ -116,6 +117,19 @@ def deviations(
             found.append("another system prompt")
         if protocol.grader:
             found.append(f"graded by {spec.verifier.name}, not by {protocol.grader}")
+    return found
+
+
+def steered(control: ThinkingControl, tags: ThinkingTags | None) -> list[str]:
+    """How the thinking was steered, in words, for the report."""
+    closing = repr(tags.closing if tags else "")
+    found = [] if control.enabled else ["thinking off"]
+    if control.budget is not None:
+        found.append(f"thinking closed after {count(control.budget, 'token')} by {closing}")
+    if control.effort:
+        found.append(f"effort {control.effort}")
+    if control.stop_when_sure is not None:
+        found.append(f"thinking closed after {count(control.stop_when_sure, 'equal answer')} by {closing}")
     return found
 
 

@@ -139,6 +139,7 @@ def make(
             quantisation=model.quantisation,
             template=chat_template,
         )
+        departures += protocol.steered(control, tags)
         if engine.server.extra_body:
             departures = [*departures, f"extra body {jsontext.dumps(engine.server.extra_body)}"]
         parts.append(

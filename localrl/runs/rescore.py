@@ -11,8 +11,9 @@ from localrl.engine.protocol import FinishReason
 from localrl.errors import UsageError
 from localrl.evals import dataset
 from localrl.runs import rewarding
+from localrl.runs.ends import UNJUDGEABLE
 from localrl.runs.plan import RunPlan
-from localrl.runs.runner import UNJUDGEABLE, verifier_name
+from localrl.runs.runner import verifier_name
 from localrl.store.samples import is_omitted
 from localrl.verify import registry
 
@@ -35,13 +36,15 @@ class Change:
     eval: str
     problem: str
     index: int
+    budget: int | None
+    """Of a fork."""
     before: str | None
     after: str
     extracted: str | None
 
 
 def rescore(store: Store, run: Run, pool: VerifierPool) -> Iterator[Change]:
-    """Judge every sample that has an answer to judge, store the verdicts, and say which changed.
+    """Judge every sample and fork that has an answer to judge, store the verdicts, and say which changed.
 
     Raises:
         UsageError: a target is too long to be in the store, and the eval's data no longer has its problem.
@@ -53,7 +56,8 @@ def rescore(store: Store, run: Run, pool: VerifierPool) -> Iterator[Change]:
         for verifier in rewarding.verifiers(eval_plan.spec):
             registry.ready(verifier)
     parts = {part.spec.name: part for part in plan.evals}
-    judgeable = (sample for sample in store.samples(run) if FinishReason(sample.finish) not in UNJUDGEABLE)
+    answers = (each for sample in store.samples(run) for each in (sample, *sample.forks))
+    judgeable = (each for each in answers if FinishReason(each.finish) not in UNJUDGEABLE)
     targets = _Targets(parts)
     while batch := list(itertools.islice(judgeable, AT_ONCE)):
         verdicts = [
@@ -71,6 +75,7 @@ def rescore(store: Store, run: Run, pool: VerifierPool) -> Iterator[Change]:
                     eval=after.problem.eval,
                     problem=after.problem.id,
                     index=after.index,
+                    budget=after.budget,
                     before=before.outcome,
                     after=str(after.outcome),
                     extracted=after.extracted,

@@ -17,7 +17,6 @@ from localrl.engine.client import EngineClient, Restarted
 from localrl.engine.protocol import (
     Finished,
     FinishReason,
-    Fork,
     GroupRequest,
     Metrics,
     SampleRequest,
@@ -26,14 +25,13 @@ from localrl.engine.protocol import (
 )
 from localrl.errors import Stopped, StoreError, UsageError
 from localrl.evals import dataset
-from localrl.runs import energy, rewarding
+from localrl.runs import ends, energy, rewarding
 from localrl.runs.ordering import WINDOW, Lengths, characters, longest_first
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.runs.stopping import StoppingRules
 from localrl.sample import Problem, Sample
 from localrl.sampling import sample_seed
 from localrl.store import aggregates, forks
-from localrl.thinking import split
 from localrl.verdict import Outcome, Verdict
 from localrl.verify import registry
 
@@ -41,19 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from localrl.chat import ThinkingTags
-    from localrl.evals.spec import EvalSpec
     from localrl.runs.plan import EvalPlan, RunPlan
     from localrl.store.runs import Run, Store
     from localrl.verify.pool import VerifierPool
-
-UNJUDGEABLE = {
-    FinishReason.LENGTH: Outcome.TRUNCATED,
-    FinishReason.CONTEXT: Outcome.TRUNCATED,
-    FinishReason.LOOP: Outcome.LOOPED,
-    FinishReason.ERROR: Outcome.ENGINE_ERROR,
-}
-"""A sample that did not end by itself has an outcome of its own and is not asked for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,33 +258,8 @@ class Runner:
     def _to_sample(self, problem: Problem, request: SampleRequest, end: Finished) -> Sample:
         if end.ttft_s is not None:
             self.progress.first_token.add(end.ttft_s)
-        outcome = UNJUDGEABLE.get(end.reason)
         spec = self._parts[problem.eval].plan.spec
-        tokens = end.thinking_tokens + end.answer_tokens
-        return Sample(
-            problem=problem,
-            index=_index(request),
-            seed=request.seed,
-            response=split(end.text, self._plan.thinking, end.starts_thinking),
-            finish=str(end.reason),
-            prompt_tokens=end.prompt_tokens,
-            shared_tokens=end.shared_tokens,
-            thinking_tokens=end.thinking_tokens,
-            answer_tokens=end.answer_tokens,
-            ttft_s=end.ttft_s,
-            tokens_per_s=end.tokens_per_s,
-            starts_thinking=end.starts_thinking,
-            error=end.error,
-            outcome=outcome,
-            detail=rewarding.unjudged(spec, outcome, tokens) if outcome else {},
-            ended=time.time(),
-            forks=tuple(
-                to_fork(fork, problem, _index(request), spec, self._plan.thinking)
-                for fork in end.forks
-                if fork.forced
-            ),
-            natural=tuple(fork.budget for fork in end.forks if not fork.forced),
-        )
+        return ends.sample(end, problem, _index(request), request.seed, spec, self._plan.thinking)
 
     def _judge(self, sample: Sample) -> None:
         spec = self._parts[sample.problem.eval].plan.spec
@@ -382,36 +345,6 @@ def _plus(base: Metrics, metrics: Metrics) -> Metrics:
         prefill_s=base.prefill_s + metrics.prefill_s,
         steps=base.steps + metrics.steps,
         peak_memory_bytes=max(base.peak_memory_bytes, metrics.peak_memory_bytes),
-    )
-
-
-def to_fork(
-    end: Fork,
-    problem: Problem,
-    index: int,
-    spec: EvalSpec,
-    tags: ThinkingTags | None,
-    *,
-    replayed: bool = False,
-) -> Sample:
-    """What a sample answered at a budget, to be stored with it."""
-    outcome = UNJUDGEABLE.get(end.reason)
-    tokens = end.thinking_tokens + end.answer_tokens
-    return Sample(
-        problem=problem,
-        index=index,
-        seed=end.seed,
-        response=split(end.text, tags),
-        finish=str(end.reason),
-        thinking_tokens=end.thinking_tokens,
-        answer_tokens=end.answer_tokens,
-        outcome=outcome,
-        detail=rewarding.unjudged(spec, outcome, tokens) if outcome else {},
-        ended=time.time(),
-        budget=end.budget,
-        at=end.at,
-        reopened=end.reopened,
-        replayed=replayed,
     )
 
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localrl.chat import ThinkingControl, ThinkingTags
 from localrl.errors import UsageError
+from localrl.evals import protocol
 from localrl.report import report
 from localrl.runs import budgets, session
+from localrl.runs.rescore import rescore
 from localrl.sample import Sample
 from localrl.sampling import fork_seed
 from localrl.verdict import Outcome
+from localrl.verify.pool import VerifierPool
 from tests.scripted import KNOWN_FROM, make_plan, thinker
 
 if TYPE_CHECKING:
@@ -171,3 +175,25 @@ def test_budgets_are_refused_where_a_backend_cannot_fork(tmp_path: Path) -> None
     model = LocalModel("script", write_script(tmp_path))
     with pytest.raises(UsageError, match=r"server cannot fork .*localrl runs budgets RUN"):
         plan.make(model, [str(write_eval(tmp_path))], EngineSettings(backend="server"), wanted_budgets=(16,))
+
+
+def test_forks_are_judged_again_with_their_samples(store: Store, tmp_path: Path) -> None:
+    run, _, _ = run_all(store, tmp_path, problems=3)
+    store.connection.execute("UPDATE forks SET outcome = 'truncated' WHERE budget = 2")
+    with VerifierPool(1) as pool:
+        changes = list(rescore(store, run, pool))
+    assert [(c.index, c.budget, c.before, c.after) for c in changes] == [(0, 2, "truncated", "wrong")] * 3
+
+
+def test_how_the_thinking_was_steered_is_a_deviation(tmp_path: Path) -> None:
+    tags = ThinkingTags(budget_message="Time is up.</think>")
+    assert protocol.steered(ThinkingControl(), tags) == []
+    steered = ThinkingControl(enabled=False, budget=512, effort="low", stop_when_sure=3)
+    assert protocol.steered(steered, tags) == [
+        "thinking off",
+        "thinking closed after 512 tokens by 'Time is up.</think>'",
+        "effort low",
+        "thinking closed after 3 equal answers by 'Time is up.</think>'",
+    ]
+    made = make_plan(tmp_path, control=ThinkingControl(stop_when_sure=2))
+    assert [words for words in made.evals[0].deviations if "equal answers" in words]
