@@ -14,7 +14,7 @@ sampler and trainer are the same). The papers differ in how tokens are averaged:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -43,6 +43,14 @@ class Objective:
     importance_cap: float = 2.0
     """C, the largest importance weight of a token."""
 
+    def over(self, lengths: Sequence[int]) -> Objective:
+        """The same with a divisor, so that the losses of parts of these samples add up to that of all.
+
+        Args:
+            lengths: tokens of each sample.
+        """
+        return replace(self, divisor=self.divisor or (sum if self.mean == "token" else len)(lengths))
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyLoss:
@@ -65,9 +73,8 @@ def token_weights(objective: Objective, lengths: Sequence[int]) -> Values:
         lengths: tokens of each sample, all at least 1.
     """
     counts = np.asarray(lengths)
-    if objective.mean == "token":
-        return np.full(counts.sum(), 1.0 / (objective.divisor or counts.sum()))
-    return np.repeat(1.0 / (counts * (objective.divisor or len(counts))), counts)
+    one = np.ones(len(counts)) if objective.mean == "token" else 1.0 / counts
+    return np.repeat(one / (objective.over(lengths).divisor or 1.0), counts)
 
 
 def policy_loss(

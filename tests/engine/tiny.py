@@ -36,15 +36,22 @@ def write_gguf(
     *,
     template: str | dict[str, str] | None = TEMPLATE,
     add_bos: bool = False,
+    architecture: str = "llama",
+    kind: str = "F32",
 ) -> Path:
-    """Write the model. `ends` leans the end token: 0 never ends by itself, 1 as likely as any letter."""
+    """Write the model. `ends` leans the end token: 0 never ends by itself, 1 as likely as any letter.
+
+    Args:
+        architecture: also `qwen2`, whose q, k and v have biases, and `qwen3`, which normalises q and k.
+        kind: of the matrices, such as `Q4_0`.
+    """
     import gguf
 
     characters = byte_characters()
     merges = [("a", "b"), ("c", "d"), ("e", "f")]
     tokens = [*SPECIAL, *characters, *("".join(pair) for pair in merges)]
     rng = np.random.default_rng(0)
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny")
     writer.add_block_count(LAYERS)
     writer.add_context_length(context)
@@ -78,7 +85,8 @@ def write_gguf(
         return rng.standard_normal(shape, dtype=np.float32)
 
     def add(name: str, data: Any) -> None:
-        writer.add_tensor(name, data.astype(np.float32))
+        stored = gguf.GGMLQuantizationType[kind if data.ndim > 1 else "F32"]
+        writer.add_tensor(name, gguf.quants.quantize(data.astype(np.float32), stored), raw_dtype=stored)
 
     add("token_embd.weight", 0.3 * random(len(tokens), EMBEDDING) + direction)
     add("output_norm.weight", np.ones(EMBEDDING))
@@ -94,6 +102,11 @@ def write_gguf(
         add(f"{block}ffn_gate.weight", 0.02 * random(FEED_FORWARD, EMBEDDING))
         add(f"{block}ffn_up.weight", 0.02 * random(FEED_FORWARD, EMBEDDING))
         add(f"{block}ffn_down.weight", 0.02 * random(EMBEDDING, FEED_FORWARD))
+        for name, width in (("q", EMBEDDING), ("k", KV_HEADS * HEAD_SIZE), ("v", KV_HEADS * HEAD_SIZE)):
+            if architecture == "qwen2":
+                add(f"{block}attn_{name}.bias", 0.1 * random(width))
+            if architecture == "qwen3" and name != "v":
+                add(f"{block}attn_{name}_norm.weight", 1 + 0.1 * random(HEAD_SIZE))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

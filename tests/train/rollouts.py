@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from localrl.stats.advantages import standardised
 from localrl.train.batch import Rollout, RolloutGroup, TrainingBatch
 from localrl.train.losses import Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def make_group(
@@ -29,8 +32,11 @@ def make_group(
 
 
 def make_batch(
-    groups: int = 3, objective: Objective | None = None, learning_rate: float = 1e-2, **more: Any
+    groups: int | Sequence[RolloutGroup] = 3,
+    objective: Objective | None = None,
+    learning_rate: float = 1e-2,
+    **more: Any,
 ) -> TrainingBatch:
-    """Groups of seeds 0, 1, ..."""
-    made = tuple(make_group(seed) for seed in range(groups))
-    return TrainingBatch(made, objective or Objective("token"), learning_rate, **more)
+    """So many groups, of seeds 0, 1, ..., or these."""
+    made = [make_group(seed) for seed in range(groups)] if isinstance(groups, int) else groups
+    return TrainingBatch(tuple(made), objective or Objective("token"), learning_rate, **more)
