@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+pytestmark = pytest.mark.slow  # torch takes seconds to import
+
 ARCHITECTURES = ["llama", "qwen2", "qwen3"]
 
 
