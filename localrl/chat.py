@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from localrl.tomlfile import Strict
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 Effort = Literal["low", "medium", "high"]
 EFFORTS: tuple[Effort, ...] = ("low", "medium", "high")
 PROBE = "\n\n**Final Answer**\n\\boxed{"
 """Asks a model that thinks for its answer as it is so far; Dynasor's wording (arXiv 2412.20993)."""
 
 
+class ToolCall(Strict):
+    """A function that the model wants called."""
+
+    name: str
+    arguments: dict[str, Any]
+    id: str = ""
+
+
 class Message(Strict):
     role: Role
     content: str
+    thinking: str = ""
+    """What an assistant thought before; templates that want it again take it as `reasoning_content`."""
+    tool_calls: list[ToolCall] = []
+    """An assistant's."""
+    tool_call_id: str = ""
+    """Which call the message of a tool answers."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialise(self)
+        return {name: value for name, value in fields.items() if value or name in ("role", "content")}
+
+    def as_openai(self) -> dict[str, Any]:
+        """In the words of OpenAI's API, which chat templates speak too; arguments stay an object."""
+        said: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.thinking:
+            said["reasoning_content"] = self.thinking
+        if self.tool_calls:
+            said["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for call in self.tool_calls
+            ]
+        if self.tool_call_id:
+            said["tool_call_id"] = self.tool_call_id
+        return said
 
 
 class ThinkingTags(Strict):

@@ -37,21 +37,26 @@ class Renderer:
         self._unread = b""
         self._failed = ""
 
-    def render(self, messages: Sequence[Message], *, parts: bool = False) -> str:
+    def render(
+        self, messages: Sequence[Message], *, parts: bool = False, variables: dict[str, Any] | None = None
+    ) -> str:
         """The prompt for these messages, ending where the assistant's turn begins.
 
         Args:
             parts: give each content as a list with one part of type text.
+            variables: what the template may read besides, such as `tools`.
 
         Raises:
             UsageError: the template is broken, refuses the messages, or exceeds its limits.
         """
-        given: list[dict[str, Any]] = [message.model_dump() for message in messages]
+        given: list[dict[str, Any]] = [message.as_openai() for message in messages]
         if parts:
             given = [m | {"content": [{"type": "text", "text": m["content"]}]} for m in given]
         if self._child is None and not self._failed:
             self._start()
-        answer = {"error": self._failed} if self._failed else self._ask({"messages": given})
+        answer = (
+            {"error": self._failed} if self._failed else self._ask({"messages": given, **(variables or {})})
+        )
         if "error" in answer:
             raise UsageError(f"the model's chat template failed: {answer['error']}")
         return str(answer["prompt"])
@@ -110,7 +115,7 @@ class Renderer:
 
 
 def compile_template(template: str, bos: str, eos: str) -> Any:
-    """A function from messages to the prompt; the environment matches what model authors test with."""
+    """A function from the template's variables to the prompt, as model authors test it."""
     from datetime import datetime
 
     import jinja2
@@ -138,15 +143,15 @@ def compile_template(template: str, bos: str, eos: str) -> Any:
     environment.filters["tojson"] = tojson
     compiled = environment.from_string(template)
 
-    def render(messages: list[dict[str, Any]]) -> str:
+    # Without `enable_thinking` some templates append the closing tag, which switches the thinking off.
+    defaults = {"enable_thinking": True, "tools": None}
+
+    def render(variables: dict[str, Any]) -> str:
         return compiled.render(
-            messages=messages,
+            {**defaults, **variables},
             bos_token=bos,
             eos_token=eos,
             add_generation_prompt=True,
-            # Without it some templates append the closing tag, which switches the thinking off.
-            enable_thinking=True,
-            tools=None,
             raise_exception=refuse,
             strftime_now=lambda form: datetime.now().strftime(form),
         )
@@ -155,7 +160,7 @@ def compile_template(template: str, bos: str, eos: str) -> Any:
 
 
 def main() -> None:
-    """The child: a line with the template, then a line of messages for each prompt."""
+    """The child: a line with the template, then a line of variables for each prompt."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -169,7 +174,7 @@ def main() -> None:
     for line in sys.stdin:
         answer: dict[str, str]
         try:
-            prompt = render(json.loads(line)["messages"]) if render else ""
+            prompt = render(json.loads(line)) if render else ""
             answer = {"error": broken} if broken else {"prompt": prompt}
             if len(prompt) > OUTPUT_CHARACTERS:
                 answer = {"error": f"it wrote {len(prompt):,} characters"}

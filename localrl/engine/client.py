@@ -26,6 +26,7 @@ from localrl.engine.protocol import (
     Text,
 )
 from localrl.engine.wire import (
+    AnyAnswer,
     AnyCommand,
     Cancel,
     LoadModel,
@@ -35,6 +36,8 @@ from localrl.engine.wire import (
     SetAdapter,
     Step,
     Submit,
+    Tokenize,
+    Tokenized,
 )
 from localrl.errors import LocalrlError, Stopped, Unavailable
 
@@ -69,6 +72,10 @@ class Restarted:
     exit_status: int
 
 
+ClientEvent = Event | Restarted | Tokenized
+"""What `EngineClient.events` gives."""
+
+
 class _DiedLoading(Unavailable):
     """The worker ended before it said anything of the model."""
 
@@ -85,7 +92,7 @@ class _InFlight:
 
 
 class EngineClient:
-    """One loaded model in one child process. Not thread-safe, except `cancel` and `pause`.
+    """One loaded model in one child process. Not thread-safe, except `cancel`, `pause` and `wake`.
 
     Use as a context manager, or call `close`.
     """
@@ -151,8 +158,16 @@ class EngineClient:
         self._cancelled.add(name)
         self._send(Cancel(name))
         if self._alone is not None:  # no worker knows of what is held back, and `events` waits for a worker
-            with contextlib.suppress(queue.Full):
-                self._inbox.put_nowait(Step([]))
+            self.wake()
+
+    def tokenize(self, name: str, group: GroupRequest, special: bool = True) -> None:
+        """Ask for the tokens of a prompt; the answer is among the `events`, unless the worker dies."""
+        self._send(Tokenize(name, group, special))
+
+    def wake(self) -> None:
+        """Let `events` return, if it waits; any thread may call this."""
+        with contextlib.suppress(queue.Full):
+            self._inbox.put_nowait(Step([]))
 
     def pause(self, paused: bool = True) -> None:
         """Stop stepping after the current step, or go on."""
@@ -168,7 +183,7 @@ class EngineClient:
         self._settings = replace(self._settings, adapter=str(path) if path else None)
         self._send(SetAdapter(self._settings.adapter))
 
-    def events(self, timeout: float | None = None) -> list[Event | Restarted]:
+    def events(self, timeout: float | None = None) -> list[ClientEvent]:
         """The events of the next step; empty when none came within `timeout` seconds.
 
         Raises:
@@ -185,9 +200,11 @@ class EngineClient:
             return self._revive()
         if isinstance(message, Refused):
             raise _as_error(message)
+        if isinstance(message, Tokenized):
+            return [message]
         if not isinstance(message, Step):
             return []
-        found: list[Event | Restarted] = [event for event in message.events if self._note(event)]
+        found: list[ClientEvent] = [event for event in message.events if self._note(event)]
         return found or self._cancelled_unseen()
 
     def close(self) -> None:
@@ -216,7 +233,7 @@ class EngineClient:
                 env={**environment, "HF_HUB_OFFLINE": "1"},
                 start_new_session=True,  # Ctrl-C in the terminal is for the app alone
             )
-        inbox: queue.Queue[Ready | Refused | Step | None] = queue.Queue(QUEUED_STEPS)
+        inbox: queue.Queue[AnyAnswer | None] = queue.Queue(QUEUED_STEPS)
         self._reader = threading.Thread(target=_read, args=(process, inbox), daemon=True)
         self._reader.start()
         self._process, self._inbox = process, inbox
@@ -235,7 +252,7 @@ class EngineClient:
             raise _as_error(message)
         raise _DiedLoading("the engine died while it loaded the model", hint=f"see {self._log}")
 
-    def _answer(self) -> Ready | Refused | Step | None:
+    def _answer(self) -> Ready | Refused | Tokenized | None:
         """What the worker says of the model."""
         while not self.stopping.is_set():
             with contextlib.suppress(queue.Empty):
@@ -276,7 +293,7 @@ class EngineClient:
                 self._submit_again()
         return True
 
-    def _revive(self) -> list[Event | Restarted]:
+    def _revive(self) -> list[ClientEvent]:
         """Start a new worker and submit again what was in flight, except what died alone."""
         status = self._process.wait()
         self.close()
@@ -325,7 +342,7 @@ class EngineClient:
                 for cancelled in self._cancelled & {name, *(sample.id for sample in flight.group.samples)}:
                     self._send(Cancel(cancelled))
 
-    def _cancelled_unseen(self) -> list[Event | Restarted]:
+    def _cancelled_unseen(self) -> list[ClientEvent]:
         """The ends of samples that were cancelled while their group waits for the one that runs alone."""
         if self._alone is None or not self._cancelled:
             return []
@@ -339,7 +356,7 @@ class EngineClient:
         return [event for event in ends if self._note(event)]
 
 
-def _read(process: subprocess.Popen[bytes], inbox: queue.Queue[Ready | Refused | Step | None]) -> None:
+def _read(process: subprocess.Popen[bytes], inbox: queue.Queue[AnyAnswer | None]) -> None:
     """Feed the queue until the worker closes its pipe; None says that it is gone."""
     assert process.stdout is not None
     try:

@@ -15,7 +15,7 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from localrl.chat import Message, ThinkingControl, ThinkingTags
 from localrl.engine.backends import BACKENDS, Ability
@@ -37,7 +37,7 @@ from localrl.thinking import split
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from localrl.engine.protocol import Backend
+    from localrl.engine.protocol import Backend, Tokenizer
 
 NOISE = 0.05
 """Between log-probabilities of the same token in batches of different sizes."""
@@ -394,6 +394,17 @@ class MayDecline:
             assert token.logprob is not None
             assert before.logprob is not None
             assert abs(token.logprob - before.logprob) < NOISE
+
+    def test_its_tokenizer_takes_texts_apart_and_its_pieces_put_them_together(self, subject: Subject) -> None:
+        subject.needs(Ability.LOGPROBS)
+        with subject.open() as backend:
+            tokenizer = cast("Tokenizer", getattr(backend, "tokenizer"))  # noqa: B009 - not every backend has one
+            tokens = tokenizer.tokenize("ab cd. ef")
+            pieces = b"".join(map(tokenizer.piece, tokens))
+            outcomes = run(backend, [group("a", logprobs=0, echo=True)])
+            prompt = tokenizer.encode(group("b"))[0]
+        assert pieces.replace(b" ", b"") == b"abcd.ef"
+        assert prompt == [token.id for token in outcomes["a.0"].prompt]
 
 
 class BackendConformance(MustDo, MayDecline):

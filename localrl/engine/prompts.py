@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from localrl.engine.chat_template import Renderer
 from localrl.errors import UsageError
@@ -79,7 +79,7 @@ class PromptEncoder:
             return [token for token in prompt if isinstance(token, int)], False
         if self._renderer is None:
             return self._tokenize("".join(f"{message.content}\n\n" for message in messages), ends=True), False
-        text = self._render(self._renderer, [self._marked(message) for message in messages])
+        text = self._render(self._renderer, [self._marked(message) for message in messages], group.tools)
         inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
         return self._tokens(text), inside
 
@@ -87,13 +87,15 @@ class PromptEncoder:
         if self._renderer:
             self._renderer.close()
 
-    def _render(self, renderer: Renderer, messages: Sequence[Message]) -> str:
+    def _render(
+        self, renderer: Renderer, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+    ) -> str:
         """The prompt in the first form in which it holds what is asked, the last one's form before others."""
         failure: UsageError | None = None
         for form in sorted(FORMS, key=lambda form: form != self._form):
             given = _system_in_user(messages) if form.system_in_user else messages
             try:
-                text = renderer.render(given, parts=form.parts)
+                text = renderer.render(given, parts=form.parts, variables={"tools": list(tools) or None})
             except UsageError as error:
                 failure = failure or error
                 continue

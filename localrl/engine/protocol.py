@@ -64,6 +64,8 @@ class GroupRequest:
     """Go on past end-of-generation tokens up to `max_tokens`; for measuring speed."""
     logprobs: int | None = None
     """Report generated tokens with their log-probabilities, and at each place this many of the likeliest."""
+    tools: tuple[dict[str, Any], ...] = ()
+    """Functions that the model may call, as OpenAI's API describes them; for the model's template."""
     echo: bool = False
     """Report the prompt's tokens in the same way, given `logprobs`; all of it is computed, nothing shared."""
 
@@ -226,6 +228,10 @@ class ModelInfo:
     on_processor: bool = False
     """It computes where the app runs as well: what the app does costs tokens."""
     settings: dict[str, str | int | float | bool] | None = None
+    bos: str = ""
+    """Text of the token with which texts begin; so for `eos`."""
+    eos: str = ""
+    chat_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +275,28 @@ class EngineSettings:
     server: ServerOptions = field(default_factory=ServerOptions)
 
 
+class Tokenizer(Protocol):
+    """What a model's texts are made of."""
+
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
+        """The prompt's tokens, and whether it ends inside the thinking tags.
+
+        Raises:
+            LocalrlError: the template refuses it.
+        """
+
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+        """The tokens of a text; `ends` adds those that begin and end one, `control` reads their names."""
+
+    def piece(self, token: int) -> bytes:
+        """The text of a token, which may be part of a character; of a control token its name."""
+
+
 class Backend(Protocol):
-    """The whole contract between the worker and the library that computes."""
+    """The whole contract between the worker and the library that computes.
+
+    Where `Ability.LOGPROBS` is not declined, it also has a `tokenizer: Tokenizer`.
+    """
 
     @property
     def info(self) -> ModelInfo: ...

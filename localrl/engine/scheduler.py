@@ -90,7 +90,7 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
         aim: Literal["latency", "throughput"] = "latency",
     ) -> None:
-        self.info = device.info
+        self.info, self.tokenizer = device.info, device
         self._device = device
         self._clock = clock
         self._stalls_matter = aim == "latency"
@@ -397,7 +397,7 @@ class Scheduler:
     def _close_thinking(self, running: _Running, why: Literal["budget", "sure"]) -> None:
         """Let a stream go on as if it had said the closing text, which the next steps compute."""
         assert running.stream.group.thinking is not None
-        closing = self._device.tokens_of(running.stream.group.thinking.closing)
+        closing = self._device.tokenize(running.stream.group.thinking.closing, control=True)
         running.stream.close_thinking(why, closing, b"".join(map(self._device.token_bytes, closing)))
         running.tokens += [running.next, *closing[:-1]]
         running.next = closing[-1]
@@ -406,7 +406,7 @@ class Scheduler:
 
     def _fork(self, parent: _Running, stream: ForkStream) -> None:
         """Start a fork on its parent's cells; where it cannot have them now, see to it that it can later."""
-        closing = self._device.tokens_of(stream.closing)
+        closing = self._device.tokenize(stream.closing, control=True)
         fork = _Running(
             [*parent.tokens, parent.next, *closing[:-1]],
             stream=stream,

@@ -32,6 +32,18 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokenize:
+    """Ask for a prompt's tokens."""
+
+    id: str
+    group: GroupRequest
+    """Messages, text or tokens; it is not run."""
+    special: bool = True
+    """Add the tokens that begin and end a text."""
+    type: Literal["tokenize"] = "tokenize"
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     paused: bool
     type: Literal["pause"] = "pause"
@@ -45,7 +57,7 @@ class SetAdapter:
     type: Literal["set_adapter"] = "set_adapter"
 
 
-AnyCommand = LoadModel | Submit | Cancel | Pause | SetAdapter
+AnyCommand = LoadModel | Submit | Cancel | Tokenize | Pause | SetAdapter
 Command = Annotated[AnyCommand, Field(discriminator="type")]
 
 
@@ -67,6 +79,18 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokenized:
+    """The answer to `Tokenize`."""
+
+    id: str
+    tokens: tuple[int, ...] = ()
+    pieces: tuple[str, ...] = ()
+    """The bytes of each token as Latin-1; a control token's are its name."""
+    error: str = ""
+    type: Literal["tokenized"] = "tokenized"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """All events of one step."""
 
@@ -74,10 +98,11 @@ class Step:
     type: Literal["step"] = "step"
 
 
-Answer = Annotated[Ready | Refused | Step, Field(discriminator="type")]
+AnyAnswer = Ready | Refused | Step | Tokenized
+Answer = Annotated[AnyAnswer, Field(discriminator="type")]
 
 COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(Command)
-ANSWERS: TypeAdapter[Ready | Refused | Step] = TypeAdapter(Answer)
+ANSWERS: TypeAdapter[AnyAnswer] = TypeAdapter(Answer)
 
 T = TypeVar("T")
 

@@ -17,6 +17,7 @@ from localrl.engine import wire
 from localrl.engine.backends import BACKENDS
 from localrl.engine.protocol import Adaptable, Finished, Metrics, Started, Text
 from localrl.engine.wire import (
+    AnyAnswer,
     AnyCommand,
     Cancel,
     LoadModel,
@@ -26,13 +27,15 @@ from localrl.engine.wire import (
     SetAdapter,
     Step,
     Submit,
+    Tokenize,
+    Tokenized,
 )
 from localrl.errors import LocalrlError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from localrl.engine.protocol import Backend, Event
+    from localrl.engine.protocol import Backend, Event, Tokenizer
 
 TOGETHER_S = 0.04
 """Text and metrics of quick steps wait so long for those of the next, so that the app seldom wakes up: on a
@@ -71,7 +74,11 @@ def serve(backend: Backend, inbox: Inbox, answers: BinaryIO) -> None:
         while idle or not inbox.empty():
             if idle:
                 outbox.flush()
-            paused = _obey(backend, inbox.get(), paused)
+            command = inbox.get()
+            if isinstance(command, Tokenize):
+                _write(answers, tokenized(backend, command))
+            else:
+                paused = _obey(backend, command, paused)
             idle = paused or not backend.busy
         outbox.add(backend.step())
 
@@ -127,6 +134,23 @@ class Outbox:
             )
 
 
+def tokenized(backend: Backend, asked: Tokenize) -> Tokenized:
+    """A prompt's tokens and the bytes of each, or why there are none."""
+    tokenizer: Tokenizer | None = getattr(backend, "tokenizer", None)
+    if tokenizer is None:
+        return Tokenized(asked.id, error="this backend does not see tokens")
+    prompt = asked.group.prompt
+    try:
+        if isinstance(prompt, str):
+            tokens = tokenizer.tokenize(prompt, ends=asked.special, control=True)
+        else:
+            tokens = tokenizer.encode(asked.group)[0]
+        pieces = [tokenizer.piece(token).decode("latin-1") for token in tokens]
+    except LocalrlError as error:
+        return Tokenized(asked.id, error=str(error))
+    return Tokenized(asked.id, tuple(tokens), tuple(pieces))
+
+
 def _obey(backend: Backend, command: AnyCommand, paused: bool) -> bool:
     if isinstance(command, SetAdapter):
         _set_adapter(backend, command.path)
@@ -167,7 +191,7 @@ def _read(commands: BinaryIO, inbox: Inbox) -> None:
     os._exit(0)
 
 
-def _write(answers: BinaryIO, message: Ready | Refused | Step) -> None:
+def _write(answers: BinaryIO, message: AnyAnswer) -> None:
     try:
         answers.write(wire.encode(wire.ANSWERS, message))
         answers.flush()

@@ -60,8 +60,11 @@ class FakeDevice:
         assert isinstance(group.prompt, tuple)
         return [token for token in group.prompt if isinstance(token, int)], self.starts_thinking
 
-    def tokens_of(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
         return [1 + byte % (VOCABULARY - 1) for byte in text.encode()]
+
+    def piece(self, token: int) -> bytes:
+        return self.token_bytes(token)
 
     def token_bytes(self, token: int) -> bytes:
         return f"{token} ".encode()

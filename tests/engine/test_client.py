@@ -9,22 +9,23 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from localrl import isolated
 from localrl.chat import Message
-from localrl.engine.client import QUEUED_STEPS, EngineClient, Restarted
+from localrl.engine.client import QUEUED_STEPS, ClientEvent, EngineClient, Restarted
 from localrl.engine.protocol import (
     EngineSettings,
-    Event,
     Finished,
     FinishReason,
     GroupRequest,
     SampleRequest,
     Text,
 )
+from localrl.engine.wire import Tokenized
 from localrl.errors import Stopped, Unavailable, UsageError
 from localrl.sampling import Sampling
 from tests.processes import WORKER, children
@@ -77,6 +78,23 @@ def test_a_group_goes_in_and_every_sample_comes_out(tmp_path: Path) -> None:
         ends, _ = collect(client)
     assert [ends[f"g.{i}"].text for i in range(4)] == ["one two three", "four"] * 2
     assert [ends[f"g.{i}"].shared_tokens for i in range(4)] == [0, 4, 4, 4]
+
+
+def test_a_prompt_s_tokens_are_told_while_samples_run_and_waiting_can_be_ended(tmp_path: Path) -> None:
+    with engine(tmp_path, texts=["one " * 500], real_s=0.01) as client:
+        client.submit(group("g", max_tokens=500))
+        client.tokenize("words", replace(group("t"), prompt="two or two"))
+        client.tokenize("numbers", replace(group("t"), prompt=(7,)))
+        told: dict[str, Tokenized] = {}
+        while len(told) < 2:
+            told |= {event.id: event for event in client.events(5.0) if isinstance(event, Tokenized)}
+        client.cancel("g")
+        collect(client)
+        threading.Timer(0.05, client.wake).start()
+        assert client.events(HOUR_S) == []
+    assert told["words"].pieces == ("two", "or", "two")
+    assert told["words"].tokens[0] == told["words"].tokens[2] != told["words"].tokens[1]
+    assert (told["numbers"].tokens, told["numbers"].pieces) == ((7,), ("<7>",))
 
 
 def test_a_killed_worker_comes_back_and_every_sample_ends_once(tmp_path: Path) -> None:
@@ -134,7 +152,7 @@ def test_a_group_that_was_at_work_is_not_blamed_for_a_worker_that_is_killed_agai
         for i in range(4):
             client.submit(group(f"g{i}", k=2))
         killed: list[int] = []
-        events: list[Event | Restarted] = []
+        events: list[ClientEvent] = []
         while len(killed) < 5:
             fresh = client.events(timeout=1.0)
             if client.worker_pid not in killed and any(isinstance(event, Text) for event in fresh):

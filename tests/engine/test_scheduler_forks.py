@@ -17,7 +17,7 @@ from localrl.sampling import Sampling, fork_seed
 from tests.engine.fake_device import FakeDevice, expected
 
 TAGS = ThinkingTags(open="<", close=">")
-CLOSING = FakeDevice().tokens_of(TAGS.closing)
+CLOSING = FakeDevice().tokenize(TAGS.closing, control=True)
 PROMPT = tuple(range(1, 30))
 ANSWER = 12
 

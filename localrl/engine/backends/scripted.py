@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from localrl import __version__
+from localrl.chat import Message
 from localrl.engine.backends import Ability, Form
 from localrl.engine.forks import ForkStream, ProbeStream, due
 from localrl.engine.protocol import (
@@ -74,6 +75,26 @@ class _Playing:
         return isinstance(self.stream, ForkStream)
 
 
+class ScriptedTokenizer:
+    """Words as tokens; it knows those again that it has seen."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, bytes] = {}
+
+    def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
+        for message in group.prompt:
+            self.tokenize(message.content if isinstance(message, Message) else "")
+        return _prompt_tokens(group), False
+
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+        words = text.split()
+        self._seen |= {_token(word): word.encode() for word in words}
+        return [_token(word) for word in words]
+
+    def piece(self, token: int) -> bytes:
+        return self._seen.get(token, f"<{token}>".encode())
+
+
 @dataclass(slots=True)
 class ScriptedBackend:
     """Runs up to `parallel` samples at once, one word each a step."""
@@ -85,11 +106,16 @@ class ScriptedBackend:
     _playing: list[_Playing] = field(default_factory=list)
     _events: list[Event] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
+    _tokenizer: ScriptedTokenizer = field(default_factory=lambda: ScriptedTokenizer())
     _generated: int = 0
     _prefilled: int = 0
     _steps: int = 0
     _learned: float = 0.0
     """The share of samples that say the first text, whatever their seed."""
+
+    @property
+    def tokenizer(self) -> ScriptedTokenizer:
+        return self._tokenizer
 
     @property
     def info(self) -> ModelInfo:

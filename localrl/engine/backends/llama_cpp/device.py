@@ -138,7 +138,7 @@ class LlamaDevice:
         self._template = header.chat_template
         self._prompts = PromptEncoder(
             self._template,
-            self._tokenize,
+            self.tokenize,
             bos=self._text_of(lib.llama_vocab_bos),
             eos=self._text_of(lib.llama_vocab_eos),
             first=self._first_token(),
@@ -223,6 +223,9 @@ class LlamaDevice:
             parameters=int(lib.llama_model_n_params(self._model)),
             description=buffer.value.decode("utf-8", errors="replace"),
             template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
+            bos=self._text_of(lib.llama_vocab_bos),
+            eos=self._text_of(lib.llama_vocab_eos),
+            chat_template=self._template,
             on_processor=not self._offloads or self._plan.gpu_layers == 0,
             settings={
                 "cache_type": self._plan.cache_type,
@@ -239,10 +242,7 @@ class LlamaDevice:
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         return self._prompts.encode(group)
 
-    def tokens_of(self, text: str) -> list[int]:
-        return self._tokenize(text, control=True)
-
-    def _tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
         raw = text.encode("utf-8", errors="replace")
         size = len(raw) + 8
         tokens = (lib.llama_token * size)()
@@ -262,6 +262,9 @@ class LlamaDevice:
             known = self._pieces[token] = self._to_piece(token, special=token in self._shown)
         return known
 
+    def piece(self, token: int) -> bytes:
+        return self._to_piece(token, special=True) if 0 <= token < self._vocab_size else b""
+
     def _to_piece(self, token: int, special: bool) -> bytes:
         buffer = ctypes.create_string_buffer(64)
         size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
@@ -273,7 +276,7 @@ class LlamaDevice:
     def _tag_tokens(self) -> set[int]:
         """Special tokens that stand in the thinking tags: the splitter must see them."""
         tags = self._settings.tags
-        return set() if tags is None else set(self._tokenize(tags.open + tags.close, control=True))
+        return set() if tags is None else set(self.tokenize(tags.open + tags.close, control=True))
 
     def _text_of(self, which: Any) -> str:
         token = which(self._vocab)

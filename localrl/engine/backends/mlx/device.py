@@ -110,7 +110,7 @@ class MlxDevice:
         self._template = template.default(self._tokenizer.chat_template)
         self._prompts = PromptEncoder(
             self._template,
-            self._tokenize,
+            self.tokenize,
             bos=self._tokenizer.bos_token or "",
             eos=self._tokenizer.eos_token or "",
             first=self._first_token(),
@@ -166,6 +166,9 @@ class MlxDevice:
             ),
             description=str(config.get("model_type", "")),
             template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
+            bos=self._tokenizer.bos_token or "",
+            eos=self._tokenizer.eos_token or "",
+            chat_template=self._template,
             on_processor=not mx.metal.is_available(),
             settings={
                 "mlx": mx.__version__,
@@ -182,16 +185,19 @@ class MlxDevice:
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         return self._prompts.encode(group)
 
-    def _tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=ends, split_special_tokens=not control))
 
     def _first_token(self) -> int | None:
         """The token with which the tokenizer begins every text, if it does."""
         bos = self._tokenizer.bos_token_id
-        return bos if bos is not None and self._tokenize("", ends=True)[:1] == [bos] else None
+        return bos if bos is not None and self.tokenize("", ends=True)[:1] == [bos] else None
 
     def token_bytes(self, token: int) -> bytes:
         return self._pieces[token]
+
+    def piece(self, token: int) -> bytes:
+        return self._pieces[token] or str(self._tokenizer.convert_ids_to_tokens(token) or "").encode()
 
     def is_end(self, token: int) -> bool:
         return token in self._ends

@@ -62,6 +62,8 @@ class PaddedDevice(Protocol):
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags. Raises LocalrlError."""
 
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]: ...
+    def piece(self, token: int) -> bytes: ...
     def token_bytes(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
     def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
@@ -131,7 +133,7 @@ class PaddedScheduler:
     def __init__(
         self, device: PaddedDevice, parallel: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.info = device.info
+        self.info, self.tokenizer = device.info, device
         self._device = device
         self._longest_row = min(device.longest, device.cells)
         self._clock = clock

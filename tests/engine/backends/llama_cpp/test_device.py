@@ -146,7 +146,7 @@ def test_special_tokens_are_not_text_unless_they_are_the_thinking_tags() -> None
     plain = LlamaDevice(EngineSettings(model=model, context=256))
     tags = ThinkingTags(open="<|im_start|>", close="<|im_end|>")
     tagged = LlamaDevice(EngineSettings(model=model, context=256, tags=tags))
-    (token,) = plain._tokenize("<|im_start|>", control=True)
+    (token,) = plain.tokenize("<|im_start|>", control=True)
     assert (plain.token_bytes(token), tagged.token_bytes(token)) == (b"", b"<|im_start|>")
     plain.close()
     tagged.close()

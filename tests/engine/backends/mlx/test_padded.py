@@ -45,6 +45,12 @@ class FakeRows:
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         return [token for token in group.prompt if isinstance(token, int)], False
 
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+        return [int(word) for word in text.split()]
+
+    def piece(self, token: int) -> bytes:
+        return self.token_bytes(token)
+
     def token_bytes(self, token: int) -> bytes:
         return f"{token} ".encode()
 
