@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localrl.report import run_summary
+from localrl.report import run_summary, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +17,8 @@ def summary(report: dict[str, Any]) -> str:
     parts = [f"{view.model} on {view.setup}{state}", ""]
     for part in view.evals:
         parts += [f"{part.title}   {part.problems}", *_aligned(part.lines), ""]
+        if part.budgets:
+            parts += [tables.markdown(part.budgets), ""]
     return "\n".join([*parts, *_aligned(view.lines)])
 
 

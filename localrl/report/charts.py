@@ -107,12 +107,26 @@ class Chart:
             f'height="{abs(y2 - y1):.1f}"><title>{_safe(words)}</title></rect>'
         )
 
-    def axes(self, x_label: str, y_label: str, *, percent_y: bool = True, percent_x: bool = False) -> None:
+    def path(self, places: Sequence[tuple[float, float]], style: str) -> None:
+        """A line through places in pixels."""
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        self.parts.append(f'<polyline class="path {style}" points="{points}"/>')
+
+    def axes(
+        self,
+        x_label: str,
+        y_label: str,
+        *,
+        percent_y: bool = True,
+        percent_x: bool = False,
+        ticks: Sequence[float] = (),
+    ) -> None:
+        """Both axes; `ticks` are the x axis' own, round numbers where there are none."""
         bottom = self.height - BOTTOM
         for tick in _ticks(*self.y_range):
             self.line(self.left, self.y(tick), WIDTH - RIGHT, self.y(tick), "grid")
             self.text(self.left - 6, self.y(tick) + 4, _tick(tick, percent_y), anchor="end")
-        for tick in _log_ticks(*self.x_range) if self.log_x else _ticks(*self.x_range):
+        for tick in ticks or (_log_ticks(*self.x_range) if self.log_x else _ticks(*self.x_range)):
             self.line(self.x(tick), bottom, self.x(tick), bottom + 4, "axis")
             self.text(self.x(tick), bottom + 17, _tick(tick, percent_x))
         self.line(self.left, bottom, WIDTH - RIGHT, bottom, "axis")
@@ -198,8 +212,7 @@ def accuracy_by_length(rows: Sequence[SampleRow], bins: int = 8) -> str | None:
         chart.line(x, chart.y(share.low), x, chart.y(share.high), "thin s0")
         words = f"{len(part)} samples of {length[part].min():,.0f} to {length[part].max():,.0f} tokens"
         chart.dot(x, chart.y(share.value), "dot s0", f"{words}: {formats.percent(share.value, 0)}")
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in centres)
-    chart.parts.append(f'<polyline class="path s0" points="{path}"/>')
+    chart.path(centres, "s0")
     return chart.svg()
 
 
@@ -240,7 +253,8 @@ def css(ink: str, quiet: str, line: str) -> str:
         ".chart .mark{fill:#000}"
         f".chart .grid{{stroke:{line};stroke-width:1}}.chart .axis{{stroke:{quiet};stroke-width:1}}"
         f".thin{{stroke-width:1.5}}.thick{{stroke-width:6;stroke-opacity:.45}}"
-        f".chart .of{{stroke:none}}.path{{fill:none;stroke-width:1.5;stroke-opacity:.5}}{series}{outcomes}"
+        f".chart .of{{stroke:none}}.path{{fill:none;stroke-width:1.5;stroke-opacity:.5}}"
+        f".dashed{{stroke-dasharray:5 4}}{series}{outcomes}"
     )
 
 

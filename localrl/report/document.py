@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from localrl import stats
 from localrl.errors import UsageError
-from localrl.report import charts, comparison, comparison_summary, run_summary
+from localrl.report import budget_charts, charts, comparison, comparison_summary, run_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Section:
     view: RunSummary
     evals: Table
     plots: Mapping[str, Mapping[str, str | None]]
-    """By eval: "length" and "thinking", as SVG; None where there is nothing to draw."""
+    """By eval: "length", "thinking", "budgets", "spending", as SVG; None where there is nothing to draw."""
     command: str
     environment: Table
     rows: Sequence[SampleRow]
@@ -84,6 +84,8 @@ def _section(run: Results, name: str) -> Section:
         plots[entry["eval"]] = {
             "length": charts.accuracy_by_length(own),
             "thinking": charts.lengths_by_outcome(own),
+            "budgets": budget_charts.by_thinking(entry),
+            "spending": budget_charts.by_tokens(entry),
         }
     return Section(
         name=name,

@@ -173,6 +173,18 @@ class _Packer:
                     "answer_tokens": s.answer_tokens,
                     "ttft_s": s.ttft_s,
                     "tokens_per_s": s.tokens_per_s,
+                    "forks": [
+                        {
+                            "budget": fork.budget,
+                            "outcome": CODES[fork.outcome],
+                            "extracted": fork.extracted,
+                            "answer": self._pieces(fork.response.answer),
+                            "answer_tokens": fork.answer_tokens,
+                            "replayed": fork.replayed,
+                        }
+                        for fork in s.forks
+                        if fork.outcome
+                    ],
                 }
                 for s in problem
             ],

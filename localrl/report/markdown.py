@@ -37,6 +37,8 @@ def _section(section: Section) -> Iterator[str]:
         yield from (f"{escaped(view.title)}, {view.problems}:", "")
         yield from (f"- {line.label}: {escaped(line.text)}" for line in view.lines)
         yield ""
+        if view.budgets:
+            yield from (table(view.budgets), "")
     yield from (f"- {line.label}: {escaped(line.text)}" for line in section.view.lines)
     yield from ("", "```sh", on_one_line(section.command).replace("```", "").replace("<", "&lt;"), "```", "")
     yield from (table(section.environment), "")

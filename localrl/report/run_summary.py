@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from localrl import formats, stats
 from localrl.formats import bounds, duration, number, percent, points, size
-from localrl.report import metrics
+from localrl.report import budget_summary, metrics
 from localrl.report.tables import Table
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SO_FAR = "unfinished: what ends first is short, and short ones are more often ri
 VOTES = (
     ("groups", "pass", "pass"),
     ("votes", "majority", "majority"),
-    ("", "shortest_majority", "shortest"),
+    ("shortest", "shortest_majority", "shortest"),
 )
 """What is said of several samples: a label, the report's key, and what it is called."""
 
@@ -41,6 +41,8 @@ class EvalSummary:
     outcomes: tuple[tuple[str, int], ...]
     """Those that occurred, with how many samples ended so."""
     lines: tuple[Line, ...]
+    budgets: Table | None
+    """A row a thinking budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def _eval(entry: Mapping[str, Any], unfinished: bool) -> EvalSummary:
         problems=formats.count(entry["problems"], "problem") + several,
         outcomes=tuple((name, count) for name, count in entry["outcomes"].items() if count),
         lines=tuple(_lines(entry, unfinished)),
+        budgets=budget_summary.table(entry),
     )
 
 
@@ -120,6 +123,7 @@ def _lines(entry: Mapping[str, Any], unfinished: bool) -> Iterator[Line]:
         yield Line("doubtful", words, warns=True)
     yield Line("tokens", ", ".join(f"{count:,} {part}" for part, count in entry["tokens"].items()))
     yield Line("protocol", f"{entry['verifier']} on {entry['extractor']}, {_sampling(entry['sampling'])}")
+    yield from (Line(*line) for line in budget_summary.lines(entry))
     for score in entry["published"]:
         yield Line("published", f"{percent(score['value'])}  {score['source']}")
     if entry["deviations"]:

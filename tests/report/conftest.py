@@ -73,6 +73,8 @@ def statistics(rows: list[SampleRow]) -> dict[str, Any]:
         counts[GroupCounts(len(of_problem), of_problem.count("correct"), incomplete, failed)] += 1
     return {
         **metrics.evaluate(counts),
+        "budgets": [],
+        "budget_summary": None,
         "outcomes": {str(o): sum(row.outcome == o for row in rows) for o in Outcome},
         "tokens": {
             name: sum(getattr(row, f"{name}_tokens") for row in rows)

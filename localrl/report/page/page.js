@@ -237,7 +237,19 @@ function sample(data, code) {
     fold.append(element("summary", "", "what the verifier says"), element("pre", "", visible(JSON.stringify(data.detail, null, 1))));
     parts.push(fold);
   }
+  for (const fork of data.forks) parts.push(forked(fork));
   return parts;
+}
+
+// What the sample answered when its thinking was closed at a budget.
+function forked(data) {
+  const fold = element("details"), head = element("summary");
+  const facts = ["at " + data.budget.toLocaleString() + " thinking tokens: " + OUTCOMES[data.outcome][0].replaceAll("_", " "),
+    "extracted " + (data.extracted === null ? "nothing" : JSON.stringify(data.extracted)), data.answer_tokens.toLocaleString() + " answer tokens"];
+  if (data.replayed) facts.push("answered after the run");
+  head.append(cell(data.outcome, 0), " " + visible(facts.join(" \u00b7 ")));
+  fold.append(head, data.answer.length ? written(data.answer) : element("pre", "", "(no answer)"));
+  return fold;
 }
 
 for (const host of document.querySelectorAll("[data-grid]")) grid(host, index[host.dataset.grid]);
