@@ -82,6 +82,7 @@ class ChatSession:
         context: int | None = None,
         stopping: threading.Event | None = None,
         server: ServerOptions | None = None,
+        chat_template: Path | None = None,
     ) -> ChatSession:
         """Load a model.
 
@@ -92,7 +93,7 @@ class ChatSession:
             UsageError, Unavailable: the model is not here, or cannot be loaded.
             Stopped: it is not wanted any longer.
         """
-        choice = resolve.resolve(model, backend, endpoints)
+        choice = resolve.resolve(model, backend, endpoints, chat_template)
         card = choice.model.card
         tags = card.thinking if card else ThinkingTags()
         settings = EngineSettings(
@@ -104,6 +105,7 @@ class ChatSession:
             tags=tags,
             endpoints=choice.endpoints,
             server=server or ServerOptions(),
+            chat_template=choice.chat_template,
         )
         return cls(EngineClient(settings, new_log(), stopping), choice, tags)
 

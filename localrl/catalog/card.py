@@ -155,6 +155,8 @@ class Card(Strict):
     """The repo of the original weights."""
     shape: CardShape | None = None
     thinking: ThinkingTags | None = None
+    chat_template: str = Field(default="", pattern=r"^[^/\\]*$")
+    """A file beside the card with the chat template to take in place of the one in the model's files."""
     template_notes: list[str] = []
     sampling: Sampling = Sampling()
     sampling_source: str = ""

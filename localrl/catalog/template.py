@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from localrl.catalog import gguf
-from localrl.errors import LocalrlError
+from localrl.errors import LocalrlError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,22 @@ def of_files(path: Path) -> str | None:
         return next((text for one in held if (text := default(one.get("chat_template")))), "")
     except (LocalrlError, OSError, ValueError, AttributeError):
         return None
+
+
+def read(path: Path) -> str:
+    """A template from a file of its own.
+
+    Raises:
+        UsageError: it cannot be read, or holds nothing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"cannot read the chat template {path}: {why}") from error
+    if not text.strip():
+        raise UsageError(f"the chat template {path} is empty")
+    return text
 
 
 def default(given: Any) -> str:

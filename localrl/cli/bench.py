@@ -26,9 +26,10 @@ from localrl.cli.flags import (
 from localrl.cli.output import document, note
 from localrl.cli.progress import StatusLine, status
 from localrl.cli.summary import summary
+from localrl.engine import prompts
 from localrl.engine.client import Restarted
 from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, UsageError
-from localrl.evals import protocol, spec
+from localrl.evals import spec
 from localrl.report import report
 from localrl.runs import estimate, session
 from localrl.runs.budgets import ANSWER_TOKENS, Budgets, parsed
@@ -174,6 +175,7 @@ def _planned(
         backend=options["backend"],
         endpoints=options["endpoint"],
         server=server_of(options),
+        chat_template=options["chat_template"],
         parallel=options["parallel"],
         context=options["ctx"],
         cache_type=options["cache_type"],
@@ -307,8 +309,8 @@ def _introduce(open_session: Session, why: str, options: dict[str, Any]) -> None
         return
     if why:
         note(why)
-    if any(protocol.NO_TEMPLATE in part.deviations for part in open_session.plan.evals):
-        note(f"{open_session.plan.model_name}: {protocol.NO_TEMPLATE}")
+    if any(prompts.NO_TEMPLATE in part.deviations for part in open_session.plan.evals):
+        note(f"{open_session.plan.model_name}: {prompts.NO_TEMPLATE}")
     for part, progress in zip(open_session.plan.evals, open_session.runner.progress.evals, strict=True):
         for words in estimate.prospects(part, progress.total // part.samples):
             note(f"{part.spec.name}: {words}")

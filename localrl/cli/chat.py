@@ -83,6 +83,7 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
             options["endpoint"],
             options["ctx"] or chosen.ctx,
             server=server_of(options),
+            chat_template=options["chat_template"],
         )
         try:
             sampling = (chat.sampling if chat else session.sampling).model_copy(update=sampling_of(options))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl.cli.flags import count
+from localrl.cli import evals_prompt
+from localrl.cli.flags import backend_flags, count
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.errors import UsageError
@@ -61,11 +62,21 @@ def ls(as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("name")
+@click.option("--model", help="Show the prompt of one problem as this model is given it.")
+@click.option("--problem", type=count(0), metavar="N", help="Which problem, from 0.")
+@backend_flags
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def show(name: str, as_json: bool) -> None:
-    """Show one benchmark: its data, prompt, verifier and published scores."""
+def show(name: str, model: str | None, problem: int | None, as_json: bool, **options: Any) -> None:
+    """Show one benchmark: its data, prompt, verifier and published scores; or the prompt of a problem.
+
+    With --model or --problem: the exact prompt, with the names of control tokens (bold on a terminal). It
+    takes the model's template and vocabulary, not its weights.
+    """
     from localrl.evals import spec as specs
 
+    if model is not None or problem is not None:
+        evals_prompt.show(name, model, problem or 0, options, as_json=as_json)
+        return
     spec, path = specs.load(name)
     if as_json:
         document({**spec.model_dump(), "file": str(path)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -131,6 +132,11 @@ def backend_flags(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--ca-file",
                 type=click.Path(exists=True, dir_okay=False, resolve_path=True),
                 help="PEM certificates of servers to trust.",
+            ),
+            click.option(
+                "--chat-template",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                help="Jinja file to render prompts with, in place of the model's own template.",
             ),
         ]
     ):

@@ -14,8 +14,8 @@ from localrl.catalog.locate import is_here, locate
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.definitions import definitions
+from localrl.engine.prompts import NO_TEMPLATE
 from localrl.errors import UsageError
-from localrl.evals.protocol import NO_TEMPLATE
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 

@@ -199,7 +199,7 @@ class EngineClient:
         if message is None:
             return self._revive()
         if isinstance(message, Refused):
-            raise _as_error(message)
+            raise wire.error(message)
         if isinstance(message, Tokenized):
             return [message]
         if not isinstance(message, Step):
@@ -249,7 +249,7 @@ class EngineClient:
             return message.info
         self.close()
         if isinstance(message, Refused):
-            raise _as_error(message)
+            raise wire.error(message)
         raise _DiedLoading("the engine died while it loaded the model", hint=f"see {self._log}")
 
     def _answer(self) -> Ready | Refused | Tokenized | None:
@@ -367,12 +367,3 @@ def _read(process: subprocess.Popen[bytes], inbox: queue.Queue[AnyAnswer | None]
     except (LocalrlError, ValueError):
         process.kill()
     inbox.put(None)
-
-
-def _as_error(refused: Refused) -> LocalrlError:
-    error = next(kind for kind in _kinds(LocalrlError) if kind.exit_code == refused.exit_code)
-    return error(refused.message)
-
-
-def _kinds(error: type[LocalrlError]) -> list[type[LocalrlError]]:
-    return [error, *(kind for child in error.__subclasses__() for kind in _kinds(child))]

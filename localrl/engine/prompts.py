@@ -7,17 +7,19 @@ in the first user turn. Names of control tokens (`</s>`) in a message are text: 
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from localrl.chat import Message
 from localrl.engine.chat_template import Renderer
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.chat import Message
     from localrl.engine.protocol import GroupRequest
 
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
@@ -26,14 +28,25 @@ _MARKS = str.maketrans("", "", OPEN + CLOSE)
 _TEXT = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 
 
-class Tokenize(Protocol):
-    def __call__(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+class Vocabulary(Protocol):
+    """A model's vocabulary."""
+
+    bos: str
+    eos: str
+    """Names of the tokens that begin and end a text; empty where there is none."""
+    first: int | None
+    """The token with which every text begins, if one does."""
+
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
         """The tokens of a text.
 
         Args:
             ends: add the tokens that begin and end a text.
             control: read the names of control tokens as these, not as text.
         """
+
+    def piece(self, token: int, *, control: bool = True) -> bytes:
+        """The bytes of a token; nothing for a control token, unless its name is wanted."""
 
 
 class Form(NamedTuple):
@@ -44,26 +57,63 @@ class Form(NamedTuple):
     parts: bool = False
     """Content is a list of parts, such as {"type": "text", "text": ...}, not a string."""
 
+    @property
+    def departures(self) -> list[str]:
+        """How this is not what the messages say, in words for the report."""
+        moved = ["system message moved into the user turn"] if self.system_in_user else []
+        return moved + (["content given to the chat template as parts"] if self.parts else [])
 
+
+NO_TEMPLATE = "no chat template: asked with bare text"
+SYSTEM, QUESTION = Message(role="system", content="Be brief."), Message(role="user", content="What is 2 + 2?")
+"""For finding out how a template takes such."""
 FORMS = (Form(), Form(parts=True), Form(system_in_user=True), Form(system_in_user=True, parts=True))
 
 
-class PromptEncoder:
-    """One model's template and tokenizer."""
+class Rendering:
+    """Renders messages with one template, in the form that suits it."""
 
-    def __init__(
-        self, template: str, tokenize: Tokenize, *, bos: str, eos: str, first: int | None = None
-    ) -> None:
-        """Without a template, messages become bare text.
+    def __init__(self, template: str, bos: str = "", eos: str = "") -> None:
+        self._renderer = Renderer(template, bos, eos)
+        self.close = self._renderer.close
+        self.form = FORMS[0]
+        """That of the last prompt."""
 
-        Args:
-            bos, eos: texts of the tokens that a template may write.
-            first: token with which the tokenizer begins every text.
+    def render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
+        """The prompt in the first form in which it holds what is asked, the last one's form before others.
+
+        Raises:
+            UsageError: the template is broken, leaves out what is asked, or exceeds its limits.
         """
-        self._renderer = Renderer(template, bos, eos) if template else None
-        self._tokenize = tokenize
-        self._first = first
-        self._form = FORMS[0]
+        failure: UsageError | None = None
+        for form in sorted(FORMS, key=lambda form: form != self.form):
+            given = _system_in_user(messages) if form.system_in_user else messages
+            try:
+                text = self._renderer.render(
+                    given, parts=form.parts, variables={"tools": list(tools) or None}
+                )
+            except UsageError as error:
+                failure = failure or error
+                continue
+            if _holds(text, messages):
+                self.form = form
+                return text
+        raise failure or UsageError(
+            "the model's chat template leaves the question out of the prompt",
+            hint="name its publishers' template with --chat-template",
+        )
+
+
+class PromptEncoder:
+    """One model's template and vocabulary."""
+
+    def __init__(self, template: str, vocabulary: Vocabulary) -> None:
+        """Without a template, messages become bare text."""
+        self.template = template
+        self.template_sha256 = hashlib.sha256(template.encode()).hexdigest()
+        self.vocabulary = vocabulary
+        self._tokenize = vocabulary.tokenize
+        self._rendering = Rendering(template, vocabulary.bos, vocabulary.eos) if template else None
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether it ends inside the thinking tags.
@@ -77,35 +127,15 @@ class PromptEncoder:
         messages = [message for message in prompt if not isinstance(message, int)]
         if not messages:
             return [token for token in prompt if isinstance(token, int)], False
-        if self._renderer is None:
+        if self._rendering is None:
             return self._tokenize("".join(f"{message.content}\n\n" for message in messages), ends=True), False
-        text = self._render(self._renderer, [self._marked(message) for message in messages], group.tools)
+        text = self._rendering.render([self._marked(message) for message in messages], group.tools)
         inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
         return self._tokens(text), inside
 
     def close(self) -> None:
-        if self._renderer:
-            self._renderer.close()
-
-    def _render(
-        self, renderer: Renderer, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
-    ) -> str:
-        """The prompt in the first form in which it holds what is asked, the last one's form before others."""
-        failure: UsageError | None = None
-        for form in sorted(FORMS, key=lambda form: form != self._form):
-            given = _system_in_user(messages) if form.system_in_user else messages
-            try:
-                text = renderer.render(given, parts=form.parts, variables={"tools": list(tools) or None})
-            except UsageError as error:
-                failure = failure or error
-                continue
-            if _holds(text, messages):
-                self._form = form
-                return text
-        raise failure or UsageError(
-            "the model's chat template leaves the question out of the prompt",
-            hint="take a build of the model with its publishers' template",
-        )
+        if self._rendering:
+            self._rendering.close()
 
     def _marked(self, message: Message) -> Message:
         """The message, with marks around its content where that names control tokens.
@@ -124,9 +154,25 @@ class PromptEncoder:
         for number, piece in enumerate(_TEXT.split(text)):
             if piece := piece.translate(_MARKS):
                 tokens += self._tokenize(piece, control=number % 2 == 0)
-        if self._first is not None and tokens[:1] != [self._first]:
-            tokens.insert(0, self._first)
+        first = self.vocabulary.first
+        if first is not None and tokens[:1] != [first]:
+            tokens.insert(0, first)
         return tokens
+
+
+@functools.lru_cache(maxsize=64)
+def form(template: str, *, system: bool) -> Form:
+    """In which form a template takes a question, with a system message or without; known without the model.
+
+    Raises:
+        UsageError: as `Rendering.render`.
+    """
+    rendering = Rendering(template)
+    try:
+        rendering.render([SYSTEM, QUESTION] if system else [QUESTION])
+        return rendering.form
+    finally:
+        rendering.close()
 
 
 def _system_in_user(messages: Sequence[Message]) -> list[Message]:

@@ -273,6 +273,12 @@ class EngineSettings:
     """Tags that stay visible although they may be special tokens."""
     endpoints: tuple[str, ...] = ()
     server: ServerOptions = field(default_factory=ServerOptions)
+    chat_template: str | None = None
+    """In place of the one in the model's files."""
+
+    def template(self, own: str) -> str:
+        """The chat template to render with, where the model's files hold `own`."""
+        return own if self.chat_template is None else self.chat_template
 
 
 class Tokenizer(Protocol):

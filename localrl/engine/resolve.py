@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrl.catalog import card as cards
+from localrl.catalog import template
 from localrl.catalog.locate import LocalModel, locate
 from localrl.engine import backends
 from localrl.engine.backends import Form
@@ -36,9 +37,13 @@ class Resolved:
     """Why this backend, in a few words."""
     endpoints: tuple[str, ...] = ()
     """Of servers, where the backend asks those."""
+    chat_template: str | None = None
+    """In place of the one in the model's files: what the person named, or the card."""
 
 
-def resolve(model: str, backend: str = "auto", endpoints: Sequence[str] = ()) -> Resolved:
+def resolve(
+    model: str, backend: str = "auto", endpoints: Sequence[str] = (), chat_template: Path | None = None
+) -> Resolved:
     """Find a model and the backend that runs it.
 
     `auto` takes servers when endpoints are named, MLX for an MLX folder, MLX on an Apple machine that has an
@@ -47,9 +52,11 @@ def resolve(model: str, backend: str = "auto", endpoints: Sequence[str] = ()) ->
     Args:
         model: a card's name, a hub repo, a path or another program's name: see `catalog.locate`.
         endpoints: URLs of servers with OpenAI's API.
+        chat_template: a file to take in place of the template in the model's files.
 
     Raises:
-        UsageError: there is no such backend, or the model is not here in a form that it runs.
+        UsageError: there is no such backend, the model is not here in a form that it runs, or the template
+            cannot be taken.
         Unavailable: the backend is not installed.
     """
     addresses = tuple(address.checked(url) for url in endpoints)
@@ -62,7 +69,18 @@ def resolve(model: str, backend: str = "auto", endpoints: Sequence[str] = ()) ->
     if not backends.available(found.backend):
         install = backends.BACKENDS.get(found.backend).INSTALL
         raise Unavailable(f"the backend {found.backend} is not installed", hint=install)
-    return found
+    return replace(found, chat_template=_chat_template(found, chat_template))
+
+
+def _chat_template(found: Resolved, named: Path | None) -> str | None:
+    card = found.model.card
+    if not backends.renders(found.backend):
+        if named:
+            raise UsageError(f"the backend {found.backend} takes no --chat-template: it renders none itself")
+        return None
+    if not named and card and card.chat_template:
+        named = cards.available()[card.name].with_name(card.chat_template)
+    return template.read(named) if named else None
 
 
 def _asked_for(model: str, backend: str, endpoints: tuple[str, ...]) -> Resolved:

@@ -45,7 +45,7 @@ Inbox = queue.SimpleQueue[AnyCommand]
 
 
 def main() -> None:
-    commands, answers = _take_pipes()
+    commands, answers = wire.take_pipes()
     inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_read, args=(commands, inbox), daemon=True).start()
     first = inbox.get()
@@ -172,16 +172,6 @@ def _set_adapter(backend: Backend, path: str | None) -> None:
     if not isinstance(backend, Adaptable):
         raise Unavailable(f"the backend {backend.info.backend} takes no adapters")
     backend.set_adapter(path)
-
-
-def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the app's pipes for messages; whatever a native library prints goes to stderr, the log."""
-    commands = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(2, 1)
-    return commands, answers
 
 
 def _read(commands: BinaryIO, inbox: Inbox) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from localrl.evals.spec import EvalSpec
     from localrl.sampling import Sampling
 
-NO_TEMPLATE = "no chat template: asked with bare text"
 _SAMPLER = ("temperature", "top_p", "top_k", "min_p")
 
 
@@ -80,7 +79,6 @@ def deviations(
     samples: int,
     problems: int | None = None,
     quantisation: str = "",
-    template: str | None = None,
 ) -> list[str]:
     """How a run departs from the protocol, in words, for the report.
 
@@ -92,14 +90,11 @@ def deviations(
         samples: the group size k as it was run.
         problems: how many problems were run when not all of them.
         quantisation: of the weights; empty when they are as published.
-        template: the model's chat template; empty when it has none, None when that is not known.
     """
     scores = published(spec, card)
     protocol = scores[0].protocol if scores else None
     found = [f"quantised {quantisation}"] if quantisation and not _is_whole(quantisation) else []
     expected_samples = (protocol.samples if protocol else None) or spec.samples
-    if template == "":
-        found.append(NO_TEMPLATE)
     if samples != expected_samples:
         found.append(f"{count(samples, 'sample')} a problem, not {expected_samples}")
     if problems is not None:

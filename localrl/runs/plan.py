@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from localrl import jsontext
 from localrl.catalog import template
 from localrl.chat import ThinkingControl, ThinkingTags
-from localrl.engine import resolve
+from localrl.engine import prompts, resolve
 from localrl.engine.backends import BACKENDS, Ability
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import UsageError
@@ -114,7 +114,6 @@ def make(
         Unavailable: what an eval needs is not installed.
     """
     card = model.card
-    chat_template = template.of_files(model.path)
     tags = card.thinking if card else ThinkingTags()
     control = control or ThinkingControl()
     if wanted_budgets or control.stop_when_sure:
@@ -137,11 +136,11 @@ def make(
             samples=k,
             problems=limit,
             quantisation=model.quantisation,
-            template=chat_template,
         )
         departures += protocol.steered(control, tags)
+        departures += _prompting(model, engine, system=bool(found.prompt.system))
         if engine.server.extra_body:
-            departures = [*departures, f"extra body {jsontext.dumps(engine.server.extra_body)}"]
+            departures.append(f"extra body {jsontext.dumps(engine.server.extra_body)}")
         parts.append(
             EvalPlan(
                 spec=found,
@@ -189,6 +188,16 @@ def _check_forks(model: str, tags: ThinkingTags | None, backend: str) -> None:
         )
 
 
+def _prompting(model: LocalModel, engine: EngineSettings, *, system: bool) -> list[str]:
+    """What the chat template makes of prompts, where that is not what the eval and the model's files say."""
+    own = template.of_files(model.path)
+    used = engine.chat_template or own
+    if not used:
+        return [prompts.NO_TEMPLATE] if used == "" else []
+    other = ["another chat template than the model's own"] if used != own else []
+    return other + prompts.form(used, system=system).departures
+
+
 def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
     """The plan, and which backend was chosen and why.
 
@@ -198,7 +207,7 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
     """
     model = request.model or settings.model
     parallel = request.parallel or settings.parallel
-    choice = resolve.resolve(model, request.backend, request.endpoints)
+    choice = resolve.resolve(model, request.backend, request.endpoints, request.chat_template)
     engine = EngineSettings(
         backend=choice.backend,
         parallel=None if parallel == "auto" else int(parallel),
@@ -206,6 +215,7 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
         cache_type=request.cache_type,
         endpoints=choice.endpoints,
         server=request.server,
+        chat_template=choice.chat_template,
     )
     made = make(
         choice.model,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from localrl.chat import ThinkingControl
 from localrl.engine.protocol import ServerOptions
 from localrl.runs.budgets import ANSWER_TOKENS, Budgets
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class RunRequest:
     backend: str = "auto"
     endpoints: tuple[str, ...] = ()
     server: ServerOptions = field(default_factory=ServerOptions)
+    chat_template: Path | None = None
+    """A file, in place of the template in the model's files."""
     parallel: int | Literal["auto"] | None = None
     context: int | None = None
     """Tokens over all streams."""

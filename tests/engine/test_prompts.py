@@ -28,14 +28,24 @@ NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system 
 CONTROL = ["<s>", "</s>", "<|assistant|>"]
 
 
-def tokenize(text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+class Characters:
     """A character a token; a control token's number is negative."""
-    tokens = [-1] if ends else []
-    while text:
-        name = next((name for name in CONTROL if control and text.startswith(name)), text[0])
-        tokens.append(-1 - CONTROL.index(name) if name in CONTROL else ord(name))
-        text = text[len(name) :]
-    return tokens
+
+    bos, eos = "<s>", "</s>"
+
+    def __init__(self, first: int | None = None) -> None:
+        self.first = first
+
+    def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
+        tokens = [-1] if ends else []
+        while text:
+            name = next((name for name in CONTROL if control and text.startswith(name)), text[0])
+            tokens.append(-1 - CONTROL.index(name) if name in CONTROL else ord(name))
+            text = text[len(name) :]
+        return tokens
+
+    def piece(self, token: int, *, control: bool = True) -> bytes:
+        return chr(token).encode() if token >= 0 else CONTROL[-1 - token].encode() * control
 
 
 def shown(tokens: list[int]) -> str:
@@ -46,7 +56,7 @@ def shown(tokens: list[int]) -> str:
 def asked(
     template: str, *messages: Message, first: int | None = None, tags: ThinkingTags | None = None
 ) -> str:
-    encoder = PromptEncoder(template, tokenize, bos="<s>", eos="</s>", first=first)
+    encoder = PromptEncoder(template, Characters(first))
     try:
         return shown(encoder.encode(group(*messages, tags=tags))[0])
     finally:
@@ -124,7 +134,7 @@ def test_text_cannot_close_the_marks_around_it() -> None:
 
 
 def test_a_marked_message_leaves_the_end_of_the_prompt_readable() -> None:
-    encoder = PromptEncoder(TURNS + "<think>\n", tokenize, bos="", eos="")
+    encoder = PromptEncoder(TURNS + "<think>\n", Characters())
     try:
         _, inside = encoder.encode(group(Message(role="user", content="</s>"), tags=ThinkingTags()))
     finally:

@@ -101,8 +101,3 @@ def test_published_scores_are_those_of_this_model_and_have_a_source(aime: EvalSp
         for score in spec.load(name)[0].published:
             assert score.source
             assert 0 < score.value < 1
-
-
-def test_a_model_known_to_have_no_template_deviates(aime: EvalSpec) -> None:
-    for template, found in {"": [protocol.NO_TEMPLATE], "{{ x }}": [], None: []}.items():
-        assert protocol.deviations(aime, None, sampling=QWQ, samples=8, template=template) == found

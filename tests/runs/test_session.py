@@ -11,9 +11,9 @@ import pytest
 
 from localrl import paths
 from localrl.catalog.locate import LocalModel
+from localrl.engine import prompts
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import LocalrlError, Unavailable, UsageError
-from localrl.evals import protocol
 from localrl.runs import plan, session
 from localrl.store.runs import Store
 from localrl.verify.verifiers import exact
@@ -22,6 +22,20 @@ from tests.scripted import make_plan, write_script
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+OTHER = "another chat template than the model's own"
+BRIEF = """\
+name = "brief"
+title = "Brief"
+version = 1
+[data]
+file = { path = "brief.jsonl" }
+[prompt]
+system = "Answer in one word."
+[verifier]
+name = "exact"
+extractor = "text"
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -102,10 +116,36 @@ def test_a_verifier_without_a_version_is_refused_before_a_model_is_loaded_or_a_r
         assert [each.id for each in store.runs()] == [run.id]
 
 
-@pytest.mark.parametrize(("template", "said"), [(None, True), (tiny.TEMPLATE, False)])
-def test_a_plan_lists_that_its_model_has_no_template(
-    tmp_path: Path, template: str | None, said: bool
+PARTS = "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}"
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + tiny.TEMPLATE
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("own", "named", "said"),
+    [
+        (None, None, {prompts.NO_TEMPLATE}),
+        ({"tool_use": tiny.TEMPLATE}, None, {prompts.NO_TEMPLATE}),
+        (tiny.TEMPLATE, None, set()),
+        ({"default": tiny.TEMPLATE}, tiny.TEMPLATE, set()),
+        (None, tiny.TEMPLATE, {OTHER}),
+        (PARTS, None, {"content given to the chat template as parts"}),
+        (PARTS, NO_SYSTEM, {OTHER, "system message moved into the user turn"}),
+    ],
+)
+def test_a_plan_lists_where_the_template_departs_from_what_eval_and_model_say(
+    tmp_path: Path, own: str | dict[str, str] | None, named: str | None, said: set[str]
 ) -> None:
-    model = LocalModel("tiny", tiny.write_gguf(tmp_path / "tiny.gguf", template=template))
-    made = plan.make(model, ["starter"], EngineSettings(backend="scripted"))
-    assert (protocol.NO_TEMPLATE in made.evals[0].deviations) is said
+    (tmp_path / "brief.toml").write_text(BRIEF)
+    (tmp_path / "brief.jsonl").write_text('{"question": "1+1?", "target": "2"}\n')
+    model = LocalModel("tiny", tiny.write_gguf(tmp_path / "tiny.gguf", template=own))
+    engine = EngineSettings(backend="scripted", chat_template=named)
+    made = plan.make(model, [str(tmp_path / "brief.toml")], engine)
+    assert set(made.evals[0].deviations) == said
+
+
+@pytest.mark.process
+def test_a_template_that_leaves_the_question_out_is_refused_before_a_model_is_loaded(tmp_path: Path) -> None:
+    model = LocalModel("tiny", tiny.write_gguf(tmp_path / "tiny.gguf", template="Hello"))
+    with pytest.raises(UsageError, match="leaves the question out"):
+        plan.make(model, ["starter"], EngineSettings(backend="scripted"))

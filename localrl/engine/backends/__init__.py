@@ -54,7 +54,9 @@ class BackendModule(Protocol):
     """The contract of a backend's module.
 
     It may also offer `health(machine: Machine) -> Health`, where more can be said than whether it is
-    installed, and `HIDDEN = True`, which keeps it out of lists of what a person may choose.
+    installed; `prompts(settings: EngineSettings) -> PromptEncoder`, where it renders chat templates itself,
+    which reads the vocabulary and no weights; and `HIDDEN = True`, which keeps it out of lists of what a
+    person may choose.
     """
 
     SUMMARY: str
@@ -105,6 +107,11 @@ def offered() -> list[str]:
 def served(name: str) -> bool:
     """Whether the backend takes a model by its name on servers instead of its files."""
     return name in BACKENDS.usable() and BACKENDS.get(name).FORM is Form.SERVED
+
+
+def renders(name: str) -> bool:
+    """Whether the backend renders chat templates itself, so that one can be named."""
+    return hasattr(BACKENDS.get(name), "prompts")
 
 
 def available(name: str) -> bool:

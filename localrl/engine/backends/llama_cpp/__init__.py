@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl import isolated
 from localrl.engine.backends import Form, Health
 
 if TYPE_CHECKING:
+    from localrl.engine.prompts import PromptEncoder
     from localrl.engine.protocol import Backend, EngineSettings
     from localrl.machine.hardware import Machine
 
@@ -27,6 +29,15 @@ def load(settings: EngineSettings) -> Backend:
     from localrl.engine.scheduler import Scheduler
 
     return Scheduler(LlamaDevice(settings), settings.parallel, aim=settings.aim)
+
+
+def prompts(settings: EngineSettings) -> PromptEncoder:
+    """Raises what `vocabulary.of_file` raises."""
+    from localrl.engine.backends.llama_cpp import vocabulary
+    from localrl.engine.prompts import PromptEncoder
+
+    found, template = vocabulary.of_file(Path(settings.model))
+    return PromptEncoder(settings.template(template), found)
 
 
 def health(machine: Machine) -> Health:

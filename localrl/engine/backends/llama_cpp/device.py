@@ -8,10 +8,8 @@ and its helpers `llamacpp_*` import `llama_cpp`.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import resource
 import sys
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,17 +17,18 @@ import llama_cpp as lib
 import numpy as np
 
 from localrl import formats
-from localrl.catalog import fit, gguf, hashes, shape, shards
+from localrl.catalog import fit, shape
 from localrl.engine import logprobs
-from localrl.engine.backends.llama_cpp import accelerators
+from localrl.engine.backends.llama_cpp import accelerators, library
 from localrl.engine.backends.llama_cpp.allocation import CACHE_NUMBERS, may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
 from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
 from localrl.engine.backends.llama_cpp.spinning import Spinning
+from localrl.engine.backends.llama_cpp.vocabulary import LlamaVocabulary
 from localrl.engine.kv_cache.cache import MOST_PREFIXES
 from localrl.engine.prompts import PromptEncoder
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo, TokenLogprob
-from localrl.errors import LocalrlError, Unavailable, UsageError
+from localrl.errors import Unavailable
 from localrl.machine import hardware
 
 if TYPE_CHECKING:
@@ -51,22 +50,6 @@ FEWEST_SLOTS = 4
 OFFLOAD_BYTES = 4 << 30
 """Most host memory for the prefix cache."""
 
-DEBUG, INFO, WARNING, ERROR, GOES_ON = range(1, 6)
-"""ggml's log levels, as its ggml.h numbers them; the last is of progress dots."""
-
-_log: deque[str] = deque(maxlen=50)
-"""Warnings and errors, which explain a failure to load."""
-
-
-@lib.llama_log_callback  # type: ignore[untyped-decorator]
-def _on_log(level: int, text: bytes, _data: Any) -> None:
-    if level in (DEBUG, GOES_ON):  # a line or more for each tensor and each layer
-        return
-    line = text.decode("utf-8", errors="replace")
-    if level in (WARNING, ERROR):
-        _log.append(line.strip())
-    sys.stderr.write(line)
-
 
 class Slots(NamedTuple):
     """Parts of the cache, each for one sequence."""
@@ -86,12 +69,8 @@ class LlamaDevice:
 
     def __init__(self, settings: EngineSettings, unified: bool | None = None) -> None:
         """A cache that is not `unified` gives every sequence a slot; None decides by device and lengths."""
-        lib.llama_log_set(_on_log, ctypes.c_void_p(0))
-        lib.llama_backend_init()
+        header = library.begin(Path(settings.model))
         self._settings = settings
-        for part in shards.files(Path(settings.model)):
-            hashes.check_unchanged(part)
-        header = gguf.preflight(Path(settings.model))
         self._shape = shape.from_header(header)
         machine = accelerators.machine()
         self._offloads = bool(accelerators.usable())
@@ -112,8 +91,8 @@ class LlamaDevice:
         self.max_sequences, self.most_streams = self._sequences()
         self._check_memory()
         self._model = self._load_model()
-        self._vocab = lib.llama_model_get_vocab(self._model)
-        self._vocab_size = lib.llama_vocab_n_tokens(self._vocab)
+        self._vocabulary = LlamaVocabulary(self._model)
+        self._vocab_size: Any = self._vocabulary.size
         self.partial = not (
             lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model)
         )
@@ -133,16 +112,9 @@ class LlamaDevice:
         self._spinning = Spinning(self.threads)
         self._candidates = Candidates(self._vocab_size)
         self._pieces: dict[int, bytes] = {}
-        self._ends = {t for t in range(self._vocab_size) if lib.llama_vocab_is_eog(self._vocab, t)}
+        self._ends = self._vocabulary.ends()
         self._shown = self._tag_tokens()
-        self._template = header.chat_template
-        self._prompts = PromptEncoder(
-            self._template,
-            self.tokenize,
-            bos=self._text_of(lib.llama_vocab_bos),
-            eos=self._text_of(lib.llama_vocab_eos),
-            first=self._first_token(),
-        )
+        self._prompts = PromptEncoder(settings.template(header.chat_template), self._vocabulary)
         self.info = self._describe()
 
     # -- loading
@@ -187,13 +159,7 @@ class LlamaDevice:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = self._plan.gpu_layers
         params.use_extra_bufts = may_repack(lib)
-        model = lib.llama_model_load_from_file(self._settings.model.encode(), params)
-        if not model:
-            raise UsageError(
-                f"llama.cpp cannot load {self._settings.model}: {_last_error()}",
-                hint="check the file with `localrl models verify`",
-            )
-        return model
+        return library.load_model(self._settings.model, params)
 
     def _make_context(self) -> Any:
         params = lib.llama_context_default_params()
@@ -208,7 +174,7 @@ class LlamaDevice:
         context = lib.llama_init_from_model(self._model, params)
         if not context:
             raise Unavailable(
-                f"no memory for a context of {params.n_ctx} tokens ({_last_error()})",
+                f"no memory for a context of {params.n_ctx} tokens ({library.last_error()})",
                 hint="ask for less with --ctx",
             )
         return context
@@ -222,10 +188,10 @@ class LlamaDevice:
             context=self.cells,
             parameters=int(lib.llama_model_n_params(self._model)),
             description=buffer.value.decode("utf-8", errors="replace"),
-            template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
-            bos=self._text_of(lib.llama_vocab_bos),
-            eos=self._text_of(lib.llama_vocab_eos),
-            chat_template=self._template,
+            template_sha256=self._prompts.template_sha256,
+            bos=self._vocabulary.bos,
+            eos=self._vocabulary.eos,
+            chat_template=self._prompts.template,
             on_processor=not self._offloads or self._plan.gpu_layers == 0,
             settings={
                 "cache_type": self._plan.cache_type,
@@ -243,44 +209,21 @@ class LlamaDevice:
         return self._prompts.encode(group)
 
     def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
-        raw = text.encode("utf-8", errors="replace")
-        size = len(raw) + 8
-        tokens = (lib.llama_token * size)()
-        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, size, ends, control)
-        if count < 0:
-            raise LocalrlError(f"a text of {len(text)} characters could not be split into tokens")
-        return list(tokens[:count])
-
-    def _first_token(self) -> int | None:
-        """The token with which the tokenizer begins every text, if it does."""
-        bos = int(lib.llama_vocab_bos(self._vocab))
-        return bos if bos >= 0 and lib.llama_vocab_get_add_bos(self._vocab) else None
+        return self._vocabulary.tokenize(text, ends=ends, control=control)
 
     def token_bytes(self, token: int) -> bytes:
         known = self._pieces.get(token)
         if known is None:
-            known = self._pieces[token] = self._to_piece(token, special=token in self._shown)
+            known = self._pieces[token] = self._vocabulary.piece(token, control=token in self._shown)
         return known
 
     def piece(self, token: int) -> bytes:
-        return self._to_piece(token, special=True) if 0 <= token < self._vocab_size else b""
-
-    def _to_piece(self, token: int, special: bool) -> bytes:
-        buffer = ctypes.create_string_buffer(64)
-        size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
-        if size < 0:
-            buffer = ctypes.create_string_buffer(-size)
-            size = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
-        return buffer.raw[:size]
+        return self._vocabulary.piece(token) if 0 <= token < self._vocab_size else b""
 
     def _tag_tokens(self) -> set[int]:
         """Special tokens that stand in the thinking tags: the splitter must see them."""
         tags = self._settings.tags
-        return set() if tags is None else set(self.tokenize(tags.open + tags.close, control=True))
-
-    def _text_of(self, which: Any) -> str:
-        token = which(self._vocab)
-        return self._to_piece(token, special=True).decode("utf-8", errors="replace") if token >= 0 else ""
+        return set() if tags is None else set(self._vocabulary.tokenize(tags.open + tags.close, control=True))
 
     def is_end(self, token: int) -> bool:
         return token in self._ends
@@ -295,7 +238,7 @@ class LlamaDevice:
         if status == 1:
             return False
         if status != 0:
-            raise Unavailable(f"llama_decode failed with {status}: {_last_error()}")
+            raise Unavailable(f"llama_decode failed with {status}: {library.last_error()}")
         return True
 
     def logits(self, row: int) -> Any:
@@ -366,7 +309,3 @@ class LlamaDevice:
         self._spinning.close()
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
-
-
-def _last_error() -> str:
-    return " ".join(list(_log)[-2:]) or "no reason given"

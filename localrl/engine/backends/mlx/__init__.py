@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from localrl.engine.backends import Ability, Form, Health, available
 
 if TYPE_CHECKING:
+    from localrl.engine.prompts import PromptEncoder
     from localrl.engine.protocol import Backend, EngineSettings
     from localrl.machine.hardware import Machine
 
@@ -35,6 +36,13 @@ def load(settings: EngineSettings) -> Backend:
         return PaddedScheduler(MlxDevice(settings), settings.parallel)
     except MemoryError as error:
         raise Unavailable(f"no memory for {settings.model}") from error
+
+
+def prompts(settings: EngineSettings) -> PromptEncoder:
+    """Raises what `device.prompts` raises."""
+    from localrl.engine.backends.mlx import device
+
+    return device.prompts(settings)
 
 
 def health(machine: Machine) -> Health:

@@ -5,7 +5,6 @@ mlx-lm is pinned exactly: the generator's interface changes with patch releases.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import sys
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localrl.catalog import template
 from localrl.engine import logprobs
 from localrl.engine.backends.mlx.padded import Drawn
 from localrl.engine.backends.mlx.token_bytes import TokenBytes
-from localrl.engine.prompts import PromptEncoder
+from localrl.engine.backends.mlx.vocabulary import encoder
 from localrl.engine.protocol import EngineSettings, GroupRequest, ModelInfo, TokenLogprob
 from localrl.errors import Unavailable, UsageError
 from localrl.machine import hardware
@@ -26,6 +24,7 @@ from localrl.machine import hardware
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from localrl.engine.prompts import PromptEncoder
     from localrl.sampling import Sampling
 
 MOST_ROWS = 32
@@ -39,6 +38,7 @@ LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 """How configs name the number of layers."""
 LONGEST_HEADER = 100_000_000
 """Bytes of JSON in a safetensors file, by its own definition."""
+NO_CODE = {"trust_remote_code": False}
 UNLOADABLE = (
     ArithmeticError,
     AssertionError,
@@ -85,7 +85,7 @@ class MlxDevice:
                 f"mlx-lm cannot be loaded: {error}", hint="pip install 'localrl[mlx]'"
             ) from error
         self._mx = mx
-        self._model, self._tokenizer = _load(folder)
+        self._model, tokenizer = _load(folder)
         self._settings = settings
         self._weight_bytes = mx.get_active_memory()
         self._generate = importlib.import_module("mlx_lm.generate")
@@ -105,16 +105,10 @@ class MlxDevice:
             prefill_step_size=PREFILL_TOKENS,
         )
         self._done: dict[int, int] = {}
-        self._ends = {int(token) for token in self._tokenizer.eos_token_ids}
-        self._pieces = TokenBytes(self._tokenizer, settings.tags)
-        self._template = template.default(self._tokenizer.chat_template)
-        self._prompts = PromptEncoder(
-            self._template,
-            self.tokenize,
-            bos=self._tokenizer.bos_token or "",
-            eos=self._tokenizer.eos_token or "",
-            first=self._first_token(),
-        )
+        self._ends = {int(token) for token in tokenizer.eos_token_ids}
+        self._pieces = TokenBytes(tokenizer, settings.tags)
+        self._prompts = encoder(tokenizer, settings)
+        self._vocabulary = self._prompts.vocabulary
         self.info = self._describe(mlx_lm.__version__, config)
 
     # -- loading
@@ -165,10 +159,10 @@ class MlxDevice:
                 if not name.endswith((".scales", ".biases"))
             ),
             description=str(config.get("model_type", "")),
-            template_sha256=hashlib.sha256(self._template.encode()).hexdigest(),
-            bos=self._tokenizer.bos_token or "",
-            eos=self._tokenizer.eos_token or "",
-            chat_template=self._template,
+            template_sha256=self._prompts.template_sha256,
+            bos=self._vocabulary.bos,
+            eos=self._vocabulary.eos,
+            chat_template=self._prompts.template,
             on_processor=not mx.metal.is_available(),
             settings={
                 "mlx": mx.__version__,
@@ -186,18 +180,13 @@ class MlxDevice:
         return self._prompts.encode(group)
 
     def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=ends, split_special_tokens=not control))
-
-    def _first_token(self) -> int | None:
-        """The token with which the tokenizer begins every text, if it does."""
-        bos = self._tokenizer.bos_token_id
-        return bos if bos is not None and self.tokenize("", ends=True)[:1] == [bos] else None
+        return self._vocabulary.tokenize(text, ends=ends, control=control)
 
     def token_bytes(self, token: int) -> bytes:
         return self._pieces[token]
 
     def piece(self, token: int) -> bytes:
-        return self._pieces[token] or str(self._tokenizer.convert_ids_to_tokens(token) or "").encode()
+        return self._vocabulary.piece(token)
 
     def is_end(self, token: int) -> bool:
         return token in self._ends
@@ -346,9 +335,24 @@ def _longest(config: dict[str, Any]) -> int:
     return said
 
 
+def prompts(settings: EngineSettings) -> PromptEncoder:
+    """Rendering and tokenising as the device does, without the weights.
+
+    Raises:
+        UsageError: the folder is no model that mlx-lm can run.
+    """
+    folder = Path(settings.model)
+    _check(folder, settings)
+    utils = importlib.import_module("mlx_lm.utils")
+    try:
+        return encoder(utils.load_tokenizer(folder, NO_CODE), settings)
+    except UNLOADABLE as error:
+        raise UsageError(f"mlx-lm cannot load {folder}: {error}") from error
+
+
 def _load(folder: Path) -> tuple[Any, Any]:
     mlx_lm = importlib.import_module("mlx_lm")
     try:
-        return mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False})  # type: ignore[no-any-return]
+        return mlx_lm.load(str(folder), tokenizer_config=NO_CODE)  # type: ignore[no-any-return]
     except UNLOADABLE as error:
         raise UsageError(f"mlx-lm cannot load {folder}: {error}") from error

@@ -33,6 +33,10 @@ class TokenBytes:
             found = self._known[number] = self._make(number)
         return found
 
+    def name(self, number: int) -> bytes:
+        """The text that stands for a special token in templates."""
+        return str(self._tokenizer.convert_ids_to_tokens(number) or "").encode()
+
     def _make(self, number: int) -> bytes:
         if number in self._hidden:
             return b""

@@ -1,0 +1,81 @@
+"""`localrl evals show NAME --model M --problem N`: the exact prompt that a model is given."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localrl import sanitise, settings
+from localrl.cli.flags import server_of
+from localrl.cli.output import document, note
+from localrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from localrl.engine.preview import PromptToken
+
+
+def show(name: str, model: str | None, number: int, options: dict[str, Any], *, as_json: bool) -> None:
+    """Print it.
+
+    Args:
+        number: of the problem, from 0.
+
+    Raises:
+        UsageError: there is no such eval, problem or model.
+    """
+    from localrl.engine.preview import preview
+    from localrl.engine.protocol import GroupRequest
+    from localrl.evals import dataset
+    from localrl.runs.plan import planned
+    from localrl.runs.request import RunRequest
+
+    asked = RunRequest(
+        model=model or "",
+        evals=(name,),
+        backend=options["backend"],
+        endpoints=options["endpoint"],
+        server=server_of(options),
+        chat_template=options["chat_template"],
+    )
+    plan, why = planned(asked, settings.load().settings)
+    (part,) = plan.evals
+    problem = next(itertools.islice(dataset.problems(part.spec, Path(part.path)), number, None), None)
+    if problem is None:
+        raise UsageError(f"{name} has no problem {number}; they are counted from 0")
+    made = preview(plan.engine, GroupRequest(problem.id, problem.messages, (), thinking=plan.thinking))
+    if as_json:
+        shown: dict[str, Any] = {"eval": part.spec.name, "problem": problem.id, "model": plan.model}
+        shown |= {"messages": [message.model_dump() for message in problem.messages]}
+        rendered = asdict(made) if made else {"prompt": None}
+        rendered.pop("type", None)
+        document({**shown, **rendered, "deviations": part.deviations})
+        return
+    note(f"{part.spec.name} {problem.id}, {plan.model} on {why}")
+    if made is None:
+        note(f"the backend {plan.engine.backend} leaves the template to others; these messages are sent:")
+        for message in problem.messages:
+            click.echo(f"{message.role}: {message.content}")
+        return
+    _draw(made.tokens, made.prompt)
+    control = sum(token.control for token in made.tokens)
+    note(f"{len(made.tokens)} tokens, {control} of them control tokens")
+    for deviation in part.deviations:
+        note(f"differs: {deviation}")
+
+
+def _draw(tokens: list[PromptToken], prompt: str) -> None:
+    """The prompt as it is; on a terminal control tokens are bold, so that text that looks like one is not."""
+    if not sys.stdout.isatty():
+        click.echo(prompt)
+        return
+    out = sanitise.drawing(sys.stdout)
+    for control, run in itertools.groupby(tokens, key=lambda token: token.control):
+        text = sanitise.clean("".join(token.text for token in run))
+        out.write(click.style(text, bold=True) if control else text)
+    out.write("\n")
+    out.flush()
