@@ -78,8 +78,18 @@ class Runner:
     """One session of one run. `events` works in the caller's thread; `stop` may come from any other."""
 
     def __init__(
-        self, store: Store, run: Run, plan: RunPlan, engine: EngineClient, pool: VerifierPool
+        self,
+        store: Store,
+        run: Run,
+        plan: RunPlan,
+        engine: EngineClient,
+        pool: VerifierPool,
+        engine_did: Metrics | None = None,
     ) -> None:
+        """
+        Args:
+            engine_did: what the engine had counted before this session, where it has worked before.
+        """
         self._store, self._run, self._plan, self._engine, self._pool = store, run, plan, engine, pool
         self._stopping = engine.stopping
         self._waiting: dict[str, tuple[Problem, SampleRequest]] = {}
@@ -90,7 +100,7 @@ class Runner:
         self._session = store.begin_session(run, asdict(engine.info))
         self._meter = energy.Meter(energy.sensors()[0])
         self._steps_seen = Metrics()
-        self._base = Metrics()
+        self._base = _negative(engine_did or Metrics())
         self._estimated = 0
         self._parts = {
             part.spec.name: _Part(i, part, self._counted(i, part), verifier_name(part))
@@ -345,6 +355,17 @@ def _plus(base: Metrics, metrics: Metrics) -> Metrics:
         prefill_s=base.prefill_s + metrics.prefill_s,
         steps=base.steps + metrics.steps,
         peak_memory_bytes=max(base.peak_memory_bytes, metrics.peak_memory_bytes),
+    )
+
+
+def _negative(metrics: Metrics) -> Metrics:
+    """Counters that `_plus` takes away."""
+    return Metrics(
+        generated_tokens=-metrics.generated_tokens,
+        decode_s=-metrics.decode_s,
+        prefill_tokens=-metrics.prefill_tokens,
+        prefill_s=-metrics.prefill_s,
+        steps=-metrics.steps,
     )
 
 

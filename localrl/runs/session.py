@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localrl import __version__, paths
 from localrl.catalog import hashes
@@ -26,9 +26,10 @@ from localrl.store import locks
 from localrl.verify.pool import VerifierPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from localrl.engine.protocol import ServerOptions
+    from localrl.runs.plan import EvalPlan
     from localrl.store.runs import Run, Store
 
 
@@ -56,8 +57,8 @@ def start(
         UsageError, Unavailable, NetworkError, Stopped: data or model are not to be had, or not wanted; there
             is no run then.
     """
-    _fetch(plan, stopping)
-    with _loaded(plan, stopping) as (engine, log, pool, fingerprint):
+    fetch(plan.evals, stopping)
+    with loaded(plan, stopping) as (engine, log, pool, fingerprint):
         run = create(store, plan, name)
         with locks.lock(run):
             yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
@@ -89,19 +90,19 @@ def work_on(
         raise UsageError(f"the model of this run is gone: {model}")
     for part in plan.evals:
         check(part.spec, Path(part.path))
-    _fetch(plan, stopping)
-    with locks.lock(run), _loaded(plan, stopping) as (engine, log, pool, fingerprint):
+    fetch(plan.evals, stopping)
+    with locks.lock(run), loaded(plan, stopping) as (engine, log, pool, fingerprint):
         yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
         fingerprint.note(store, run)
 
 
-def _fetch(plan: RunPlan, stopping: threading.Event | None) -> None:
+def fetch(evals: Sequence[EvalPlan], stopping: threading.Event | None) -> None:
     """Have the problems at hand before a model is loaded, and wait no longer than they are wanted."""
     errors: list[LocalrlError] = []
 
     def work() -> None:
         try:
-            for part in plan.evals:
+            for part in evals:
                 dataset.fetch(part.spec, Path(part.path))
         except LocalrlError as error:
             errors.append(error)
@@ -117,9 +118,10 @@ def _fetch(plan: RunPlan, stopping: threading.Event | None) -> None:
 
 
 @contextmanager
-def _loaded(
+def loaded(
     plan: RunPlan, stopping: threading.Event | None
 ) -> Iterator[tuple[EngineClient, Path, VerifierPool, _Fingerprint]]:
+    """An engine with the plan's model, and verifiers."""
     log = new_log()
     fingerprint = _Fingerprint(Path(plan.engine.model))
     with EngineClient(plan.engine, log, stopping) as engine, VerifierPool() as pool, fingerprint:
@@ -128,8 +130,13 @@ def _loaded(
 
 def create(store: Store, plan: RunPlan, name: str = "") -> Run:
     """Enter a new run into the store; nothing is computed yet."""
+    return store.create_run(manifest(plan), name)
+
+
+def manifest(plan: RunPlan) -> dict[str, Any]:
+    """Everything that fixes a run: its plan, and the machine that it begins on."""
     machine = hardware.probe()
-    manifest = {
+    return {
         "plan": plan.model_dump(mode="json", exclude={"engine": {"server": {"headers"}}}),
         "localrl": __version__,
         "hardware": {
@@ -139,7 +146,6 @@ def create(store: Store, plan: RunPlan, name: str = "") -> Run:
             "os": machine.os,
         },
     }
-    return store.create_run(manifest, name)
 
 
 def new_log() -> Path:

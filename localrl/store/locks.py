@@ -14,15 +14,15 @@ from localrl.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from localrl.store.runs import Run
+    from localrl.store.references import HasName
 
 LOOKED_AT_S = 0.3
 """Nobody looks at a lock for longer."""
 
 
 @contextmanager
-def lock(run: Run) -> Iterator[None]:
-    """Let only one process work on a run at a time.
+def lock(run: HasName) -> Iterator[None]:
+    """Let only one process work on a run or a training at a time.
 
     Raises:
         UsageError: another process does.
@@ -36,7 +36,7 @@ def lock(run: Run) -> Iterator[None]:
         yield
 
 
-def _take(file: TextIO, run: Run) -> None:
+def _take(file: TextIO, run: HasName) -> None:
     """Lock a file that is ours as long as this process lives. `is_locked` may hold it for an instant."""
     deadline = time.monotonic() + LOOKED_AT_S
     while True:
@@ -54,8 +54,8 @@ def _take(file: TextIO, run: Run) -> None:
         return
 
 
-def is_locked(run: Run) -> bool:
-    """Whether a process works on the run now."""
+def is_locked(run: HasName) -> bool:
+    """Whether a process works on the run, or the training, now."""
     path = paths.home("state") / "locks" / run.id
     if not path.exists():
         return False

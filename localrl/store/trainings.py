@@ -41,9 +41,13 @@ class Training:
         """Where its adapters and the trainer's states are."""
         return paths.home("data") / "trainings" / self.id
 
+    def adapter(self, steps: int) -> Path:
+        """The adapter after so many steps, at least 1; it may have been removed for the sake of space."""
+        return self.folder / f"adapter-{steps:05}.gguf"
+
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
+class StoredRollout:
     """One sample of a step, with what the trainer needs of it."""
 
     step: int
@@ -145,7 +149,7 @@ class Trainings:
 
     # -- rollouts
 
-    def add_rollouts(self, training: Training, added: Iterable[Rollout]) -> None:
+    def add_rollouts(self, training: Training, added: Iterable[StoredRollout]) -> None:
         """Append samples that were generated; each is only ever written once."""
         with db.transaction(self._connection):
             self._connection.executemany(
@@ -153,7 +157,7 @@ class Trainings:
                 [(training.key, *_row(rollout)) for rollout in added],
             )
 
-    def judge(self, training: Training, judged: Iterable[Rollout]) -> None:
+    def judge(self, training: Training, judged: Iterable[StoredRollout]) -> None:
         """Store the rewards of samples that are here already."""
         with db.transaction(self._connection):
             self._connection.executemany(
@@ -174,7 +178,7 @@ class Trainings:
                 ],
             )
 
-    def rollouts(self, training: Training, step: int) -> list[Rollout]:
+    def rollouts(self, training: Training, step: int) -> list[StoredRollout]:
         """The samples of a step that are stored, in order of group and index."""
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM rollouts WHERE training = ? AND step = ? ORDER BY place, idx",
@@ -218,22 +222,22 @@ _COLUMNS = (
 )
 
 
-def place(rollout: Rollout) -> tuple[int, int, int]:
+def place(rollout: StoredRollout) -> tuple[int, int, int]:
     """What names it within its training."""
     return rollout.step, rollout.place, rollout.index
 
 
-def _row(r: Rollout) -> tuple[Any, ...]:
+def _row(r: StoredRollout) -> tuple[Any, ...]:
     return (
         *(r.step, r.place, r.index, r.problem, r.seed, r.text, r.finish),
-        *(array("i", r.prompt).tobytes(), array("i", r.tokens).tobytes()),
+        *(array("I", r.prompt).tobytes(), array("I", r.tokens).tobytes()),
         *(array("f", r.logprobs).tobytes(), r.starts_thinking),
         *(r.outcome, r.reward, r.spread, json.dumps(r.detail)),
     )
 
 
-def _rollout(row: tuple[Any, ...]) -> Rollout:
+def _rollout(row: tuple[Any, ...]) -> StoredRollout:
     values = list(row)
-    values[7:10] = [tuple(array(kind, blob)) for kind, blob in zip("iif", row[7:10], strict=True)]
+    values[7:10] = [tuple(array(kind, blob)) for kind, blob in zip("IIf", row[7:10], strict=True)]
     values[10], values[14] = bool(row[10]), json.loads(row[14])
-    return Rollout(*values)
+    return StoredRollout(*values)

@@ -39,8 +39,12 @@ class StepRecord:
     """k3 estimate of the divergence from the untrained model, a token."""
     mismatch: float | None = None
     """k3 estimate of the divergence of trainer and engine on the same weights, a token."""
-    clipped: float | None = None
-    """Share of tokens whose importance was cut."""
+    outside: float | None = None
+    """Share of tokens whose probabilities in engine and trainer differ by more than a factor of 2."""
+    effective: float | None = None
+    """Effective sample size of the importance weights, as a share of the tokens."""
+    capped: float | None = None
+    """Share of tokens whose importance weight was cut."""
     rollout_s: float = 0.0
     verify_s: float = 0.0
     """Waited for verifiers after the last sample had come."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.errors import UsageError
-from localrl.store.trainings import Rollout
+from localrl.store.trainings import StoredRollout
 
 if TYPE_CHECKING:
     from localrl.store.runs import Store
 
-ONE = Rollout(*(3, 0, 1, "p1", 7, "it is 4", "stop"), prompt=(1, 2, 3), tokens=(9, 2), logprobs=(-0.5, -0.25))
+ONE = StoredRollout(
+    *(3, 0, 1, "p1", 7, "it is 4", "stop"), prompt=(1, 2, 3), tokens=(9, 2), logprobs=(-0.5, -0.25)
+)
 
 
 def test_a_rollout_is_read_back_as_it_was_written_and_judged(store: Store) -> None:
