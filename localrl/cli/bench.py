@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 import sys
 import threading
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from localrl.cli.flags import (
     server_of,
     without_secrets,
 )
+from localrl.cli.interrupts import Interrupts
 from localrl.cli.output import document, note
 from localrl.cli.progress import StatusLine, status
 from localrl.cli.summary import summary
@@ -128,7 +128,7 @@ def command(model: str | None, evals: tuple[str, ...], **options: Any) -> int:
     Without arguments: the starter model on the eval `starter`.
     """
     line, ended = StatusLine(options["display"]), threading.Event()
-    with Store() as store, _Interrupts() as interrupts:
+    with Store() as store, Interrupts() as interrupts:
         if options["resume"]:
             resumed, why = _resumed(store, model, options), ""
             opened = session.work_on(store, resumed, interrupts.stopping, server_of(options))
@@ -263,25 +263,6 @@ def _given(option: str) -> bool:
     """Whether a person wrote this flag."""
     source = click.get_current_context().get_parameter_source(option)
     return source is click.core.ParameterSource.COMMANDLINE
-
-
-class _Interrupts:
-    """The first Ctrl-C stops loading or stops after the current step, the second aborts."""
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-
-    def __enter__(self) -> _Interrupts:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _interrupt(self, *_: object) -> None:
-        if self.stopping.is_set():
-            raise KeyboardInterrupt
-        self.stopping.set()
 
 
 def _work(open_session: Session, line: StatusLine) -> None:

@@ -41,8 +41,8 @@ class TrainGroup(LazyGroup):
             args = [MODEL_EVAL, *args]
         return super().parse_args(ctx, args)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in super().list_commands(ctx) if name != MODEL_EVAL]
+    def get_help(self, ctx: click.Context) -> str:
+        return click.Context(self.commands[MODEL_EVAL], ctx, MODEL_EVAL).get_help()
 
 
 MODEL_EVAL = "model-eval"
@@ -65,7 +65,9 @@ class _Train(click.Command):
         with formatter.section("Recipes"):
             formatter.write_dl(rows)
         with formatter.section("Commands"):
-            formatter.write_dl([("localrl train export", "Write the adapter of a training for other programs.")])
+            formatter.write_dl(
+                [("localrl train export", "Write the adapter of a training for other programs.")]
+            )
 
 
 @command.command(MODEL_EVAL, cls=_Train)
@@ -87,7 +89,9 @@ class _Train(click.Command):
     metavar="EVAL[:held-out]",
     help="Measured before and after; may be repeated. By default the held-out part of EVAL.",
 )
-@click.option("--limit", type=count(), default=MEASURED, show_default=True, help="Problems measured, of each.")
+@click.option(
+    "--limit", type=count(), default=MEASURED, show_default=True, help="Problems measured, of each."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--backend", default="auto", show_default=True, help="As for bench.")
 @click.option("--parallel", type=count(), help="Streams at once.")
@@ -176,7 +180,10 @@ def _introduce(plan: TrainPlan, why: str, options: dict[str, Any]) -> None:
         return
     r = plan.recipe
     note(why)
-    note(f"{r.title}: up to {r.steps} steps of {r.prompts} problems × {r.samples} samples, lr {r.optimiser.lr:g}")
+    note(
+        f"{r.title}: up to {r.steps} steps of {r.prompts} problems × {r.samples} samples, "
+        f"learning rate {r.optimiser.lr:g}"
+    )
     note(f"reward {plan.reward.name} of {plan.trained.spec.name}")
     for part in plan.measured.evals:
         problems = estimate.problems(part)

@@ -59,6 +59,6 @@ def summary(made: Mapping[str, Any]) -> str:
 def _reward(made: Mapping[str, Any]) -> str:
     steps = made["steps"]
     if not steps:
-        return made["reward"]["name"]
+        return str(made["reward"]["name"])
     first, last = steps[0]["reward"], steps[-1]["reward"]
     return f"{made['reward']['name']} {first:.2f} → {last:.2f} in {formats.count(len(steps), 'step')}"

@@ -15,7 +15,7 @@ from localrl.engine.client import Restarted
 from localrl.engine.protocol import Finished, FinishReason, GroupRequest, Metrics, SampleRequest, Started
 from localrl.errors import UsageError
 from localrl.runs import rewarding
-from localrl.runs.runner import UNJUDGEABLE
+from localrl.runs.ends import UNJUDGEABLE
 from localrl.sampling import sample_seed
 from localrl.stats import advantages
 from localrl.store.trainings import StoredRollout
