@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localrl.errors import UsageError
+from localrl.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from localrl.train.trainer import Trainer, TrainerSettings
@@ -22,7 +22,10 @@ def load(backend: str, settings: TrainerSettings) -> Trainer:
 
         return ScriptedTrainer(settings)
     if backend == "llama.cpp":
-        from localrl.train.torch import TorchTrainer
-
+        try:
+            from localrl.train.torch.trainer import TorchTrainer
+        except ImportError as error:
+            hint = "pip install 'localrl[train]'"
+            raise Unavailable(f"training needs {error.name}, which is not installed", hint=hint) from error
         return TorchTrainer(settings)
     raise UsageError(f"models of the backend {backend} cannot be trained", hint="take a .gguf file")
