@@ -5,6 +5,10 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
+# An environment that a Python took away, or one too old made, is made anew.
+WORKS = import sys, pip; sys.exit(sys.version_info < (3, 11))
+BROKEN := $(shell test -d $(VENV) && ! $(BIN)/python -c "$(WORKS)" 2>/dev/null && rm -rf $(VENV))
+
 .PHONY: demo test quick check format constraints clean
 
 demo: $(VENV)/.demo
@@ -27,6 +31,8 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 
 $(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { echo \
+	"localrl needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -1); name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python

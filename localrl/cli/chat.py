@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import formats, jsontext, settings
-from localrl.cli import chat_saved
+from localrl.cli import arguments, chat_saved
 from localrl.cli.flags import backend_flags, count, sampling_flags, sampling_of, server_of
 from localrl.cli.output import as_json, document, note, speak
 from localrl.conversation import ENDINGS, ChatSession
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command("chat")
-@click.argument("model", required=False)
+@arguments.model(required=False)
 @click.option("-p", "--prompt", help="Ask this once and end; '-' reads standard input.")
 @click.option("--system", help="System prompt.")
 @sampling_flags

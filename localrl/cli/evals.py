@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl.cli import evals_prompt
+from localrl.cli import arguments, evals_prompt
 from localrl.cli.flags import backend_flags, count
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
@@ -61,7 +61,7 @@ def ls(as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@arguments.evals("name")
 @click.option("--model", help="Show the prompt of one problem as this model is given it.")
 @click.option("--problem", type=count(0), metavar="N", help="Which problem, from 0.")
 @backend_flags
@@ -105,7 +105,7 @@ def show(name: str, model: str | None, problem: int | None, as_json: bool, **opt
 
 
 @command.command("check")
-@click.argument("name")
+@arguments.evals("name")
 @click.option("--limit", type=count(), help="Only the first so many problems.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context

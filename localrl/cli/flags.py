@@ -114,6 +114,55 @@ _OWN_FIELDS = {
 }
 
 
+class Shares(click.ParamType[tuple[float, ...]]):
+    """How a model is split over accelerators."""
+
+    name = "N,N,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        try:
+            shares = tuple(float(share) for share in str(value).split(","))
+        except ValueError:
+            shares = ()
+        if not (2 <= len(shares) <= 16 and sum(shares) > 0 and all(0 <= s < 1e6 for s in shares)):
+            self.fail(f"{value!r} is not a share for each accelerator, such as 3,1", param, ctx)
+        return shares
+
+
+PLACEMENT = {
+    "threads": click.option("--threads", type=count(most=1024), help="Threads that compute."),
+    "gpu_layers": click.option(
+        "--gpu-layers", type=click.IntRange(-1, 10_000), help="Layers on the accelerator; -1 is all of them."
+    ),
+    "main_gpu": click.option(
+        "--main-gpu", type=click.IntRange(0, 15), help="The accelerator for the whole model."
+    ),
+    "tensor_split": click.option(
+        "--tensor-split", type=Shares(), help="The share of the model on each accelerator."
+    ),
+}
+
+
+def placement_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where llama.cpp computes, for who knows better than the plan."""
+    for flag in reversed(PLACEMENT.values()):
+        command = flag(command)
+    return command
+
+
+def placement_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that the person gave, as `EngineSettings` names them.
+
+    Raises:
+        UsageError: two exclude each other.
+    """
+    if options["main_gpu"] is not None and options["tensor_split"]:
+        raise UsageError("--main-gpu puts the whole model on one accelerator; --tensor-split splits it")
+    return {name: options[name] for name in PLACEMENT if options[name] is not None}
+
+
 def backend_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     for flag in reversed(
         [

@@ -11,6 +11,7 @@ from localrl import formats
 from localrl.catalog import card as cards
 from localrl.catalog import hubcache, inventory, reference
 from localrl.catalog.locate import is_here, locate
+from localrl.cli import arguments
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.definitions import definitions
@@ -93,7 +94,7 @@ def _parameters(total: int, active: int | None) -> str:
 
 
 @command.command("show")
-@click.argument("model")
+@arguments.model()
 @JSON
 def show(model: str, as_json: bool) -> None:
     """Explain MODEL: a card, a file on this machine, or both."""
@@ -199,7 +200,7 @@ def search(words: tuple[str, ...], limit: int, as_json: bool) -> None:
 
 
 @command.command("rm")
-@click.argument("models", nargs=-1, required=True)
+@arguments.model("models", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @JSON
 def remove(models: tuple[str, ...], yes: bool, as_json: bool) -> None:

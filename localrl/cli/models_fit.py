@@ -30,6 +30,7 @@ from localrl.catalog.assess import (
 from localrl.catalog.ggml import CACHE_TYPES
 from localrl.catalog.locate import locate
 from localrl.catalog.yields import NOTHING
+from localrl.cli import arguments
 from localrl.cli.output import document, note, table
 from localrl.errors import LocalrlError, UsageError
 from localrl.machine import hardware
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @click.command("fit")
-@click.argument("model", required=False)
+@arguments.model(required=False)
 @click.option("--device", default="", help="A machine that is not here: rtx-4090, 'm3-ultra 512GB'.")
 @click.option("--memory", default="", help="Its memory, such as 24GiB.")
 @click.option("--bandwidth", default="", help="Its memory's bandwidth, such as 1008GB/s.")

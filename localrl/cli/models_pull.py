@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localrl.catalog import pull, reference
+from localrl.cli import arguments
 from localrl.cli.output import document, note
 from localrl.cli.progress import StatusLine
 from localrl.errors import UsageError, nearest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("pull")
-@click.argument("model")
+@arguments.model()
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
 @click.option(
     "--source",

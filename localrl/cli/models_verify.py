@@ -9,6 +9,7 @@ import click
 
 from localrl.catalog import gguf, hashes, hubcache, reference, shards
 from localrl.catalog.locate import locate
+from localrl.cli import arguments
 from localrl.cli.output import document, note
 from localrl.errors import LocalrlError, UsageError
 from localrl.formats import size
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("models", nargs=-1)
+@arguments.model("models", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(models: tuple[str, ...], as_json: bool) -> None:
     """Check MODELS, or everything in the hub's cache, against the hub's SHA-256; exits 1 on damage."""

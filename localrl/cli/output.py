@@ -22,6 +22,8 @@ def note(text: str) -> None:
         click.echo(text, err=True)
 
 
+SCHEMA = 1
+"""Of objects that `--json` prints: raised when a field goes or changes its meaning, not when one is added."""
 PIPE_WIDTH = 1 << 14
 """Columns that nothing fills: what reads a pipe wants a row on one line, however long its names are."""
 _ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -39,8 +41,8 @@ def speak(text: str, *, err: bool = False, faint: bool = False) -> None:
 
 
 def document(value: Any) -> None:
-    """The one JSON document that `--json` prints."""
-    click.echo(as_json(value, indent=2))
+    """The one JSON document that `--json` prints; an object names the version of its schema first."""
+    click.echo(as_json({"schema": SCHEMA, **value} if isinstance(value, dict) else value, indent=2))
 
 
 def as_json(value: Any, indent: int | None = None) -> str:

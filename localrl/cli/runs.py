@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from localrl.cli import arguments
 from localrl.cli.lazy import LazyGroup
 from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
@@ -48,7 +49,7 @@ def list_runs(as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("run", default="last")
+@arguments.run(default="last")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def show(run: str, as_json: bool) -> None:
     """Show the report of RUN: an id, a name, or 'last'."""
@@ -61,7 +62,7 @@ def show(run: str, as_json: bool) -> None:
 
 
 @command.command("rm")
-@click.argument("runs", nargs=-1, required=True)
+@arguments.run("runs", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(runs: tuple[str, ...], yes: bool) -> None:
     """Delete RUNS with all their samples."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from localrl.cli import arguments
 from localrl.cli.flags import Real
 from localrl.cli.output import document
 from localrl.report import comparison, comparison_summary, results
@@ -11,7 +12,7 @@ from localrl.store.runs import Store
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True)
+@arguments.run("runs", nargs=-1, required=True)
 @click.option(
     "--flips", type=click.IntRange(min=0), default=10, show_default=True, help="Flipped problems shown."
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from localrl.cli import arguments
 from localrl.cli.output import note
 from localrl.errors import UsageError, nearest
 from localrl.formats import size
@@ -30,7 +31,7 @@ class _Export(click.Command):
 
 
 @click.command("export", cls=_Export)
-@click.argument("run", default="last")
+@arguments.run(default="last")
 @click.option(
     "--format", "form", type=click.Choice(exports.FORMATS.names()), default="jsonl", show_default=True
 )

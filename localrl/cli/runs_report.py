@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from localrl.cli import arguments
 from localrl.cli.flags import Real
 from localrl.cli.output import note
 from localrl.formats import size
@@ -16,7 +17,7 @@ from localrl.store.runs import Store
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1)
+@arguments.run("runs", nargs=-1)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="File, or folder for plots; else stdout."
 )

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from localrl.cli import arguments
 from localrl.cli.output import document, note, table
 from localrl.cli.summary import summary
 from localrl.report import report
@@ -16,7 +17,7 @@ from localrl.verify.pool import VerifierPool
 
 
 @click.command("rescore")
-@click.argument("run", default="last")
+@arguments.run(default="last")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the changes and the report.")
 def command(run: str, as_json: bool) -> None:
     """Judge the stored texts of RUN with today's verifiers; nothing is generated."""

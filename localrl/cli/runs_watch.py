@@ -6,6 +6,7 @@ import time
 
 import click
 
+from localrl.cli import arguments
 from localrl.cli.output import note
 from localrl.cli.progress import StatusLine, status
 from localrl.runs.watching import RunWatcher
@@ -16,7 +17,7 @@ LOOK_EVERY_S = 1.0
 
 
 @click.command("watch")
-@click.argument("run", default="last")
+@arguments.run(default="last")
 @click.option("--display", type=click.Choice(["full", "plain"]), help="Progress on stderr.")
 def command(run: str, display: str | None) -> None:
     """Watch RUN while another localrl works on it, until that one ends; Ctrl-C watches no longer."""

@@ -264,6 +264,10 @@ class EngineSettings:
     """Precision of the KV cells; None takes what fits best."""
     gpu_layers: int | None = None
     """Layers on the accelerator, -1 for all; None takes what fits."""
+    main_gpu: int | None = None
+    """Of several accelerators the one for the whole model; None splits it over all."""
+    tensor_split: tuple[float, ...] = ()
+    """The share of each accelerator, where the model is split."""
     threads: int | None = None
     adapter: str | None = None
     """Path of a LoRA adapter on top of the model's weights."""

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from localrl import jsontext
+from localrl import installation, jsontext
 from localrl.errors import Unavailable, UsageError, nearest
 from localrl.evals import escapes
 
@@ -113,9 +113,7 @@ def _parquet(path: Path) -> Iterator[Row]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise Unavailable(
-            f"reading {path.name} needs pyarrow", hint="pip install 'localrl[parquet]'"
-        ) from error
+        raise Unavailable(f"reading {path.name} needs pyarrow", hint=installation.extra("parquet")) from error
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
             for batch in table.iter_batches(batch_size=256):

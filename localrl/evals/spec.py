@@ -74,8 +74,8 @@ class EvalSpec(Strict):
     """Beside accuracy, never instead of it."""
     samples: int = Field(default=1, ge=1)
     """Default group size k."""
-    max_tokens: int = Field(default=1024, ge=1)
-    """Default token limit, thinking included."""
+    max_tokens: int = Field(default=32_768, ge=1)
+    """Default token limit, thinking included; a smaller one cuts models that reason."""
     published: list[Published] = []
 
 

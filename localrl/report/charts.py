@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrl import formats, stats
+from localrl import formats, installation, stats
 from localrl.errors import Unavailable
 from localrl.verdict import Outcome
 
@@ -281,7 +281,7 @@ def png(svg: str, *, dark: bool = False, width: int = 2 * WIDTH) -> bytes:
         import resvg_py
     except ImportError as error:
         raise Unavailable(
-            "PNG plots need resvg-py", hint="pip install 'localrl[png]', or ask for SVG"
+            "PNG plots need resvg-py", hint=f"{installation.extra('png')}, or ask for SVG"
         ) from error
     return bytes(resvg_py.svg_to_bytes(svg_string=standalone(svg, dark=dark), width=width))
 

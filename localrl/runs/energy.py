@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from localrl import installation
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -54,7 +56,7 @@ def sensors() -> tuple[list[Sensor], str]:
     try:
         from zeus.device import get_gpus, get_soc
     except ImportError:
-        return [], "energy needs zeus: pip install 'localrl[energy]'"
+        return [], f"energy needs zeus: {installation.extra('energy')}"
     looks: tuple[tuple[Callable[[], Any], Callable[[Any], list[Sensor]]], ...]
     looks = ((get_gpus, _gpus), (get_soc, _chip))
     found: list[Sensor] = []

@@ -213,6 +213,7 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
         parallel=None if parallel == "auto" else int(parallel),
         context=request.context or settings.ctx,
         cache_type=request.cache_type,
+        **request.placement,
         endpoints=choice.endpoints,
         server=request.server,
         chat_template=choice.chat_template,

@@ -29,6 +29,8 @@ class RunRequest:
     context: int | None = None
     """Tokens over all streams."""
     cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
+    placement: dict[str, Any] = field(default_factory=dict)
+    """Threads and accelerators, as `EngineSettings` names them."""
     samples: int | None = None
     """Of each problem."""
     limit: int | None = None

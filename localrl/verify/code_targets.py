@@ -11,11 +11,14 @@ HumanEval's: `test` defines `check(candidate)`, which embeds the answers and so 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from localrl.tomlfile import Strict
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class _Target(Strict):
@@ -69,4 +72,10 @@ def parse(target: Any) -> Target:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"malformed target: {where + ': ' if where else ''}{first['msg']}") from error
+        raise ValueError(f"malformed target: {where + ': ' if where else ''}{_in_words(first)}") from error
+
+
+def _in_words(error: ErrorDetails) -> str:
+    if error["type"].startswith(("union_tag", "model_")):
+        return 'a target is an object whose "kind" is "stdin", "call" or "check", with what that needs'
+    return error["msg"]

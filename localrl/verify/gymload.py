@@ -17,6 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localrl import installation
 from localrl.errors import Unavailable, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -118,5 +119,5 @@ def root() -> Path:
         return Path(next(iter(loaded.__path__)))
     spec = importlib.util.find_spec("reasoning_gym")
     if spec is None or not spec.submodule_search_locations:
-        raise Unavailable("reasoning-gym is not installed", hint="pip install 'localrl[starter]'")
+        raise Unavailable("reasoning-gym is not installed", hint=installation.extra("starter"))
     return Path(spec.submodule_search_locations[0])

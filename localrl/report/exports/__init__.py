@@ -65,10 +65,13 @@ def export(run: Results, name: str, path: Path | None, stdout: IO[bytes] | None 
         StoreError: the file cannot be written.
     """
     form = FORMATS.get(name)
+    binary = getattr(form, "BINARY", False)
+    if path is not None and binary and path.suffix in {".json", ".jsonl", ".csv"} - {form.SUFFIX}:
+        raise UsageError(f"{name} writes no text", hint=f"name it {path.with_suffix(form.SUFFIX)}")
     if path is not None:
         with paths.whole_file(path) as out:
             form.write(run, out)
-    elif stdout is None or getattr(form, "BINARY", False):
+    elif stdout is None or binary:
         raise UsageError(f"{name} is a binary format", hint=f"name a file: -o run{form.SUFFIX}")
     else:
         form.write(run, stdout)

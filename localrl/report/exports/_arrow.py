@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from localrl import installation
 from localrl.errors import Unavailable
 
 
@@ -17,5 +18,5 @@ def pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         import pyarrow.parquet as parquet
     except ImportError as error:
-        raise Unavailable("Parquet needs pyarrow", hint="pip install 'localrl[parquet]'") from error
+        raise Unavailable("Parquet needs pyarrow", hint=installation.extra("parquet")) from error
     return pa, parquet

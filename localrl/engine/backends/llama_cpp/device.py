@@ -158,6 +158,11 @@ class LlamaDevice:
     def _load_model(self) -> Any:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = self._plan.gpu_layers
+        if self._settings.main_gpu is not None:
+            params.main_gpu, params.split_mode = self._settings.main_gpu, lib.LLAMA_SPLIT_MODE_NONE
+        shares = (ctypes.c_float * lib.llama_max_devices())(*self._settings.tensor_split)
+        if self._settings.tensor_split:
+            params.tensor_split = shares
         params.use_extra_bufts = may_repack(lib)
         return library.load_model(self._settings.model, params)
 

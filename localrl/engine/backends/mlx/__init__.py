@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING
 
+from localrl import installation
 from localrl.engine.backends import Ability, Form, Health, available
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 SUMMARY = "MLX folders, on Apple silicon and, slowly, on Linux"
 FORM = Form.MLX
 REQUIRES: tuple[str, ...] = ("mlx_lm",)
-INSTALL = "pip install 'localrl[mlx]'"
+INSTALL = installation.extra("mlx")
 CANNOT: tuple[str, ...] = (
     Ability.BUDGET,
     Ability.FORK,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localrl import installation
 from localrl.engine import logprobs
 from localrl.engine.backends.mlx.padded import Drawn
 from localrl.engine.backends.mlx.token_bytes import TokenBytes
@@ -81,9 +82,7 @@ class MlxDevice:
             import mlx.core as mx
             import mlx_lm
         except ImportError as error:
-            raise Unavailable(
-                f"mlx-lm cannot be loaded: {error}", hint="pip install 'localrl[mlx]'"
-            ) from error
+            raise Unavailable(f"mlx-lm cannot be loaded: {error}", hint=installation.extra("mlx")) from error
         self._mx = mx
         self._model, tokenizer = _load(folder)
         self._settings = settings

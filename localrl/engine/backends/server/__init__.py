@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from localrl import installation
 from localrl.engine.backends import Ability, Form
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 SUMMARY = "any OpenAI-compatible server, with --endpoint"
 FORM = Form.SERVED
 REQUIRES: tuple[str, ...] = ("aiohttp",)
-INSTALL = "pip install 'localrl[server]'"
+INSTALL = installation.extra("server")
 CANNOT: tuple[str, ...] = (
     Ability.COUNT,
     Ability.TEMPLATE,
