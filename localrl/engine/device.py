@@ -94,5 +94,8 @@ class BatchDevice(Protocol):
     def replace_prefix(self, source: int, target: int, tokens: int) -> None:
         """Let `target` use the cells of `source` for its first tokens and free its own: they are the same."""
 
+    def set_adapter(self, path: str | None) -> None:
+        """As `protocol.Adaptable`; asked for only while no sequence has cells."""
+
     def peak_memory_bytes(self) -> int: ...
     def close(self) -> None: ...

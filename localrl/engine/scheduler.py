@@ -161,6 +161,12 @@ class Scheduler:
             events.append(self.metrics)
         return events
 
+    def set_adapter(self, path: str | None) -> None:
+        """As `protocol.Adaptable`."""
+        assert not self._working
+        self._cache.clear()
+        self._device.set_adapter(path)
+
     def close(self) -> None:
         for running in [*self._running, *self._preempted]:
             for each in (running, *running.deferred):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localrl import paths
+from localrl.catalog import adapters, shards
 from localrl.catalog import gguf as gguf_files
-from localrl.catalog import shards
 from localrl.errors import UsageError
 from localrl.train.architecture import LINEAR
 from localrl.train.architecture import of as architecture_of
@@ -174,9 +174,7 @@ def read(path: Path) -> Adapter:
     from gguf import GGUFReader
     from gguf.quants import dequantize
 
-    header = gguf_files.read_local(path)
-    if header.text("general.type") != "adapter" or header.text("adapter.type") != "lora":
-        raise UsageError(f"{path} is no adapter")
+    header = adapters.check(path)
     found: dict[str, dict[str, Factor]] = {}
     for tensor in GGUFReader(path).tensors:
         if (match := _TENSOR.fullmatch(tensor.name)) is None:

@@ -45,6 +45,7 @@ class FakeDevice:
         self.sequences: dict[int, list[tuple[int, int]]] = {}
         """For each sequence its cells: (token, identity); shared cells keep their identity."""
         self.starts_thinking = False
+        self.adapter: str | None = None
         self.computed = 0
         self.saves = 0
         self.samplers = 0
@@ -115,7 +116,7 @@ class FakeDevice:
         return self.sample_from(sampler, self._rows[row])
 
     def sample_from(self, sampler: Any, logits: Any) -> int:
-        return next_token(logits, sampler, self._end_every)
+        return next_token(logits, sampler, self._end_every, self.adapter)
 
     def share(self, source: int, target: int, tokens: int) -> None:
         assert not self.sequences.get(target)
@@ -151,14 +152,19 @@ class FakeDevice:
 
     def save(self, sequence: int) -> Any:
         self.saves += 1
-        return [token for token, _ in self.sequences[sequence]]
+        return [(token, self.adapter) for token, _ in self.sequences[sequence]]
 
     def restore(self, sequence: int, state: Any) -> bool:
         if self.used + len(state) > self.cells:
             return False
+        assert all(adapter == self.adapter for _, adapter in state), "computed with another adapter"
         self._next_cell += len(state)
-        self.sequences[sequence] = [(token, self._next_cell - i) for i, token in enumerate(state)]
+        self.sequences[sequence] = [(token, self._next_cell - i) for i, (token, _) in enumerate(state)]
         return True
+
+    def set_adapter(self, path: str | None) -> None:
+        assert not any(self.sequences.values()), "cells of another adapter"
+        self.adapter = path
 
     def peak_memory_bytes(self) -> int:
         return 0
@@ -172,17 +178,20 @@ def fake_logprob(tokens: tuple[int, ...], token: int) -> float:
     return -int.from_bytes(hashlib.blake2b(repr((tokens, token)).encode(), digest_size=2).digest(), "big")
 
 
-def next_token(tokens: tuple[int, ...], seed: int, end_every: int) -> int:
-    digest = hashlib.blake2b(repr((tokens, seed)).encode(), digest_size=8).digest()
+def next_token(tokens: tuple[int, ...], seed: int, end_every: int, adapter: str | None = None) -> int:
+    model = (tokens, seed, adapter) if adapter else (tokens, seed)
+    digest = hashlib.blake2b(repr(model).encode(), digest_size=8).digest()
     value = int.from_bytes(digest, "big")
     return END if value % end_every == 0 else 1 + value // end_every % (VOCABULARY - 1)
 
 
-def expected(prompt: tuple[int, ...], seed: int, max_tokens: int, end_every: int = 40) -> list[int]:
+def expected(
+    prompt: tuple[int, ...], seed: int, max_tokens: int, end_every: int = 40, adapter: str | None = None
+) -> list[int]:
     """What one stream says when it has the device for itself."""
     tokens, said = list(prompt), list[int]()
     while len(said) < max_tokens:
-        token = next_token(tuple(tokens), seed, end_every)
+        token = next_token(tuple(tokens), seed, end_every, adapter)
         if token == END:
             break
         said.append(token)

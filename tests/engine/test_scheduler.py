@@ -300,3 +300,17 @@ def test_tokens_counted_are_tokens_computed() -> None:
     assert metrics.prefill_tokens == sum(end.prompt_tokens - end.shared_tokens for end in ends.values())
     assert metrics.generated_tokens == sum(end.answer_tokens for end in ends.values())
     assert sum(isinstance(event, Started) for event in events) == 10
+
+
+@pytest.mark.parametrize("unified", [True, False])
+def test_nothing_computed_with_one_adapter_is_used_with_another(unified: bool) -> None:
+    device = FakeDevice(cells=2400, sequences=16, idle=10, unified=unified)
+    scheduler = Scheduler(device, parallel=4)
+    for adapter in (None, "a", "b", None):
+        scheduler.set_adapter(adapter)
+        for name in "xy":  # the second shares the first's prompt, in cells or from host memory
+            scheduler.submit(group(name, (*PROMPT, *PROMPT), k=2))
+            ends = finished(run(scheduler))
+            for seed in range(2):
+                assert said(ends[f"{name}.{seed}"]) == expected((*PROMPT, *PROMPT), seed, 50, adapter=adapter)
+        assert ends["y.0"].shared_tokens

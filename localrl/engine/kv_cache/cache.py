@@ -217,6 +217,12 @@ class KVCache:
                 return True
         return False
 
+    def clear(self) -> None:
+        """Forget the prefix cache, in cells and in host memory: it was computed with other weights."""
+        while self.evict():
+            pass
+        self._offloaded.clear()
+
     def preempt(self, sequence: TokenSequence, prefill_rate: float) -> Any:
         """Free a stream's cells; returns its saved state, or None where computing again is cheaper."""
         state = None

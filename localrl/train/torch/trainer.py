@@ -140,7 +140,7 @@ class TorchTrainer:
     def load(self, path: Path) -> None:
         try:
             state = torch.load(path, map_location=self.model.device, weights_only=True)
-        except Exception as error:  # noqa: BLE001: whatever a damaged file makes of unpickling
+        except Exception as error:
             raise LocalrlError(f"{path} is no state of a training") from error
         if any(state.get(key) != value for key, value in self._identity().items()):
             raise LocalrlError(f"{path} is the state of another model's training, or of another version's")

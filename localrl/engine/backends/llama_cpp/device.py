@@ -20,6 +20,7 @@ from localrl import formats
 from localrl.catalog import fit, shape
 from localrl.engine import logprobs
 from localrl.engine.backends.llama_cpp import accelerators, library
+from localrl.engine.backends.llama_cpp.adapter import LoadedAdapter
 from localrl.engine.backends.llama_cpp.allocation import CACHE_NUMBERS, may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
 from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
@@ -98,6 +99,7 @@ class LlamaDevice:
         )
         self._context = self._make_context()
         self._memory = lib.llama_get_memory(self._context)
+        self._adapter = LoadedAdapter(self._model, self._context, header.architecture)
         self.cells = int(lib.llama_n_ctx(self._context))
         one = int(lib.llama_n_ctx_seq(self._context)) if self._slots else self.cells
         self.longest = min(one, int(lib.llama_model_n_ctx_train(self._model)) or one)
@@ -304,6 +306,9 @@ class LlamaDevice:
 
     def restore(self, sequence: int, state: Any) -> bool:
         return bool(lib.llama_state_seq_set_data(self._context, state, len(state), sequence))
+
+    def set_adapter(self, path: str | None) -> None:
+        self._adapter.replace(path)
 
     def peak_memory_bytes(self) -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
