@@ -67,8 +67,6 @@ class ThinkingTags(Strict):
     off: Literal["template", "empty_block", "never"] = "template"
     """How thinking is switched off: `enable_thinking=false` for the template, an empty block between the tags
     behind the prompt, or not at all."""
-    efforts: list[Effort] = []
-    """What its template takes as `reasoning_effort`."""
 
     @property
     def closing(self) -> str:

@@ -30,6 +30,7 @@ from localrl.paths import whole_file
 from localrl.runs.session import new_log
 from localrl.sampling import Sampling
 from localrl.store.chats import ChatMessage, ReplyMetrics
+from localrl.thinking import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,13 +136,17 @@ class ChatSession:
             stopping: one for this reply, which may have been set before; `stop` sets it too.
 
         Raises:
+            UsageError: this model's thinking cannot be steered as the conversation says.
             LocalrlError: the prompt cannot run, or the engine cannot be kept alive; what came is kept.
         """
+        check(chat.control, self.tags, self.choice.model.name)
         self.engine.stopping = stopping = stopping or threading.Event()
         prompt = history(chat.system, chats.messages(chat))
         reply = ChatMessage(chats.add(chat, "assistant"), "assistant", "")
         request = SampleRequest(f"chat-{reply.key}", secrets.randbits(32) if seed is None else seed)
-        group = GroupRequest(f"g-{reply.key}", prompt, (request,), chat.sampling, thinking=self.tags)
+        group = GroupRequest(
+            f"g-{reply.key}", prompt, (request,), chat.sampling, thinking=self.tags, control=chat.control
+        )
         began = saved = time.monotonic()
         self._sample = request.id
         thinking_s: float | None = None

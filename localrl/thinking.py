@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from localrl.chat import ThinkingTags
+from localrl.chat import ThinkingControl, ThinkingTags
+from localrl.errors import UsageError
 from localrl.verdict import Response
 
 WELL_KNOWN = [
@@ -151,6 +152,36 @@ def split(text: str, tags: ThinkingTags | None, starts_inside: bool = False) -> 
     for thinking, piece in splitter.feed(text) + splitter.flush():
         parts[thinking] += piece
     return Response(answer=parts[False], thinking=parts[True], raw=text)
+
+
+def parsed(text: str) -> dict[str, bool | int | None]:
+    """What `on`, `off` or a number of tokens says of a `ThinkingControl`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    word = text.strip().casefold()
+    if word in ("on", "off"):
+        return {"enabled": word == "on", "budget": None}
+    if word.isascii() and word.isdigit() and 0 < int(word) < 2**31:
+        return {"enabled": True, "budget": int(word)}
+    raise UsageError(f"thinking is on, off or a number of tokens, not {text!r}")
+
+
+def spoken(control: ThinkingControl) -> str:
+    """The same as a person writes it."""
+    return str(control.budget or ("on" if control.enabled else "off"))
+
+
+def check(control: ThinkingControl, tags: ThinkingTags | None, model: str) -> None:
+    """
+    Raises:
+        UsageError: this model's thinking cannot be steered so.
+    """
+    if tags is None and (control.budget or control.stop_when_sure):
+        raise UsageError(f"{model} does not think, so there is nothing to close")
+    if tags is not None and not control.enabled and tags.off == "never":
+        raise UsageError(f"{model} always thinks", hint="give it a budget: --thinking 256")
 
 
 def tags_in(text: str) -> ThinkingTags:

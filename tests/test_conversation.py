@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from localrl.chat import ThinkingControl
 from localrl.conversation import ChatSession, history
 from localrl.engine.protocol import Text
 from localrl.sampling import Sampling
@@ -26,7 +27,8 @@ def chats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chats]:
 @pytest.fixture
 def session(chats: Chats, tmp_path: Path) -> Iterator[ChatSession]:
     path = tmp_path / "script.json"
-    path.write_text(json.dumps({"texts": ["<think>let me see</think>It is " + "very " * 50 + "far."]}))
+    text = "<think>let me see</think>It is " + "very " * 50 + "far."
+    path.write_text(json.dumps({"texts": [text], "knows": [[[0, "Not far."], [2, "Quite far."]]]}))
     opened = ChatSession.open(str(path), "scripted")
     yield opened
     opened.close()
@@ -44,6 +46,24 @@ def test_thinking_is_kept_on_disk_and_never_sent_back(chats: Chats, session: Cha
     sent = history(chat.system, kept)
     assert [m.role for m in sent] == ["system", "user", "assistant"]
     assert "let me see" not in "".join(m.content for m in sent)
+
+
+@pytest.mark.process
+def test_thinking_is_switched_in_the_middle_of_a_conversation(chats: Chats, session: ChatSession) -> None:
+    chat = chats.create("m", "", Sampling(max_tokens=500))
+    for said, control in (
+        ("It is very", ThinkingControl()),
+        ("Not far.", ThinkingControl(enabled=False)),
+        ("Quite far.", ThinkingControl(budget=2)),
+        ("It is very", ThinkingControl()),
+    ):
+        chat = chats.change(chat, control=control)
+        assert chats.find(str(chat.key)) == chat
+        chats.add(chat, "user", "How far?")
+        last = list(session.reply(chats, chat))[-1]
+        assert isinstance(last, ChatMessage)
+        assert last.text.strip().startswith(said)
+        assert bool(last.thinking) is control.enabled
 
 
 @pytest.mark.process

@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrl import formats, jsontext, settings
+from localrl.chat import ThinkingControl
 from localrl.cli import arguments, chat_saved
-from localrl.cli.flags import backend_flags, count, sampling_flags, sampling_of, server_of
+from localrl.cli.flags import (
+    backend_flags,
+    control_of,
+    count,
+    sampling_flags,
+    sampling_of,
+    server_of,
+    thinking_flags,
+)
 from localrl.cli.output import as_json, document, note, speak
 from localrl.conversation import ENDINGS, ChatSession
 from localrl.engine.client import Restarted
@@ -22,6 +31,7 @@ from localrl.engine.protocol import Text
 from localrl.errors import INTERRUPTED, UsageError
 from localrl.store.chats import ChatMessage, Chats, title_of
 from localrl.store.runs import Store
+from localrl.thinking import check, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("-p", "--prompt", help="Ask this once and end; '-' reads standard input.")
 @click.option("--system", help="System prompt.")
 @sampling_flags
+@thinking_flags
 @click.option("--seed", type=int, help="Same seed, same reply; another each time by default.")
 @click.option("--ctx", type=count(64), help="Tokens of context.")
 @backend_flags
@@ -57,11 +68,12 @@ if TYPE_CHECKING:
 def command(model: str | None, prompt: str | None, **options: Any) -> int:
     """Talk to MODEL; Ctrl-C stops a reply and keeps what it has, Ctrl-D ends.
 
-    On a terminal `/again` has the last message answered again, and `/edit TEXT` puts TEXT in its place.
+    On a terminal `/again` has the last message answered again, `/edit TEXT` puts TEXT in its place, and
+    `/thinking on`, `off` or a number of tokens says how long to think from here on.
     Without -p and with a pipe on standard input, each line is a message.
 
     Conversations are kept: they are those of the chat screen of `localrl`. One that is continued goes on with
-    its model, system prompt and sampling, except what is given anew.
+    its model, system prompt, sampling and thinking, except what is given anew.
     """
     action = _on_stored(model, prompt, options)
     if prompt == "-":
@@ -87,14 +99,17 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
         )
         try:
             sampling = (chat.sampling if chat else session.sampling).model_copy(update=sampling_of(options))
+            control = (chat.control if chat else ThinkingControl()).model_copy(update=control_of(options))
+            check(control, session.tags, named)
             if chat:
                 system = chat.system if options["system"] is None else options["system"]
-                chat = chats.change(chat, model=named, system=system, sampling=sampling)
+                chat = chats.change(chat, model=named, system=system, sampling=sampling, control=control)
 
-            def begin(question: str) -> Chat:
-                return chats.create(named, options["system"] or "", sampling, title_of(question))
+            def begin(question: str, control: ThinkingControl) -> Chat:
+                system = options["system"] or ""
+                return chats.create(named, system, sampling, title_of(question), control)
 
-            return _Terminal(session, chats, chat, begin, options).run(prompt)
+            return _Terminal(session, chats, chat, control, begin, options).run(prompt)
         finally:
             session.close()
 
@@ -128,10 +143,12 @@ class _Terminal:
         session: ChatSession,
         chats: Chats,
         chat: Chat | None,
-        begin: Callable[[str], Chat],
+        control: ThinkingControl,
+        begin: Callable[[str, ThinkingControl], Chat],
         options: dict[str, Any],
     ) -> None:
         self._session, self._chats, self._chat, self._begin = session, chats, chat, begin
+        self._control = control
         self._json: bool = options["as_json"]
         self._shows_thinking = not options["hide_thinking"] and not self._json
         self._seed: int | None = options["seed"]
@@ -153,10 +170,13 @@ class _Terminal:
         return 0
 
     def _order(self, line: str) -> None:
-        """`/again`, or `/edit TEXT`: what takes the place of what was said last."""
+        """`/again` or `/edit TEXT`, in the place of what was said last, or `/thinking on|off|TOKENS`."""
         word, _, text = line.strip().partition(" ")
-        if (word, bool(text)) not in (("/again", False), ("/edit", True)):
-            note("these are understood: /again, /edit TEXT")
+        if (word, bool(text)) not in (("/again", False), ("/edit", True), ("/thinking", True)):
+            note("these are understood: /again, /edit TEXT, /thinking on|off|TOKENS")
+            return
+        if word == "/thinking":
+            self._steer(text)
             return
         messages = self._chats.messages(self._chat) if self._chat else []
         if self._chat is None or not messages:
@@ -168,6 +188,18 @@ class _Terminal:
         if last and (text or last is messages[-1]):
             self._chats.replace_from(self._chat, last.key)
         self._ask(text, many=True)
+
+    def _steer(self, text: str) -> None:
+        """Say how long the model thinks from here on."""
+        try:
+            control = self._control.model_copy(update=parsed(text))
+            check(control, self._session.tags, self._session.choice.model.name)
+        except UsageError as error:
+            note(str(error))
+            return
+        self._control = control
+        if self._chat:
+            self._chat = self._chats.change(self._chat, control=control)
 
     def _read(self) -> str | None:
         """The next message, or None at the end."""
@@ -182,7 +214,7 @@ class _Terminal:
     def _ask(self, text: str, *, many: bool) -> None:
         """Have a message answered; an empty one is the last again."""
         self._interrupted = False
-        chat = self._chat = self._chat or self._begin(text)
+        chat = self._chat = self._chat or self._begin(text, self._control)
         if text:
             self._chats.add(chat, "user", text.strip())
         before = signal.signal(signal.SIGINT, self._stop)

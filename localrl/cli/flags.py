@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl import jsontext
+from localrl import jsontext, thinking
+from localrl.chat import EFFORTS
 from localrl.engine.backends import BACKENDS
 from localrl.engine.protocol import ServerOptions
 from localrl.errors import UsageError
@@ -55,6 +56,33 @@ def sampling_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 def sampling_of(options: dict[str, Any]) -> dict[str, Any]:
     """The sampler's settings that the person gave."""
     return {name: options[name] for name in SAMPLING if options[name] is not None}
+
+
+class Thinking(click.ParamType[dict[str, Any]]):
+    """Whether and how long a model thinks."""
+
+    name = "on|off|TOKENS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        try:
+            return thinking.parsed(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+def thinking_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    effort = click.option(
+        "--effort", type=click.Choice(EFFORTS), help="Of thinking, where the model's template takes it."
+    )
+    return click.option("--thinking", type=Thinking(), help="A number closes it after so many tokens.")(
+        effort(command)
+    )
+
+
+def control_of(options: dict[str, Any]) -> dict[str, Any]:
+    """What the person said of the thinking, as fields of a `ThinkingControl`."""
+    effort = {"effort": options["effort"]} if options["effort"] else {}
+    return {**(options["thinking"] or {}), **effort}
 
 
 class Header(click.ParamType[tuple[str, str]]):

@@ -20,6 +20,7 @@ from localrl.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from localrl.chat import ThinkingControl, ThinkingTags
     from localrl.engine.protocol import GroupRequest
 
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
@@ -79,19 +80,27 @@ class Rendering:
         self.form = FORMS[0]
         """That of the last prompt."""
 
-    def render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[dict[str, Any]] = (),
+        control: ThinkingControl | None = None,
+    ) -> str:
         """The prompt in the first form in which it holds what is asked, the last one's form before others.
 
         Raises:
             UsageError: the template is broken, leaves out what is asked, or exceeds its limits.
         """
+        variables: dict[str, Any] = {"tools": list(tools) or None}
+        if control:
+            variables["enable_thinking"] = control.enabled
+        if control and control.effort:
+            variables["reasoning_effort"] = control.effort
         failure: UsageError | None = None
         for form in sorted(FORMS, key=lambda form: form != self.form):
             given = _system_in_user(messages) if form.system_in_user else messages
             try:
-                text = self._renderer.render(
-                    given, parts=form.parts, variables={"tools": list(tools) or None}
-                )
+                text = self._renderer.render(given, parts=form.parts, variables=variables)
             except UsageError as error:
                 failure = failure or error
                 continue
@@ -119,9 +128,10 @@ class PromptEncoder:
         """The prompt's tokens, and whether it ends inside the thinking tags.
 
         Raises:
-            UsageError: the template is broken, leaves out what is asked, or exceeds its limits.
+            UsageError: the template is broken, leaves out what is asked, exceeds its limits, or takes no
+                effort where one is given; or the thinking cannot be switched off.
         """
-        prompt = group.prompt
+        prompt, control = group.prompt, group.control
         if isinstance(prompt, str):
             return self._tokenize(prompt, ends=True, control=True), False
         messages = [message for message in prompt if not isinstance(message, int)]
@@ -129,7 +139,11 @@ class PromptEncoder:
             return [token for token in prompt if isinstance(token, int)], False
         if self._rendering is None:
             return self._tokenize("".join(f"{message.content}\n\n" for message in messages), ends=True), False
-        text = self._rendering.render([self._marked(message) for message in messages], group.tools)
+        if control.effort and "reasoning_effort" not in self.template:
+            raise UsageError("the model's chat template takes no effort", hint="leave out --effort")
+        text = self._rendering.render([self._marked(message) for message in messages], group.tools, control)
+        if group.thinking and not control.enabled:
+            return self._tokens(without_thinking(text, group.thinking)), False
         inside = group.thinking is not None and text.rstrip().endswith(group.thinking.open)
         return self._tokens(text), inside
 
@@ -173,6 +187,20 @@ def form(template: str, *, system: bool) -> Form:
         return rendering.form
     finally:
         rendering.close()
+
+
+def without_thinking(prompt: str, tags: ThinkingTags) -> str:
+    """A prompt that was rendered with `enable_thinking=false`, with an empty block where the model needs one.
+
+    Raises:
+        UsageError: this model always thinks.
+    """
+    if tags.off == "never":
+        raise UsageError("this model always thinks", hint="give it a budget: --thinking 256")
+    opened = prompt.rstrip().endswith(tags.open)
+    if opened:
+        return f"{prompt.rstrip()}\n\n{tags.close}\n\n"
+    return f"{prompt}{tags.open}\n\n{tags.close}\n\n" if tags.off == "empty_block" else prompt
 
 
 def _system_in_user(messages: Sequence[Message]) -> list[Message]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from localrl.chat import ThinkingControl
 from localrl.errors import UsageError
 from localrl.sampling import Sampling
 from localrl.store import db
@@ -50,6 +51,8 @@ class Chat:
     model: str
     system: str
     sampling: Sampling
+    control: ThinkingControl = field(default_factory=ThinkingControl)
+    """How long the model may think about its next reply."""
 
 
 TITLE = 60
@@ -67,25 +70,37 @@ class Chats:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def create(self, model: str, system: str, sampling: Sampling, title: str = "") -> Chat:
+    def create(
+        self,
+        model: str,
+        system: str,
+        sampling: Sampling,
+        title: str = "",
+        control: ThinkingControl | None = None,
+    ) -> Chat:
         created = datetime.now(UTC).isoformat(timespec="seconds")
+        control = control or ThinkingControl()
         with db.transaction(self._connection):
             row = self._connection.execute(
-                "INSERT INTO chats (created, title, model, system, sampling) "
-                "VALUES (?, ?, ?, ?, ?) RETURNING key",
-                (created, title, model, system, sampling.model_dump_json()),
+                "INSERT INTO chats (created, title, model, system, sampling, control) "
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING key",
+                (created, title, model, system, sampling.model_dump_json(), control.model_dump_json()),
             ).fetchone()
-        return Chat(row[0], created, title, model, system, sampling)
+        return Chat(row[0], created, title, model, system, sampling, control)
 
     def all(self) -> list[Chat]:
         """Every conversation, the one that something was last said in first."""
         rows = self._connection.execute(
-            "SELECT key, created, title, model, system, sampling FROM chats "
+            "SELECT key, created, title, model, system, sampling, control FROM chats "
             "ORDER BY (SELECT MAX(key) FROM messages WHERE chat = chats.key) DESC, key DESC"
         )
         return [
-            Chat(key, created, title, model, system, Sampling.model_validate_json(sampling))
-            for key, created, title, model, system, sampling in rows
+            Chat(
+                *(key, created, title, model, system),
+                Sampling.model_validate_json(sampling),
+                ThinkingControl.model_validate_json(control),
+            )
+            for key, created, title, model, system, sampling, control in rows
         ]
 
     def find(self, reference: str) -> Chat:
@@ -107,13 +122,13 @@ class Chats:
         raise UsageError(f"no conversation {reference!r}", hint=hint)
 
     def change(self, chat: Chat, **changes: Any) -> Chat:
-        """Another title, model, system prompt or sampling."""
-        values = {**asdict(chat), "sampling": chat.sampling, **changes}
-        changed = Chat(**values)
+        """Another title, model, system prompt, sampling or control of the thinking."""
+        changed = replace(chat, **changes)
+        sampling, control = changed.sampling.model_dump_json(), changed.control.model_dump_json()
         with db.transaction(self._connection):
             self._connection.execute(
-                "UPDATE chats SET title = ?, model = ?, system = ?, sampling = ? WHERE key = ?",
-                (changed.title, changed.model, changed.system, changed.sampling.model_dump_json(), chat.key),
+                "UPDATE chats SET title = ?, model = ?, system = ?, sampling = ?, control = ? WHERE key = ?",
+                (changed.title, changed.model, changed.system, sampling, control, chat.key),
             )
         return changed
 

@@ -207,7 +207,12 @@ CREATE TABLE measurements (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (RUNS, CHATS, CACHED_REPORT, FORKS, TRAININGS)
+CHAT_CONTROL = """
+-- How long the model may think about its next reply.
+ALTER TABLE chats ADD COLUMN control TEXT NOT NULL DEFAULT '{}'
+"""
+
+MIGRATIONS: tuple[str, ...] = (RUNS, CHATS, CACHED_REPORT, FORKS, TRAININGS, CHAT_CONTROL)
 """Each brings the file from version i to i + 1; only ever append."""
 
 

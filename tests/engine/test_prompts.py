@@ -4,11 +4,11 @@ control tokens."""
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from localrl.chat import Message, ThinkingTags
+from localrl.chat import Message, ThinkingControl, ThinkingTags
 from localrl.engine.backends.llama_cpp.device import LlamaDevice
 from localrl.engine.prompts import PromptEncoder
 from localrl.engine.protocol import EngineSettings, GroupRequest, SampleRequest
@@ -54,17 +54,24 @@ def shown(tokens: list[int]) -> str:
 
 
 def asked(
-    template: str, *messages: Message, first: int | None = None, tags: ThinkingTags | None = None
+    template: str,
+    *messages: Message,
+    first: int | None = None,
+    tags: ThinkingTags | None = None,
+    control: ThinkingControl | None = None,
 ) -> str:
     encoder = PromptEncoder(template, Characters(first))
     try:
-        return shown(encoder.encode(group(*messages, tags=tags))[0])
+        return shown(encoder.encode(group(*messages, tags=tags, control=control))[0])
     finally:
         encoder.close()
 
 
-def group(*messages: Message, tags: ThinkingTags | None = None) -> GroupRequest:
-    return GroupRequest("g", messages, (SampleRequest("s", 0),), thinking=tags)
+def group(
+    *messages: Message, tags: ThinkingTags | None = None, control: ThinkingControl | None = None
+) -> GroupRequest:
+    control = control or ThinkingControl()
+    return GroupRequest("g", messages, (SampleRequest("s", 0),), thinking=tags, control=control)
 
 
 def test_a_template_over_content_parts_gets_parts() -> None:
@@ -191,3 +198,40 @@ def test_of_named_templates_the_default_is_taken(
     with device(tiny.write_gguf(tmp_path / "tiny.gguf", template=template)) as made:
         tokens, _ = made.encode(group(ASK))
     assert [tiny.SPECIAL[token] for token in tokens if token < len(tiny.SPECIAL)] == roles
+
+
+QWEN = TURNS + "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+OPENS = TURNS + "<think>\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "off"),
+    [(QWEN, "template"), (OPENS, "template"), (OPENS, "empty_block"), (TURNS, "empty_block")],
+)
+def test_thinking_off_ends_the_prompt_with_an_empty_block(template: str, off: Literal["template"]) -> None:
+    tags, without = ThinkingTags(off=off), ThinkingControl(enabled=False)
+    assert asked(template, ASK, tags=tags, control=without) == "[user]2+2?<think>\n\n</think>\n\n"
+    assert "</think>" not in asked(template, ASK, tags=tags)
+
+
+def test_a_prompt_without_thinking_does_not_begin_inside_it() -> None:
+    encoder = PromptEncoder(OPENS, tokenize, bos="<s>", eos="</s>")
+    try:
+        for enabled in (True, False):
+            control = ThinkingControl(enabled=enabled)
+            assert encoder.encode(group(ASK, tags=ThinkingTags(), control=control))[1] is enabled
+    finally:
+        encoder.close()
+
+
+def test_a_model_that_always_thinks_refuses_to_be_told_not_to() -> None:
+    with pytest.raises(UsageError, match="always thinks"):
+        asked(OPENS, ASK, tags=ThinkingTags(off="never"), control=ThinkingControl(enabled=False))
+
+
+def test_effort_reaches_a_template_that_takes_it_and_is_refused_by_another() -> None:
+    template = "Reasoning: {{ reasoning_effort | default('medium') }}" + TURNS
+    assert asked(template, ASK, control=ThinkingControl(effort="high")).startswith("Reasoning: high[")
+    assert asked(template, ASK).startswith("Reasoning: medium[")
+    with pytest.raises(UsageError, match="takes no effort"):
+        asked(TURNS, ASK, control=ThinkingControl(effort="high"))

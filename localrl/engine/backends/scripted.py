@@ -2,7 +2,8 @@
 
 Most tests run on it. Its model file is a JSON object with the fields of `Script`. A sample says the text
 at its seed modulo the number of texts; a token is a word with the space before it, as likely as all others.
-When its thinking is closed, it goes on with what it knows by then.
+When its thinking is closed, it goes on with what it knows by then; without thinking it says what it knows at
+once.
 """
 
 from __future__ import annotations
@@ -178,6 +179,8 @@ class ScriptedBackend:
         stream = Stream(sample, group, submitted, tokens, False, shared, echoed)
         luck = (sample.seed * 2654435761 % 2**32) / 2**32  # Knuth's multiplicative hash
         text = self.script.texts[0 if luck < self._learned else sample.seed % len(self.script.texts)]
+        if not group.control.enabled:
+            text = self._known(stream, 0)
         self._playing.append(_Playing(stream, _words(text)))
         self._events.append(stream.started())
 

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from localrl.chat import ThinkingControl
 from localrl.conversation import export
 from localrl.errors import StoreError, UsageError
 from localrl.tui import keys
@@ -144,8 +145,8 @@ class ChatScreen(BaseScreen):
         self.refresh_bindings()
 
     def on_prompt_input_sent(self, event: PromptInput.Sent) -> None:
-        if sampling := self._ready():
-            self._send(event.text, sampling)
+        if settings := self._ready():
+            self._send(event.text, *settings)
 
     def _is_busy(self) -> bool:
         """Whether a reply is under way or not yet fully shown; notifies if so."""
@@ -154,8 +155,8 @@ class ChatScreen(BaseScreen):
             self.notify(f"A reply is under way; {self.program.key('app.stop')} stops it.", timeout=3)
         return busy
 
-    def _ready(self) -> Sampling | None:
-        """The sampling to send with; None, after a notice, where nothing can be sent now."""
+    def _ready(self) -> tuple[Sampling, ThinkingControl] | None:
+        """What to send with; None, after a notice, where nothing can be sent now."""
         if self._is_busy():
             return None
         bench = self.program.bench_work
@@ -168,14 +169,15 @@ class ChatScreen(BaseScreen):
             )
             return None
         try:
-            return self.query_one(Panel).sampling()
+            panel, control = self.query_one(Panel), self._chat.control if self._chat else ThinkingControl()
+            return panel.sampling(), panel.control(control)
         except UsageError as error:
             self.program.tell_error(error, "sampling")
             return None
 
-    def _send(self, text: str, sampling: Sampling) -> None:
+    def _send(self, text: str, sampling: Sampling, control: ThinkingControl) -> None:
         work, panel = self.work, self.query_one(Panel)
-        question = ChatRequest(self._chat, text, panel.system, sampling, self._replace_from)
+        question = ChatRequest(self._chat, text, panel.system, sampling, control, self._replace_from)
         self._edit(None)
         self.query_one(PromptInput).text = ""
         self._reply = work.begin(question)
@@ -216,7 +218,11 @@ class ChatScreen(BaseScreen):
             return  # the person has asked something since
         self._chat, self._messages, self._view, self._sure = chat, messages, None, None
         self._edit(None)
-        self.query_one(Panel).show(chat.system if chat else "", chat.sampling if chat else None)
+        self.query_one(Panel).show(
+            chat.system if chat else "",
+            chat.sampling if chat else None,
+            chat.control if chat else ThinkingControl(),
+        )
         shown = self.query_one(ConversationView)
         if not await shown.open(messages):
             return
@@ -275,12 +281,12 @@ class ChatScreen(BaseScreen):
 
     def action_again(self) -> None:
         """Another reply to the last message, or the first one to a message that got none."""
-        if not self._messages or self._replace_from is not None or not (sampling := self._ready()):
+        if not self._messages or self._replace_from is not None or not (settings := self._ready()):
             return
         if self._messages[-1].role == "assistant":
             self._replace_from = self._messages.pop().key
         self._take_off(self.query_one(ConversationView).last_exchange()[1:])
-        self._send("", sampling)
+        self._send("", *settings)
 
     def _edit(self, key: int | None) -> None:
         """The next message replaces this one and all after it."""

@@ -16,6 +16,7 @@ from localrl.store.chats import ChatMessage, Chats, title_of
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
+    from localrl.chat import ThinkingControl
     from localrl.sampling import Sampling
     from localrl.store.chats import Chat
     from localrl.tui.app import ModelSelection
@@ -31,6 +32,7 @@ class ChatRequest:
     text: str
     system: str
     sampling: Sampling
+    control: ThinkingControl
     replace_from: int | None = None
     """The key of the first message that this one takes the place of."""
 
@@ -135,9 +137,10 @@ class ChatWork:
         chat = question.chat
         if chat is None:
             title = title_of(question.text)
-            chat = chats.create(model, question.system, question.sampling, title)
+            chat = chats.create(model, question.system, question.sampling, title, question.control)
         else:
-            chat = chats.change(chat, model=model, system=question.system, sampling=question.sampling)
+            asked = {"system": question.system, "sampling": question.sampling, "control": question.control}
+            chat = chats.change(chat, model=model, **asked)
         if question.replace_from is not None:
             chats.replace_from(chat, question.replace_from)
         if question.text:

@@ -1,4 +1,4 @@
-"""System prompt and sampling of a conversation; what is left empty is as the model's card says."""
+"""System prompt, thinking and sampling of a conversation; what is left empty is as the model's card says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from textual.containers import Grid, Vertical
 from textual.widgets import Input, Label, Static, TextArea
 
+from localrl.chat import ThinkingControl
 from localrl.sampling import Sampling
+from localrl.thinking import parsed, spoken
 from localrl.tui.widgets.fields import SAMPLER
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Panel(Vertical):
     def compose(self) -> ComposeResult:
         yield TextArea(id="system", compact=True, show_line_numbers=False, tab_behavior="focus")
         with Grid():
+            yield Label("thinking")
+            yield Input(id="thinking", compact=True, placeholder="on, off or tokens")
             for name, number in SAMPLER.items():
                 yield Label(name)
                 yield Input(id=name, compact=True, type="integer" if number.kind is int else "number")
@@ -44,9 +48,11 @@ class Panel(Vertical):
             self.query_one(f"#{name}", Input).placeholder = f"{getattr(sampling, name):g}"
         self.query_one("#source", Static).update(source)
 
-    def show(self, system: str, sampling: Sampling | None) -> None:
+    def show(self, system: str, sampling: Sampling | None, control: ThinkingControl) -> None:
         """The settings of a conversation."""
         self.query_one("#system", TextArea).text = system
+        plain = control == ThinkingControl(effort=control.effort)
+        self.query_one("#thinking", Input).value = "" if plain else spoken(control)
         for name in SAMPLER:
             chosen = getattr(sampling, name) if sampling else None
             same = chosen is None or chosen == getattr(self._defaults, name)
@@ -55,6 +61,15 @@ class Panel(Vertical):
     @property
     def system(self) -> str:
         return self.query_one("#system", TextArea).text.strip()
+
+    def control(self, before: ThinkingControl) -> ThinkingControl:
+        """How long the model may think; effort and probes stay as they were.
+
+        Raises:
+            UsageError: it is neither on, off nor a number of tokens.
+        """
+        said = parsed(self.query_one("#thinking", Input).value.strip() or "on")
+        return before.model_copy(update=said)
 
     def sampling(self) -> Sampling:
         """
