@@ -17,12 +17,14 @@ from localrl.cli import arguments
 from localrl.cli.flags import (
     Real,
     backend_flags,
+    control_of,
     count,
     placement_flags,
     placement_of,
     sampling_flags,
     sampling_of,
     server_of,
+    thinking_flags,
     without_secrets,
 )
 from localrl.cli.interrupts import Interrupts
@@ -101,6 +103,7 @@ class Points(click.ParamType[float]):
 @click.option("--parallel", type=Streams(), help="Streams at once; auto finds the number by measuring.")
 @click.option("--ctx", type=count(64), help="Tokens of context in all, over all streams.")
 @sampling_flags
+@thinking_flags
 @backend_flags
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
 @placement_flags
@@ -119,9 +122,6 @@ class Points(click.ParamType[float]):
     default=ANSWER_TOKENS,
     show_default=True,
     help="Limit of each such answer.",
-)
-@click.option(
-    "--stop-when-sure", type=count(), metavar="N", help="End the thinking after N equal answers of probes."
 )
 @click.option("--dry-run", is_flag=True, help="Say what the run would do and how long it would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
@@ -189,7 +189,7 @@ def _planned(
         seed=options["seed"],
         sampling=sampling_of(options),
         loop_guard=not options["no_loop_guard"],
-        control=ThinkingControl(stop_when_sure=options["stop_when_sure"]),
+        control=ThinkingControl(**control_of(options)),
         budgets=options["budgets"] or (),
         budget_answer_tokens=options["budget_answer_tokens"],
         until=options["until"],

@@ -71,18 +71,26 @@ class Thinking(click.ParamType[dict[str, Any]]):
 
 
 def thinking_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    effort = click.option(
-        "--effort", type=click.Choice(EFFORTS), help="Of thinking, where the model's template takes it."
-    )
-    return click.option("--thinking", type=Thinking(), help="A number closes it after so many tokens.")(
-        effort(command)
-    )
+    for flag in reversed(
+        [
+            click.option("--thinking", type=Thinking(), help="A number closes it after so many tokens."),
+            click.option("--effort", type=click.Choice(EFFORTS), help="Where the model's template takes it."),
+            click.option(
+                "--stop-when-sure",
+                type=count(),
+                metavar="N",
+                help="Close the thinking after N equal answers of probes in a row.",
+            ),
+        ]
+    ):
+        command = flag(command)
+    return command
 
 
 def control_of(options: dict[str, Any]) -> dict[str, Any]:
     """What the person said of the thinking, as fields of a `ThinkingControl`."""
-    effort = {"effort": options["effort"]} if options["effort"] else {}
-    return {**(options["thinking"] or {}), **effort}
+    given = {name: options[name] for name in ("effort", "stop_when_sure") if options[name] is not None}
+    return {**(options["thinking"] or {}), **given}
 
 
 class Header(click.ParamType[tuple[str, str]]):

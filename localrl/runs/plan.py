@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from localrl import jsontext
+from localrl import jsontext, thinking
 from localrl.catalog import template
 from localrl.chat import ThinkingControl, ThinkingTags
 from localrl.engine import prompts, resolve
@@ -110,14 +110,18 @@ def make(
 
     Raises:
         UsageError: there is no such eval, one is named twice, or its definition cannot work; or budgets are
-            wanted of a model that does not think, or of a backend that cannot fork.
+            wanted of a model that does not think, or of a backend that cannot fork; or the thinking cannot
+            be steered as `control` says.
         Unavailable: what an eval needs is not installed.
     """
     card = model.card
     tags = card.thinking if card else ThinkingTags()
     control = control or ThinkingControl()
+    thinking.check(control, tags, model.name)
     if wanted_budgets or control.stop_when_sure:
         _check_forks(model.name, tags, engine.backend)
+    elif control.budget and Ability.BUDGET in BACKENDS.get(engine.backend).CANNOT:
+        raise UsageError(f"{engine.backend} cannot {Ability.BUDGET.value}")
     parts: list[EvalPlan] = []
     for name in eval_names:
         found, path = spec.load(name)
@@ -154,6 +158,7 @@ def make(
             )
         )
     longest = max(part.sampling.max_tokens for part in parts)
+    longest += budget_answer_tokens if wanted_budgets else 0  # a fork may leave at the very end
     return RunPlan(
         model=named or model.name,
         model_name=model.name,

@@ -215,7 +215,7 @@ def test_thinking_off_ends_the_prompt_with_an_empty_block(template: str, off: Li
 
 
 def test_a_prompt_without_thinking_does_not_begin_inside_it() -> None:
-    encoder = PromptEncoder(OPENS, tokenize, bos="<s>", eos="</s>")
+    encoder = PromptEncoder(OPENS, Characters(None))
     try:
         for enabled in (True, False):
             control = ThinkingControl(enabled=enabled)
