@@ -32,9 +32,10 @@ def registries() -> list[Registry[Any]]:
     from localrl.evals.environments import ENVIRONMENTS
     from localrl.evals.layouts import LAYOUTS
     from localrl.report.exports import FORMATS
+    from localrl.serve.calls import FORMATS as CALL_FORMATS
     from localrl.verify.registry import EXTRACTORS, VERIFIERS
 
-    return [VERIFIERS, EXTRACTORS, LAYOUTS, ENVIRONMENTS, BACKENDS, FORMATS]
+    return [VERIFIERS, EXTRACTORS, LAYOUTS, ENVIRONMENTS, BACKENDS, FORMATS, CALL_FORMATS]
 
 
 def installed() -> list[Plugin]:

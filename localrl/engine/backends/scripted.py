@@ -83,8 +83,11 @@ class ScriptedTokenizer:
         self._seen: dict[int, bytes] = {}
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
-        for message in group.prompt:
-            self.tokenize(message.content if isinstance(message, Message) else "")
+        if isinstance(group.prompt, str):
+            self.tokenize(group.prompt)
+        else:
+            for part in group.prompt:
+                self.tokenize(part.content if isinstance(part, Message) else "")
         return _prompt_tokens(group), False
 
     def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
@@ -127,7 +130,7 @@ class ScriptedBackend:
         return bool(self._waiting or self._playing or self._events)
 
     def submit(self, group: GroupRequest) -> None:
-        tokens = len(_prompt_tokens(group))
+        tokens = len(self._tokenizer.encode(group)[0])
         if tokens >= self.script.cells:
             error = f"a prompt of {tokens} tokens does not fit a context of {self.script.cells}"
             self._events += refused(group, error)
