@@ -84,11 +84,13 @@ class ChatSession:
         stopping: threading.Event | None = None,
         server: ServerOptions | None = None,
         chat_template: Path | None = None,
+        adapter: str | None = None,
     ) -> ChatSession:
         """Load a model.
 
         Args:
             stopping: set it to stop loading.
+            adapter: path of a LoRA adapter.
 
         Raises:
             UsageError, Unavailable: the model is not here, or cannot be loaded.
@@ -102,6 +104,7 @@ class ChatSession:
             model=str(choice.model.path),
             parallel=1,
             context=context,
+            adapter=adapter,
             tokens_per_stream=TOKENS_PER_STREAM,
             tags=tags,
             endpoints=choice.endpoints,

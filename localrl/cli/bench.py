@@ -16,6 +16,8 @@ from localrl.chat import ThinkingControl
 from localrl.cli import arguments
 from localrl.cli.flags import (
     Real,
+    adapter_flag,
+    adapter_of,
     backend_flags,
     control_of,
     count,
@@ -105,6 +107,7 @@ class Points(click.ParamType[float]):
 @sampling_flags
 @thinking_flags
 @backend_flags
+@adapter_flag
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="Precision of the KV cache.")
 @placement_flags
 @click.option("--no-loop-guard", is_flag=True, help="Let a sample repeat itself up to its limit.")
@@ -184,6 +187,7 @@ def _planned(
         context=options["ctx"],
         cache_type=options["cache_type"],
         placement=placement_of(options),
+        adapter=adapter_of(store, options["adapter"]),
         samples=options["samples"],
         limit=options["limit"],
         seed=options["seed"],

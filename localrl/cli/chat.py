@@ -16,6 +16,8 @@ from localrl import formats, jsontext, settings
 from localrl.chat import ThinkingControl
 from localrl.cli import arguments, chat_saved
 from localrl.cli.flags import (
+    adapter_flag,
+    adapter_of,
     backend_flags,
     control_of,
     count,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Same seed, same reply; another each time by default.")
 @click.option("--ctx", type=count(64), help="Tokens of context.")
 @backend_flags
+@adapter_flag
 @click.option("--hide-thinking", is_flag=True, help="Do not show the reasoning on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the list, or for each reply.")
 @click.option(
@@ -96,6 +99,7 @@ def command(model: str | None, prompt: str | None, **options: Any) -> int:
             options["ctx"] or chosen.ctx,
             server=server_of(options),
             chat_template=options["chat_template"],
+            adapter=adapter_of(store, options["adapter"]),
         )
         try:
             sampling = (chat.sampling if chat else session.sampling).model_copy(update=sampling_of(options))

@@ -18,6 +18,8 @@ from localrl.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from localrl.store.runs import Store
+
 LARGEST = 2**31 - 1
 """What the libraries below take as a number of tokens, problems or candidates."""
 
@@ -227,6 +229,26 @@ def backend_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = flag(command)
     return command
+
+
+def adapter_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    words = "A LoRA adapter on top of the model: of a training, or a GGUF file."
+    return click.option("--adapter", metavar="RUN|FILE", help=words)(command)
+
+
+def adapter_of(store: Store, named: str | None) -> str | None:
+    """The adapter's file, or folder for MLX, by its path or by the training that made it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if named is None or Path(named).exists():
+        return named
+    training = store.trainings.find(named)
+    path = training.adapter(len(store.trainings.steps(training)))
+    if not path.exists():
+        raise UsageError(f"training {training.id} has no adapter yet")
+    return str(path)
 
 
 def server_of(options: dict[str, Any]) -> ServerOptions:

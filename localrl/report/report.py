@@ -69,6 +69,7 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
             "quantisation": plan.quantisation or run.manifest.get("quantisation", ""),
             "parameters": engine.get("parameters"),
             "template_sha256": engine.get("template_sha256"),
+            **_adapter(plan),
         },
         "backend": {
             "name": engine.get("backend"),
@@ -96,6 +97,12 @@ def _make(store: Store, run: Run) -> dict[str, Any]:
     }
     shared: dict[str, Any] = paths.without_home(made)
     return shared
+
+
+def _adapter(plan: RunPlan) -> dict[str, Any]:
+    if not plan.engine.adapter:
+        return {}
+    return {"adapter": plan.engine.adapter, "adapter_sha256": plan.adapter_sha256}
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,12 @@ def of_run(report: Mapping[str, Any]) -> RunSummary:
 
 
 def model_name(report: Mapping[str, Any]) -> str:
-    """The model with its quantisation: "qwq-32b:Q4_K_M"."""
+    """The model with its quantisation, and its adapter: "qwq-32b:Q4_K_M + adapter 1f0e3dad"."""
+    model, name = report["model"], _model(report)
+    return f"{name} + adapter {model['adapter_sha256'][:8]}" if "adapter" in model else name
+
+
+def _model(report: Mapping[str, Any]) -> str:
     return ":".join(filter(None, (report["model"]["name"], report["model"]["quantisation"])))
 
 
@@ -242,8 +247,10 @@ def command(report: Mapping[str, Any]) -> str:
     if report.get("command"):
         return shlex.join(report["command"])
     evals, sampling, backend = report["evals"], report["sampling"], report["backend"]
-    words = ["localrl", "bench", model_name(report), *[entry["eval"] for entry in evals]]
+    words = ["localrl", "bench", _model(report), *[entry["eval"] for entry in evals]]
     words += ["--samples", str(evals[0]["samples"])]
+    if adapter := report["model"].get("adapter"):
+        words += ["--adapter", adapter]
     for key in ("seed", "temperature", "top_p", "top_k", "min_p", "max_tokens"):
         if sampling.get(key) is not None:
             words += [f"--{key.replace('_', '-')}", str(sampling[key])]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl import jsontext, thinking
-from localrl.catalog import template
+from localrl.catalog import adapters, template
 from localrl.chat import ThinkingControl, ThinkingTags
 from localrl.engine import prompts, resolve
 from localrl.engine.backends import BACKENDS, Ability
@@ -61,6 +62,8 @@ class RunPlan(Strict):
     control: ThinkingControl = ThinkingControl()
     budget_answer_tokens: int = budgets.ANSWER_TOKENS
     engine: EngineSettings
+    adapter_sha256: str = ""
+    """Of the engine's adapter, if it has one."""
     evals: list[EvalPlan]
     seed: int = 0
     loop_guard: bool = True
@@ -70,6 +73,18 @@ class RunPlan(Strict):
     """Stop an eval when its accuracy is known to plus or minus this, in [0, 1]."""
     decide: str | None = None
     """Stop an eval when the comparison with the run of this id is settled."""
+
+    def with_adapter(self, path: Path) -> RunPlan:
+        """The same run of the model with an adapter.
+
+        Raises:
+            UsageError: the file is none for this model.
+        """
+        sha256 = adapters.fingerprint(path, Path(self.model_path))
+        words = f"adapter {path.name} ({sha256[:8]})"
+        parts = [part.model_copy(update={"deviations": [*part.deviations, words]}) for part in self.evals]
+        engine = replace(self.engine, adapter=str(path.resolve()))
+        return self.model_copy(update={"engine": engine, "adapter_sha256": sha256, "evals": parts})
 
     def published(self, part: EvalPlan) -> list[Published]:
         """What others scored with this model on one of the evals, as was known when the run was planned."""
@@ -240,4 +255,6 @@ def planned(request: RunRequest, settings: Settings) -> tuple[RunPlan, str]:
         wanted_budgets=request.budgets,
         budget_answer_tokens=request.budget_answer_tokens,
     )
+    if request.adapter:
+        made = made.with_adapter(Path(request.adapter))
     return made, f"{choice.backend}: {choice.why}"

@@ -31,6 +31,8 @@ class RunRequest:
     cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
     placement: dict[str, Any] = field(default_factory=dict)
     """Threads and accelerators, as `EngineSettings` names them."""
+    adapter: str | None = None
+    """Path of a LoRA adapter."""
     samples: int | None = None
     """Of each problem."""
     limit: int | None = None

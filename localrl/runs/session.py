@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrl import __version__, paths
-from localrl.catalog import hashes
+from localrl.catalog import adapters, hashes
 from localrl.engine import backends
 from localrl.engine.client import EngineClient
 from localrl.errors import LocalrlError, Stopped, UsageError
@@ -88,6 +88,8 @@ def work_on(
     model = Path(plan.engine.model)
     if not backends.served(plan.engine.backend) and not model.exists():
         raise UsageError(f"the model of this run is gone: {model}")
+    if plan.engine.adapter:
+        adapters.check_unchanged(Path(plan.engine.adapter), plan.adapter_sha256)
     for part in plan.evals:
         check(part.spec, Path(part.path))
     fetch(plan.evals, stopping)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,8 @@ def measurement(
         engine_did: what the engine had counted before; it is not the run's.
     """
     asked = plan.checked if purpose == "check" else plan.measured
-    adapter = str(training.adapter(step)) if step else None
-    asked = asked.model_copy(update={"engine": replace(asked.engine, adapter=adapter)})
+    if step:
+        asked = asked.with_adapter(training.adapter(step))
     run_id = _known(store, training, step, purpose) or store.trainings.begin_measurement(
         training, step, purpose, session.manifest(asked)
     )
