@@ -40,6 +40,13 @@ class Splitter:
     def holding(self) -> bool:
         return bool(self._held)
 
+    def thinks_with(self, text: str) -> bool:
+        """Whether text would go on thinking, or be the beginning of the opening tag or after it."""
+        if self.thinking or self._tags is None or not self._may_open:
+            return self.thinking
+        begun = (self._held + text).lstrip()
+        return bool(begun) and (self._tags.open.startswith(begun) or begun.startswith(self._tags.open))
+
     def feed(self, text: str) -> list[tuple[bool, str]]:
         """Take text, give back what is clear by now as (thinking, text) pieces, without the tags."""
         if self._tags is None or not (self.thinking or self._may_open):

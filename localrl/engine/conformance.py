@@ -12,7 +12,9 @@ do. See docs/backends.md.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
+import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +26,7 @@ from localrl.engine.protocol import (
     Event,
     Finished,
     FinishReason,
+    Grammar,
     GroupRequest,
     Metrics,
     SampleRequest,
@@ -394,6 +397,28 @@ class MayDecline:
             assert token.logprob is not None
             assert before.logprob is not None
             assert abs(token.logprob - before.logprob) < NOISE
+
+    def test_an_answer_follows_its_grammar_and_a_bad_one_is_refused(self, subject: Subject) -> None:
+        subject.needs(Ability.GRAMMAR)
+        rule = Grammar("gbnf", 'root ::= "ab" ("cd" | "ef")+ " gh"')
+        schema = Grammar(
+            "json_schema", '{"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}'
+        )
+        asked = [
+            group("free", k=2, tokens=120, grammar=rule, loop_guard=False),
+            group("thinks", tokens=400, grammar=rule, thinking=subject.tags, loop_guard=False),
+            group("json", temperature=0.0, tokens=60, grammar=schema, loop_guard=False),
+            group("bad", grammar=Grammar("gbnf", "root ::= (")),
+        ]
+        with subject.open() as backend:
+            outcomes = run(backend, asked)
+        for name in ("free.0", "free.1", "thinks.0"):
+            end = outcomes[name].finished
+            answer = split(end.text, asked[name == "thinks.0"].thinking, end.starts_thinking).answer
+            assert re.fullmatch("ab(cd|ef)+ gh", answer) or end.reason is FinishReason.LENGTH
+            assert re.match("ab(cd|ef)*", answer)
+        assert json.loads(outcomes["json.0"].text)["a"] in (1, 2)
+        assert outcomes["bad.0"].reason is FinishReason.REFUSED
 
     def test_its_tokenizer_takes_texts_apart_and_its_pieces_put_them_together(self, subject: Subject) -> None:
         subject.needs(Ability.LOGPROBS)

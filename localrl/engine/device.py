@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localrl.engine.protocol import GroupRequest, ModelInfo, TokenLogprob
+    from localrl.engine.protocol import Grammar, GroupRequest, ModelInfo, TokenLogprob
+    from localrl.engine.stream import Stream
     from localrl.sampling import Sampling
 
 
@@ -72,6 +73,9 @@ class BatchDevice(Protocol):
         """How likely a token is by these logits, and which `top` tokens are likeliest."""
 
     def sampler(self, sampling: Sampling, seed: int) -> Any: ...
+    def constrained(self, sampler: Any, grammar: Grammar, stream: Stream) -> Any:
+        """The sampler with its answer held to a grammar; `encode` has refused those that make no sense."""
+
     def free_sampler(self, sampler: Any) -> None: ...
     def sample(self, sampler: Any, row: int) -> int: ...
     def sample_from(self, sampler: Any, logits: Any) -> int: ...

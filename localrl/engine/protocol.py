@@ -38,6 +38,15 @@ class SampleRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer may look like; thinking is free."""
+
+    kind: Literal["gbnf", "json_schema"]
+    """llama.cpp's notation, with the rule `root`, or a JSON schema."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class GroupRequest:
     """k samples of one prompt; the prompt is computed once."""
 
@@ -64,6 +73,7 @@ class GroupRequest:
     """Go on past end-of-generation tokens up to `max_tokens`; for measuring speed."""
     logprobs: int | None = None
     """Report generated tokens with their log-probabilities, and at each place this many of the likeliest."""
+    grammar: Grammar | None = None
     tools: tuple[dict[str, Any], ...] = ()
     """Functions that the model may call, as OpenAI's API describes them; for the model's template."""
     echo: bool = False

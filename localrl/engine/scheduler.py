@@ -231,6 +231,8 @@ class Scheduler:
             tuple(prompt.logprobs),
         )
         sampler = self._device.sampler(prompt.group.sampling, sample.seed)
+        if prompt.group.grammar:
+            sampler = self._device.constrained(sampler, prompt.group.grammar, stream)
         self._started += 1
         running = _Running(list(prompt.tokens), stream=stream, sampler=sampler, born=self._started)
         self._cache.fork(prompt, running, len(prompt.tokens))

@@ -192,6 +192,10 @@ class Stream:
         probes = [probe for probe in self.probes.values() if probe]
         return replace(end, forks=tuple(forks), probes=tuple(probes))
 
+    def thinks_with(self, raw: bytes) -> bool:
+        """Whether a next token of these bytes would be thinking, or open it."""
+        return self._splitter.thinks_with(raw.decode("utf-8", "replace"))
+
     @property
     def thought(self) -> bool:
         """Whether there was thinking, as far as is known: a conversation's next prompt will not repeat it."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from localrl import jsontext
 from localrl.chat import EFFORTS, Message, ThinkingControl, ToolCall
+from localrl.engine.protocol import Grammar
 from localrl.sampling import Sampling
 from localrl.serve.problems import Problem
 
@@ -139,6 +140,11 @@ class Common(BaseModel):
         return given
 
     @property
+    def own_grammar(self) -> Grammar | None:
+        """llama-server's field."""
+        return Grammar("gbnf", self.grammar) if self.grammar else None
+
+    @property
     def stops(self) -> tuple[str, ...]:
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if len(given) > MOST_STOPS:
@@ -189,6 +195,24 @@ class ChatBody(Common):
     @property
     def limit(self) -> int | None:
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+
+    @property
+    def format(self) -> Grammar | None:
+        """What `response_format` asks for."""
+        given = self.response_format or {"type": "text"}
+        kind, schema = given.get("type"), given.get("json_schema")
+        if kind == "text":
+            return None
+        if kind == "json_object":
+            return Grammar("json_schema", '{"type": "object"}')
+        schema = schema.get("schema") if isinstance(schema, dict) else given.get("schema")
+        if kind != "json_schema" or not isinstance(schema, dict):
+            raise Problem(
+                400,
+                "response_format is text, json_object, or json_schema with a schema",
+                param="response_format",
+            )
+        return Grammar("json_schema", jsontext.dumps(schema))
 
     @property
     def top(self) -> int | None:

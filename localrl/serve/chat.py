@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from localrl.serve import forced
 from localrl.serve.body import ChatBody, parsed
 from localrl.serve.calls import format_of
 from localrl.serve.choices import Choice, Delta, as_chat, usage
@@ -42,17 +43,17 @@ def _settings(serving: Serving, body: ChatBody) -> dict[str, Any]:
     """The fields of the group."""
     if body.limit == 0:
         raise Problem(400, "max_tokens is at least 1", param="max_tokens")
-    choice = body.tool_choice
-    tools = [] if choice == "none" else body.tools or []
-    if choice not in (None, "none", "auto"):
-        raise Problem(400, "tool_choice is none or auto", param="tool_choice")
-    if body.response_format and body.response_format.get("type") != "text":
-        raise Problem(400, "response_format is text", param="response_format")
+    wanted = forced.wanted(body)
+    formats = [each for each in (wanted and forced.grammar(wanted), body.format, body.own_grammar) if each]
+    if len(formats) > 1:
+        raise Problem(400, "only one of a forced tool call, response_format and grammar can hold")
+    tools = [] if body.tool_choice == "none" else body.tools or []
     return {
         "sampling": body.sampling(serving.sampling, serving.sampling.max_tokens),
         "thinking": serving.tags,
         "control": body.control(serving.options.control),
         "logprobs": body.top,
+        "grammar": formats[0] if formats else None,
         "tools": tuple(tool.model_dump(exclude_none=True) for tool in tools),
     }
 
@@ -71,6 +72,8 @@ class _Answer:
         """What finds tool calls in an answer, where there are tools."""
         if not self._body.tools or self._body.tool_choice == "none":
             return None
+        if forced.wanted(self._body):
+            return forced.ForcedParser()
         info = self._serving.owner.info
         found = format_of(self._serving.family, info.chat_template if info else "")
         tools = {tool.function.name: tool.function.parameters or {} for tool in self._body.tools}

@@ -37,6 +37,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
         body,
         sampling=body.sampling(serving.sampling, DEFAULT_TOKENS),
         logprobs=body.top,
+        grammar=body.own_grammar,
         echo=bool(body.echo),
     )
     answer = _Answer(serving, body, name)

@@ -14,6 +14,8 @@ from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
     from localrl.engine.device import Batch
+    from localrl.engine.protocol import Grammar
+    from localrl.engine.stream import Stream
     from localrl.sampling import Sampling
 
 END = 0
@@ -108,6 +110,9 @@ class FakeDevice:
     def sampler(self, sampling: Sampling, seed: int) -> Any:
         self.samplers += 1
         return seed
+
+    def constrained(self, sampler: Any, grammar: Grammar, stream: Stream) -> Any:
+        raise AssertionError("nobody gives it a grammar")
 
     def free_sampler(self, sampler: Any) -> None:
         self.samplers -= 1

@@ -39,6 +39,7 @@ class Ability(StrEnum):
     BUDGET = "close the thinking at a budget of tokens"
     FORK = "fork a sample at budgets or to probe for its answer"
     LOGPROBS = "report tokens with their log-probabilities"
+    GRAMMAR = "hold an answer to a grammar"
 
 
 @dataclass(frozen=True, slots=True)

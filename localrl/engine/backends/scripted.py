@@ -43,7 +43,7 @@ SUMMARY = "prepared texts, for tests"
 FORM = Form.ANY
 REQUIRES: tuple[str, ...] = ()
 INSTALL = ""
-CANNOT: tuple[str, ...] = (Ability.VARY, Ability.TEMPLATE)
+CANNOT: tuple[str, ...] = (Ability.VARY, Ability.TEMPLATE, Ability.GRAMMAR)
 HIDDEN = True
 LEARNING_STEPS = 4
 """After so many steps of training half of the samples say the first text."""
@@ -131,6 +131,9 @@ class ScriptedBackend:
 
     def submit(self, group: GroupRequest) -> None:
         tokens = len(self._tokenizer.encode(group)[0])
+        if group.grammar:
+            self._events += refused(group, "prepared texts follow no grammar")
+            return
         if tokens >= self.script.cells:
             error = f"a prompt of {tokens} tokens does not fit a context of {self.script.cells}"
             self._events += refused(group, error)

@@ -23,6 +23,7 @@ from localrl.engine.backends.llama_cpp import accelerators, library
 from localrl.engine.backends.llama_cpp.adapter import LoadedAdapter
 from localrl.engine.backends.llama_cpp.allocation import CACHE_NUMBERS, may_repack
 from localrl.engine.backends.llama_cpp.batch import BatchArrays
+from localrl.engine.backends.llama_cpp.grammar import ConstrainedSampler, compiled
 from localrl.engine.backends.llama_cpp.sampler import Candidates, Sampler
 from localrl.engine.backends.llama_cpp.spinning import Spinning
 from localrl.engine.backends.llama_cpp.vocabulary import LlamaVocabulary
@@ -34,6 +35,8 @@ from localrl.machine import hardware
 
 if TYPE_CHECKING:
     from localrl.engine.device import Batch
+    from localrl.engine.protocol import Grammar
+    from localrl.engine.stream import Stream
     from localrl.sampling import Sampling
 
 BATCH_TOKENS = 512
@@ -213,6 +216,8 @@ class LlamaDevice:
     # -- text
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
+        if group.grammar:
+            lib.llama_sampler_free(compiled(group.grammar, self._vocabulary.pointer))
         return self._prompts.encode(group)
 
     def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:
@@ -262,6 +267,11 @@ class LlamaDevice:
 
     def sampler(self, sampling: Sampling, seed: int) -> Any:
         return Sampler(sampling, seed, self._candidates)
+
+    def constrained(self, sampler: Any, grammar: Grammar, stream: Stream) -> Any:
+        return ConstrainedSampler(
+            sampler, compiled(grammar, self._vocabulary.pointer), stream, self._candidates, self
+        )
 
     def free_sampler(self, sampler: Any) -> None:
         sampler.close()

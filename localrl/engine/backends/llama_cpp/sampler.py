@@ -48,6 +48,10 @@ class Candidates:
         self._data["id"][:count], self._data["logit"][:count], self._data["p"][:count] = ids, logits, 0.0
         return lib.llama_token_data_array(self._pointer, count, -1, False)
 
+    def logits(self, count: int) -> Any:
+        """Those of the first `count` candidates, as llama.cpp left them."""
+        return self._data["logit"][:count]
+
     def columns(self, values: Logits) -> Logits:
         return values[: HEIGHT * self.width].reshape(HEIGHT, self.width)
 

@@ -20,6 +20,7 @@ INSTALL = installation.extra("mlx")
 CANNOT: tuple[str, ...] = (
     Ability.BUDGET,
     Ability.FORK,
+    Ability.GRAMMAR,
     "keep short texts cheap beside a long one: the cache is padded to its longest row",
     "quantise the cache: --cache-type is f16 only",
     "share prompts between groups",

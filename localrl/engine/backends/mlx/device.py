@@ -176,6 +176,8 @@ class MlxDevice:
     # -- text
 
     def encode(self, group: GroupRequest) -> tuple[list[int], bool]:
+        if group.grammar:
+            raise UsageError("mlx-lm holds no answer to a grammar", hint="use a GGUF build of the model")
         return self._prompts.encode(group)
 
     def tokenize(self, text: str, *, ends: bool = False, control: bool = False) -> list[int]:

@@ -20,6 +20,7 @@ CANNOT: tuple[str, ...] = (
     Ability.BUDGET,
     Ability.FORK,
     Ability.LOGPROBS,
+    Ability.GRAMMAR,
 )
 
 

@@ -144,8 +144,8 @@ class ServerBackend:
         return bool(self._waiting or self._resting or self._running or self._events)
 
     def submit(self, group: GroupRequest) -> None:
-        if group.logprobs is not None or group.echo:
-            self._events += refused(group, "log-probabilities are not asked of servers")
+        if group.logprobs is not None or group.echo or group.grammar:
+            self._events += refused(group, "servers are asked for neither log-probabilities nor grammars")
             return
         now = time.monotonic()
         together = group.sampling.temperature > 0 and all(e.shares_prefill for e in self._endpoints)
