@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 SO_FAR = "unfinished: what ends first is short, and short ones are more often right"
 """To be said beside every accuracy of a run that is not complete."""
 
-VOTES = (
-    ("groups", "pass", "pass"),
-    ("votes", "majority", "majority"),
-    ("shortest", "shortest_majority", "shortest"),
-)
-"""What is said of several samples: a label, the report's key, and what it is called."""
-
 
 class Line(NamedTuple):
     label: str
@@ -110,9 +103,10 @@ def _lines(entry: Mapping[str, Any], unfinished: bool) -> Iterator[Line]:
         yield Line("repeated", f"{interval(entry['repeatability'])}   on these problems")
     if entry.get("stopped"):
         yield Line("stopped", _stopped(entry["stopped"]))
-    for label, name, short in VOTES:
-        if several and (shares := entry[f"{name}_at"]):
-            yield Line(label, "  ".join(f"{short}@{k} {percent(share)}" for k, share in shares.items()))
+    if several:
+        yield Line("groups", "  ".join(_shares("pass", entry["pass_at"])))
+        if votes := _shares("majority", entry["majority_at"]):
+            yield Line("votes", "  ".join([*votes, *_shares("shortest", entry["shortest_majority_at"])[-1:]]))
     counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in entry["outcomes"].items() if count]
     yield Line("outcomes", f"{', '.join(counts)}   (of {metrics.samples(entry):,})")
     for each in entry.get("errors", []):
@@ -133,6 +127,10 @@ def _lines(entry: Mapping[str, Any], unfinished: bool) -> Iterator[Line]:
         yield Line("published", f"{percent(score['value'])}  {score['source']}")
     if entry["deviations"]:
         yield Line("differs", "; ".join(entry["deviations"]), warns=True)
+
+
+def _shares(name: str, shares: Mapping[str, float]) -> list[str]:
+    return [f"{name}@{k} {percent(share)}" for k, share in shares.items()]
 
 
 def _stopped(stop: Mapping[str, Any]) -> str:

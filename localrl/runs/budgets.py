@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from localrl.errors import UsageError
+from localrl.runs.progress import EvalProgress
+from localrl.store import forks
+from localrl.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from localrl.store.runs import Run, Store
 
 Budgets = tuple[int, ...] | Literal["log2"]
 ANSWER_TOKENS = 512
@@ -40,3 +48,24 @@ def below(wanted: Budgets, max_tokens: int) -> tuple[int, ...]:
             f"no thinking budget is below the limit of {max_tokens} tokens", hint="raise --max-tokens"
         )
     return found[-MOST:] if wanted == "log2" else found
+
+
+def counted(
+    store: Store, run: Run, index: int, wanted: Iterable[int], total: int, k: int
+) -> dict[int, EvalProgress]:
+    """What is stored of one eval at each budget, ascending.
+
+    Args:
+        wanted: budgets that are there although nothing is stored yet.
+        total: samples in all.
+        k: problems with fewer judged samples are left out of the groups.
+    """
+    stored, groups = forks.totals(store, run, index), forks.finished_groups(store, run, index, k)
+    found = {}
+    for budget in sorted({*wanted, *stored}):
+        at = found[budget] = EvalProgress(str(budget), total)
+        if budget in stored:
+            at.outcomes.update({name: n for name, n in stored[budget].outcomes.items() if name})
+            at.outcomes.pop(Outcome.ENGINE_ERROR, None)
+            at.groups.update(groups.get(budget, {}))
+    return found

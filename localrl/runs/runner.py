@@ -25,7 +25,7 @@ from localrl.engine.protocol import (
 )
 from localrl.errors import Stopped, StoreError, UsageError
 from localrl.evals import dataset
-from localrl.runs import ends, energy, rewarding
+from localrl.runs import budgets, ends, energy, rewarding
 from localrl.runs.ordering import WINDOW, Lengths, characters, longest_first
 from localrl.runs.progress import EvalProgress, Progress
 from localrl.runs.stopping import StoppingRules
@@ -296,8 +296,7 @@ class Runner:
     def _count(self, sample: Sample) -> Sample:
         assert sample.outcome is not None
         part = self._parts[sample.problem.eval]
-        budgets = sample.natural if sample.budget is None else (sample.budget,)
-        for budget in budgets:
+        for budget in sample.natural if sample.budget is None else (sample.budget,):
             part.progress.budgets[budget].judged(sample.problem.key, sample.outcome, part.plan.samples)
         if sample.budget is not None:
             return sample
@@ -317,14 +316,9 @@ class Runner:
         progress.outcomes.update({name: count for name, count in tally.outcomes.items() if name})
         progress.outcomes.pop(Outcome.ENGINE_ERROR, None)  # tried again in this session
         progress.groups.update(aggregates.finished_groups(self._store, self._run, index, part.samples))
-        at_budgets = forks.totals(self._store, self._run, index)
-        finished = forks.finished_groups(self._store, self._run, index, part.samples)
-        for budget in sorted({*part.budgets, *at_budgets}):
-            at = progress.budgets[budget] = EvalProgress(part.spec.name, progress.total)
-            counted = at_budgets[budget].outcomes if budget in at_budgets else {}
-            at.outcomes.update({name: count for name, count in counted.items() if name})
-            at.outcomes.pop(Outcome.ENGINE_ERROR, None)
-            at.groups.update(finished.get(budget, {}))
+        progress.budgets = budgets.counted(
+            self._store, self._run, index, part.budgets, progress.total, part.samples
+        )
         return progress
 
     def _counters(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from localrl.engine.protocol import Metrics
 from localrl.errors import LocalrlError
 from localrl.evals import dataset
+from localrl.runs import budgets
 from localrl.runs.ordering import Lengths
 from localrl.runs.plan import RunPlan
 from localrl.runs.progress import EvalProgress, Progress
@@ -30,6 +31,7 @@ class RunWatcher:
         self._store, self._run = store, run
         plan = RunPlan.model_validate(run.manifest["plan"])
         self._ks = [part.samples for part in plan.evals]
+        self._budgets = [part.budgets for part in plan.evals]
         self._version = -1
         self._sessions, self._worked_s = -1, 0.0
         self._newest = -1.0
@@ -59,6 +61,7 @@ class RunWatcher:
             part.groups = Counter()
             for counts, problems in groups.items():
                 part.groups[counts.samples, counts.correct] += problems
+            part.budgets = budgets.counted(self._store, self._run, i, self._budgets[i], part.total, k=1)
         self._take_counters()
         return rows
 

@@ -78,6 +78,10 @@ ESSENTIAL: dict[str, tuple[str, ...]] = {
         " such",
         " these",
         "paper 79.5",
+        "512 ▃ 25.0",
+        "4k ▅ 50.0",
+        "16k   –",
+        "no limit ▆ 62.5",
         "TTFT 0.31 s",
         "20 correct",
         "6 wrong",
@@ -153,8 +157,9 @@ def standing(folder: Path) -> Standing:
         )
     run_state.rates = [float(abs(i % 30 - 15) * 20) for i in range(240)]
     run_state.published = ((0.795,),)
+    budgets = {512: {(4, 1): 8}, 1024: {(4, 1): 4, (4, 2): 4}, 4096: {(4, 4): 4, (4, 0): 4}, 16384: {}}
     run_state.snapshot = RunSnapshot(
-        evals=(EvalSnapshot("sums", 32, 48, counts, {(4, 4): 5, (4, 0): 3}),),
+        evals=(EvalSnapshot("sums", 32, 48, counts, {(4, 4): 5, (4, 0): 3}, budgets),),
         metrics=Metrics(running=4, parallel=4, steps=1),
         tokens_per_s=214.4,
         eta_s=740.0,

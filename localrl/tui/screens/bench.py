@@ -154,8 +154,9 @@ class BenchScreen(BaseScreen):
         found: Intervals = {}
         try:
             for i, part in enumerate(snapshot.evals):
-                if accuracy := metrics.accuracy(part.counts):
-                    found[i] = accuracy
+                for budget, counts in [(None, part.counts), *part.budgets.items()]:
+                    if accuracy := metrics.accuracy(counts):
+                        found[i, budget] = accuracy
         finally:
             self.app.call_from_thread(self._draw_metrics, work, snapshot, found)
 

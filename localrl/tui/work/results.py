@@ -36,6 +36,18 @@ class Detail:
     """The verifier's explanation."""
     facts: str
     """Tokens, speed, seed."""
+    forks: tuple[ForkDetail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForkDetail:
+    """What the sample answered at a thinking budget."""
+
+    budget: int
+    outcome: str | None
+    extracted: str | None
+    answer: str
+    replayed: bool
 
 
 def runs() -> list[listing.ListedRun]:
@@ -81,6 +93,12 @@ def detail(run_id: str, line: SampleRow) -> Detail:
             target=_gold(problem.target),
             why=sample.error or why,
             facts=" · ".join(filter(None, facts)),
+            forks=tuple(
+                ForkDetail(
+                    f.budget or 0, f.outcome, f.extracted, f.response.answer.strip() or f.error, f.replayed
+                )
+                for f in sample.forks
+            ),
         )
 
 

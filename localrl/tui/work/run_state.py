@@ -43,6 +43,8 @@ class EvalSnapshot:
     outcomes: dict[str, int]
     counts: dict[tuple[int, int], int]
     """(samples, correct ones) of a problem -> how many problems have these counts."""
+    budgets: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
+    """The same at each thinking budget, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class RunState:
         if isinstance(event, Live):
             self._live(event)
         elif isinstance(event, Sample):
-            self._judged(event)
+            if event.budget is None:
+                self._judged(event)
         elif isinstance(event, Restarted):
             self.notices.append(
                 f"The engine died (exit status {event.exit_status}) and was started again; the run goes on."
@@ -167,7 +170,14 @@ class RunState:
         self._published = now
         self.snapshot = RunSnapshot(
             evals=tuple(
-                EvalSnapshot(part.name, part.done, part.total, dict(part.outcomes), dict(part.counts()))
+                EvalSnapshot(
+                    part.name,
+                    part.done,
+                    part.total,
+                    dict(part.outcomes),
+                    dict(part.counts()),
+                    {budget: dict(at.counts()) for budget, at in part.budgets.items()},
+                )
                 for part in progress.evals
             ),
             metrics=progress.metrics,

@@ -10,6 +10,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from localrl.runs.budgets import parsed
 from localrl.runs.request import RunRequest
 from localrl.tui.widgets.bench.evals import EvalList
 from localrl.tui.widgets.fields import SAMPLER, NumberField
@@ -26,6 +27,7 @@ FIELDS: tuple[tuple[str, str, NumberField | None, str], ...] = (
     ("limit", "first problems", NumberField(int, 1, 100_000_000), "all"),
     ("max_tokens", "max tokens", SAMPLER["max_tokens"], "as the eval says"),
     ("temperature", "temperature", SAMPLER["temperature"], "as card or eval say"),
+    ("budgets", "budgets", None, "none; 512,1024 or log2"),
     ("parallel", "streams", NumberField(int, 1, 10_000), "auto: measured"),
     ("seed", "seed", NumberField(int, -(2**63), 2**63 - 1), "0"),
     ("name", "name", None, "none"),
@@ -92,12 +94,14 @@ class Setup(VerticalScroll):
         """The run that the form describes, on the backend that was chosen.
 
         Raises:
-            UsageError: a field holds no number, or one out of its range.
+            UsageError: a field holds no number, or one out of its range, or what is no list of budgets.
         """
         values: dict[str, Any] = {}
         for name, label, number, _ in FIELDS:
             if value := self.query_one(f"#{name}", Input).value.strip():
                 values[name] = number.read(label, value) if number else value
+        if "budgets" in values:
+            values["budgets"] = parsed(values["budgets"])
         return RunRequest(
             model=self.query_one("#model", Input).value.strip(),
             evals=tuple(self.query_one(EvalList).selected),

@@ -9,13 +9,14 @@ from textual.widgets import Static
 
 from localrl import formats
 from localrl.tui.symbols import SYMBOLS
+from localrl.tui.widgets.bench import curve
+from localrl.tui.widgets.bench.curve import BARS
 
 if TYPE_CHECKING:
     from localrl.report.metrics import Accuracy
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.run_state import EvalSnapshot, RunSnapshot
 
-BARS = "▁▂▃▄▅▆▇█"
 BAR, LEAST_BAR, NAME, LEAST_NAME = 16, 8, 18, 6
 STATES = {
     "loading": "loading the model …",
@@ -32,8 +33,8 @@ STATES = {
 }
 
 
-Intervals = dict[int, "Accuracy"]
-"""By an eval's position."""
+Intervals = dict[tuple[int, int | None], "Accuracy"]
+"""By an eval's position and thinking budget, None where there is none."""
 
 
 class Summary(Static):
@@ -58,7 +59,10 @@ class Summary(Static):
         lines = [self._head(work, view)]
         for i, part in enumerate(view.evals):
             papers = run_state.published[i] if run_state.published else ()
-            lines += self._eval(part, intervals.get(i), papers, width)
+            lines += self._eval(part, intervals.get((i, None)), papers, width)
+            if part.budgets:
+                known = [(b, intervals.get((i, b))) for b in (*part.budgets, None)]
+                lines += curve.lines([(b, a.value if a else None) for b, a in known], width)
         lines += [*self._outcomes(view.outcomes, width), *self._speed(work, view, width)]
         self.update(Content("\n").join(lines), layout=len(lines) != self._lines)
         self._lines = len(lines)

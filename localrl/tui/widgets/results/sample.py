@@ -14,7 +14,7 @@ from localrl.tui.widgets.livetext import LiveText
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from localrl.tui.work.results import Detail
+    from localrl.tui.work.results import Detail, ForkDetail
 
 SHORT = 60
 """Characters of an answer that are shown beside the verdict."""
@@ -80,10 +80,21 @@ class SampleView(Vertical):
         pieces += [(True, "answer\n"), (False, (detail.answer or "(none)") + "\n\n")]
         if len(detail.target) > SHORT:
             pieces += [(True, f"gold\n{detail.target}\n\n")]
+        for fork in detail.forks:
+            pieces += [(True, f"{_fork(fork)}\n"), (False, (fork.answer or "(none)") + "\n\n")]
         if detail.why:
             pieces += [(True, f"why\n{detail.why}\n\n")]
         text.append([*pieces, (True, detail.facts)])
         text.scroll_home(animate=False)
+
+
+def _fork(fork: ForkDetail) -> str:
+    """A fork's verdict on a line."""
+    mark = SYMBOLS.get(fork.outcome or "")
+    said = f"extracted {_short(fork.extracted)}" if fork.extracted is not None else "nothing extracted"
+    verdict = f"{mark.sign} {mark.label}, {said}" if mark else "not judged"
+    after = ", answered after the run" if fork.replayed else ""
+    return f"└ at {fork.budget:,} thinking tokens: {verdict}{after}"
 
 
 def _short(text: str) -> str:
