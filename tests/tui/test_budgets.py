@@ -42,7 +42,10 @@ def test_a_run_with_budgets_shows_its_curve_and_each_sample_its_forks(
             screen.set_focus(None)
             await press(pilot, "bench.start")
             summary = screen.query_one(Summary)
-            shown = lambda: str(summary.render())  # noqa: E731
+
+            def shown() -> str:
+                return str(summary.render())
+
             await wait_until(pilot, lambda: "thinking 4 " in shown() and "no limit" in shown(), "a curve")
             work = app.bench_work
             assert work is not None
