@@ -16,6 +16,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import re
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -154,6 +155,7 @@ class Registry(Generic[M]):
 @functools.cache
 def plugged(group: str) -> tuple[Member, ...]:
     """The entry points of a group, by name, in every installed package."""
+    found = _entry_points(tuple(sys.path)).select(group=group)
     return tuple(
         Member(
             point.name,
@@ -161,8 +163,14 @@ def plugged(group: str) -> tuple[Member, ...]:
             point.dist.name if point.dist else "another package",
             point.dist.version if point.dist else "",
         )
-        for point in sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name)
+        for point in sorted(found, key=lambda point: point.name)
     )
+
+
+@functools.cache
+def _entry_points(path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
+    """Those of every group; reading them goes through all that is installed on the path."""
+    return importlib.metadata.entry_points()
 
 
 def arguments(member: object, name: str, number: int) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TIME_LIMIT_S = 10.0
 MEMORY_BYTES = 2 << 30
 _PATIENCE_S = 0.5
-_BACKLOG = 4  # jobs that wait before a second worker is worth its start
+_BACKLOG = 32  # jobs that wait before a second worker is worth the second of processor time of its start
 _STARTUP_S = 60.0
 _LONGEST_REPLY = 16 << 20
 _SPARE = 8
