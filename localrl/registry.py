@@ -20,7 +20,7 @@ import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from localrl.errors import UsageError, nearest
 
@@ -168,7 +168,7 @@ def plugged(group: str) -> tuple[Member, ...]:
 
 
 @functools.cache
-def _entry_points(path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
+def _entry_points(path: tuple[str, ...]) -> Any:
     """Those of every group; reading them goes through all that is installed on the path."""
     return importlib.metadata.entry_points()
 
