@@ -31,7 +31,7 @@ def bare(rows: MlxDevice, prompts: list[list[int]], samples: int, sampling: Samp
         prefill_step_size=PREFILL_TOKENS,
     )
     work = [prompt for prompt in prompts for _ in range(samples)]
-    samplers = [rows.sampler(sampling, seed, 0) for seed in range(len(work))]
+    samplers = [rows.sampler(sampling, seed, 0, 0).draw for seed in range(len(work))]
     generator.insert(work, samplers=samplers)
     made, left = 0, len(work)
     while left:

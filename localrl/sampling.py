@@ -8,6 +8,9 @@ from pydantic import Field
 
 from localrl.tomlfile import Strict
 
+PENALTIES = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0}
+"""Their names, and the values that change nothing."""
+
 
 class Sampling(Strict):
     """The sampler's settings; order of the chain: penalties, top_k, top_p, min_p, temperature, draw.
@@ -30,8 +33,7 @@ class Sampling(Strict):
     @property
     def penalises(self) -> bool:
         """Whether what was generated before changes the next token's chances."""
-        neutral = (0.0, 0.0, 1.0)
-        return (self.presence_penalty, self.frequency_penalty, self.repetition_penalty) != neutral
+        return any(getattr(self, name) != neutral for name, neutral in PENALTIES.items())
 
 
 def sample_seed(run_seed: int, eval_name: str, problem_id: str, index: int) -> int:

@@ -44,6 +44,9 @@ SAMPLING = {
     "top_p": Real(0, 1, min_open=True),
     "top_k": count(0),
     "min_p": Real(0, 1),
+    "presence_penalty": Real(-2, 2),
+    "frequency_penalty": Real(-2, 2),
+    "repetition_penalty": Real(0, 10, min_open=True),
     "max_tokens": count(),
 }
 

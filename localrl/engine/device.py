@@ -72,7 +72,9 @@ class BatchDevice(Protocol):
     def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
         """How likely a token is by these logits, and which `top` tokens are likeliest."""
 
-    def sampler(self, sampling: Sampling, seed: int) -> Any: ...
+    def sampler(self, sampling: Sampling, seed: int, prompt: Sequence[int], said: Sequence[int]) -> Any:
+        """What draws the tokens behind a prompt and what was said already."""
+
     def constrained(self, sampler: Any, grammar: Grammar, stream: Stream) -> Any:
         """The sampler with its answer held to a grammar; `encode` has refused those that make no sense."""
 

@@ -230,7 +230,7 @@ class Scheduler:
             shared,
             tuple(prompt.logprobs),
         )
-        sampler = self._device.sampler(prompt.group.sampling, sample.seed)
+        sampler = self._device.sampler(prompt.group.sampling, sample.seed, prompt.tokens, ())
         if prompt.group.grammar:
             sampler = self._device.constrained(sampler, prompt.group.grammar, stream)
         self._started += 1
@@ -415,10 +415,13 @@ class Scheduler:
     def _fork(self, parent: _Running, stream: ForkStream) -> None:
         """Start a fork on its parent's cells; where it cannot have them now, see to it that it can later."""
         closing = self._device.tokenize(stream.closing, control=True)
+        said = parent.stream.tokens if stream.group.sampling.penalises else ()
         fork = _Running(
             [*parent.tokens, parent.next, *closing[:-1]],
             stream=stream,
-            sampler=self._device.sampler(stream.group.sampling, stream.sample.seed),
+            sampler=self._device.sampler(
+                stream.group.sampling, stream.sample.seed, parent.tokens[: stream.prompt_tokens], said
+            ),
             born=0,  # the eldest: preempted last
             next=closing[-1],
         )

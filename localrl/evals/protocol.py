@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from localrl.evals import split
 from localrl.evals.spec import Published, PublishedProtocol
 from localrl.formats import count
+from localrl.sampling import PENALTIES
 
 if TYPE_CHECKING:
     from localrl.catalog.card import Card, EvalOverride
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from localrl.evals.spec import EvalSpec
     from localrl.sampling import Sampling
 
-_SAMPLER = ("temperature", "top_p", "top_k", "min_p")
+_SAMPLER = ("temperature", "top_p", "top_k", "min_p", *PENALTIES)
 
 
 def override(spec: EvalSpec, card: Card | None) -> EvalOverride | None:

@@ -40,6 +40,9 @@ class PublishedProtocol(Strict):
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
     max_tokens: int | None = None
     prompt: str = ""
     """The template, where it is not the eval's."""

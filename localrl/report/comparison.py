@@ -11,6 +11,7 @@ from localrl import formats, stats
 from localrl.errors import UsageError
 from localrl.report import metrics
 from localrl.report.run_summary import SO_FAR, model_name
+from localrl.sampling import PENALTIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from localrl.report.results import Results
     from localrl.sample import Group, Groups
 
-SAMPLING = ("temperature", "top_p", "top_k", "min_p", "max_tokens")
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", *PENALTIES, "max_tokens")
 Questions = Mapping[tuple[str, str], tuple[str, str]]
 """Prompt and target of every problem, by eval and id."""
 
@@ -182,7 +183,8 @@ def protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str
     for theirs in b["evals"]:
         if mine := ours.get(theirs["eval"]):
             named = _differences(mine, theirs, ("version", "extractor", "verifier"))
-            named += _differences(mine["sampling"], theirs["sampling"], SAMPLING)
+            settings = [PENALTIES | entry["sampling"] for entry in (mine, theirs)]  # older runs have none
+            named += _differences(settings[0], settings[1], SAMPLING)
             found += [f"{theirs['eval']}: {words}" for words in named]
     guards = [report["sampling"].get("loop_guard", True) for report in (a, b)]
     if guards[0] != guards[1]:

@@ -10,6 +10,7 @@ from localrl import formats, stats
 from localrl.formats import bounds, duration, number, percent, points, size
 from localrl.report import budget_summary, metrics
 from localrl.report.tables import Table
+from localrl.sampling import PENALTIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,14 +143,24 @@ def _stopped(stop: Mapping[str, Any]) -> str:
     return f"by --until {after}: what holds although the run was watched is {bounds(i['low'], i['high'])} %"
 
 
+def _penalties(sampling: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Those that change something; runs made before there were any have none."""
+    return [
+        (name, sampling[name])
+        for name, neutral in PENALTIES.items()
+        if sampling.get(name, neutral) != neutral
+    ]
+
+
 def _sampling(sampling: Mapping[str, Any]) -> str:
     limit = f"at most {sampling['max_tokens']} tokens"
     if sampling["temperature"] == 0:
-        return f"greedy, {limit}"
+        penalties = [f"{name} {value:g}" for name, value in _penalties(sampling)]
+        return ", ".join(["greedy", *penalties, limit])
     filters = [
         f"{name} {sampling[name]:g}"
-        for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0))
-        if sampling[name] != off
+        for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0), *PENALTIES.items())
+        if sampling.get(name, off) != off
     ]
     return ", ".join([f"temperature {sampling['temperature']:g}", *filters, limit])
 
@@ -252,6 +263,8 @@ def command(report: Mapping[str, Any]) -> str:
     for key in ("seed", "temperature", "top_p", "top_k", "min_p", "max_tokens"):
         if sampling.get(key) is not None:
             words += [f"--{key.replace('_', '-')}", str(sampling[key])]
+    for key, value in _penalties(sampling):
+        words += [f"--{key.replace('_', '-')}", str(value)]
     for key, flag in (("name", "--backend"), ("parallel", "--parallel"), ("context", "--ctx")):
         if backend[key]:
             words += [flag, str(backend[key])]

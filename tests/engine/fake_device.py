@@ -13,6 +13,8 @@ from localrl.engine.protocol import GroupRequest, ModelInfo, TokenLogprob
 from localrl.errors import LocalrlError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from localrl.engine.device import Batch
     from localrl.engine.protocol import Grammar
     from localrl.engine.stream import Stream
@@ -107,7 +109,7 @@ class FakeDevice:
     def logprob(self, logits: Any, token: int, top: int) -> TokenLogprob:
         return TokenLogprob(token, fake_logprob(logits, token))
 
-    def sampler(self, sampling: Sampling, seed: int) -> Any:
+    def sampler(self, sampling: Sampling, seed: int, prompt: Sequence[int], said: Sequence[int]) -> Any:
         self.samplers += 1
         return seed
 

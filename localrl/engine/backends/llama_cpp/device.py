@@ -34,6 +34,8 @@ from localrl.errors import Unavailable
 from localrl.machine import hardware
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from localrl.engine.device import Batch
     from localrl.engine.protocol import Grammar
     from localrl.engine.stream import Stream
@@ -265,8 +267,8 @@ class LlamaDevice:
         address = ctypes.cast(pointer, ctypes.c_void_p).value
         return np.frombuffer((ctypes.c_float * self._vocab_size).from_address(address), np.float32)
 
-    def sampler(self, sampling: Sampling, seed: int) -> Any:
-        return Sampler(sampling, seed, self._candidates)
+    def sampler(self, sampling: Sampling, seed: int, prompt: Sequence[int], said: Sequence[int]) -> Any:
+        return Sampler(sampling, seed, self._candidates, prompt, said)
 
     def constrained(self, sampler: Any, grammar: Grammar, stream: Stream) -> Any:
         return ConstrainedSampler(

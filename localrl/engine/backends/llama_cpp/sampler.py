@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp as lib
 import numpy as np
 
+from localrl.engine.backends.llama_cpp.penalties import Penalties
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from localrl.sampling import Sampling
@@ -69,14 +73,26 @@ class Candidates:
 
 
 class Sampler:
-    """The filters and the random numbers of one sample: top_k, top_p, min_p, temperature, draw.
+    """The filters and the random numbers of one sample: penalties, top_k, top_p, min_p, temperature, draw.
 
     `close` frees what llama.cpp holds. A seed gives the tokens that llama.cpp's own chain would draw; without
     any filter other ones, from the same distribution.
     """
 
-    def __init__(self, sampling: Sampling, seed: int, candidates: Candidates) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        seed: int,
+        candidates: Candidates,
+        prompt: Sequence[int] = (),
+        said: Sequence[int] = (),
+    ) -> None:
+        """
+        Args:
+            prompt, said: tokens before the first that is drawn; of use to penalties.
+        """
         self._sampling = sampling
+        self._penalties = Penalties(sampling, prompt, said) if sampling.penalises else None
         self._candidates = candidates
         self._top_k = lib.llama_sampler_init_top_k(sampling.top_k)
         self._top_p = lib.llama_sampler_init_top_p(sampling.top_p, 1)
@@ -89,6 +105,14 @@ class Sampler:
 
     def draw(self, logits: Logits) -> int:
         """The next token, from the logits of the whole vocabulary."""
+        if self._penalties is None:
+            return self._draw_from(logits)
+        with self._penalties.applied(logits):
+            token = self._draw_from(logits)
+        self._penalties.take(token)
+        return token
+
+    def _draw_from(self, logits: Logits) -> int:
         sampling = self._sampling
         if sampling.temperature == 0.0:
             return int(logits.argmax())

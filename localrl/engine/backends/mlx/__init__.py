@@ -18,12 +18,12 @@ FORM = Form.MLX
 REQUIRES: tuple[str, ...] = ("mlx_lm",)
 INSTALL = installation.extra("mlx")
 CANNOT: tuple[str, ...] = (
-    Ability.BUDGET,
     Ability.FORK,
     Ability.GRAMMAR,
     "keep short texts cheap beside a long one: the cache is padded to its longest row",
     "quantise the cache: --cache-type is f16 only",
     "share prompts between groups",
+    "report log-probabilities before penalties: with penalties they are those after them",
     "run GGUF files, architectures that mlx-lm does not know, or code from a model's repository",
 )
 

@@ -9,7 +9,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,14 @@ def wired_limit_advice(needed_bytes: int, working_set_bytes: int, memory_bytes: 
     if needed_bytes <= working_set_bytes or needed_bytes > room:
         return ""
     return f"sudo sysctl iogpu.wired_limit_mb={min(room, needed_bytes * 5 // 4) >> 20}"
+
+
+class RowSampler(NamedTuple):
+    """What mlx-lm's generator takes of a row."""
+
+    draw: Any
+    """None where the generator's own greedy one serves all rows in one call."""
+    processors: list[Any]
 
 
 class MlxDevice:
@@ -211,16 +219,15 @@ class MlxDevice:
             [tokens[known:]],
             caches=[cache] if cache is not None else None,
             all_tokens=[tokens[:known]],
-            samplers=[sampler],
+            samplers=[sampler.draw],
+            logits_processors=[sampler.processors],
         )
         self._done[number] = 0
         return int(number)
 
-    def sampler(self, sampling: Sampling, seed: int, drawn: int) -> Any:
-        """None where the generator's own greedy one serves all rows in one call."""
-        if sampling.temperature == 0.0:
-            return None
-        return _sampler(self._mx, sampling, seed, drawn)
+    def sampler(self, sampling: Sampling, seed: int, prompt: int, drawn: int) -> RowSampler:
+        draw = None if sampling.temperature == 0.0 else _sampler(self._mx, sampling, seed, drawn)
+        return RowSampler(draw, [_penalties(self._mx, sampling, prompt)] if sampling.penalises else [])
 
     def next(self) -> tuple[int, list[Drawn]]:
         prompts, drawn = self._generator.next()
@@ -236,12 +243,30 @@ class MlxDevice:
         for row in rows:
             del self._done[row]
 
+    def detach(self, row: int) -> Any:
+        cache, _ = self._generator.remove([row], return_prompt_caches=True)[row]
+        del self._done[row]
+        return cache
+
     def peak_memory_bytes(self) -> int:
         return int(self._mx.get_peak_memory())
 
     def close(self) -> None:
         self._prompts.close()
         self._generator.close()
+
+
+def _penalties(mx: Any, sampling: Sampling, prompt: int) -> Any:
+    """From the tokens of a row, of which the first are its prompt, and logits (1, vocabulary) to logits."""
+
+    def penalise(tokens: Any, logits: Any) -> Any:
+        none = mx.zeros(logits.shape[-1])
+        seen, counts = none.at[tokens].add(1.0) > 0, none.at[tokens[prompt:]].add(1.0)
+        by = sampling.repetition_penalty
+        logits = mx.where(seen, mx.where(logits > 0, logits / by, logits * by), logits)
+        return logits - sampling.frequency_penalty * counts - sampling.presence_penalty * (counts > 0)
+
+    return penalise
 
 
 def _sampler(mx: Any, sampling: Sampling, seed: int, drawn: int) -> Any:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
@@ -76,13 +76,16 @@ class PaddedDevice(Protocol):
     def insert(self, tokens: list[int], known: int, cache: Any, sampler: Any) -> int:
         """Start a row whose first `known` tokens are in the cache, which is not changed; its number."""
 
-    def sampler(self, sampling: Sampling, seed: int, drawn: int) -> Any:
-        """One that has drawn so many tokens already."""
+    def sampler(self, sampling: Sampling, seed: int, prompt: int, drawn: int) -> Any:
+        """One for a prompt of so many tokens that has drawn so many already."""
 
     def next(self) -> tuple[int, list[Drawn]]:
         """One step: prompt tokens computed, and the token of each row that generates."""
 
     def remove(self, rows: list[int]) -> None: ...
+    def detach(self, row: int) -> Any:
+        """Remove a row; its cache, which holds all tokens that `next` has told of it."""
+
     def peak_memory_bytes(self) -> int: ...
     def close(self) -> None: ...
 
@@ -258,7 +261,7 @@ class PaddedScheduler:
     def _insert(self, row: _PaddedSample, known: int, cache: Any) -> None:
         stream = row.stream
         drawn = len(stream.tokens)
-        sampler = self._device.sampler(stream.group.sampling, stream.sample.seed, drawn)
+        sampler = self._device.sampler(stream.group.sampling, stream.sample.seed, len(row.prompt), drawn)
         row.number = self._device.insert([*row.prompt, *stream.tokens], known, cache, sampler)
         self._running.append(row)
 
@@ -304,7 +307,18 @@ class PaddedScheduler:
                 ended.append((row, reason))
             else:
                 self._events += row.stream.texts()
+                if why := row.stream.must_close():
+                    self._close_thinking(row, why)
         self._end(ended)
+
+    def _close_thinking(self, row: _PaddedSample, why: Literal["budget", "sure"]) -> None:
+        """Let a row go on as if it had said the closing text."""
+        assert row.stream.group.thinking is not None
+        known, cache = row.length, self._device.detach(row.number)
+        closing = self._device.tokenize(row.stream.group.thinking.closing, control=True)
+        row.stream.close_thinking(why, closing, b"".join(map(self._device.token_bytes, closing)))
+        self._running.remove(row)
+        self._insert(row, known, cache)
 
     def _push(self, row: _PaddedSample, drawn: Drawn, now: float) -> FinishReason | None:
         stream, token = row.stream, drawn.token

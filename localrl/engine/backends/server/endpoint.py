@@ -47,8 +47,18 @@ DENIALS = {
     501: "",
 }
 """Answers that waiting does not change, and what to do about them."""
-NEUTRAL = {"top_k", "min_p", "repetition_penalty", "stream_options", "seed"}
-"""Fields that are left out for a server that does not know them, if that changes nothing."""
+NEUTRAL: dict[str, tuple[float, ...]] = {
+    "top_k": (0, -1),
+    "min_p": (0,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "repetition_penalty": (1,),
+    "repeat_penalty": (1,),
+    "repeat_last_n": (-1,),
+}
+"""Values that change nothing, of fields that are left out for a server that does not know them."""
+HARMLESS = {"stream_options", "seed"}
+"""Fields that may be left out whatever their value."""
 
 
 @dataclass(eq=False)
@@ -154,11 +164,16 @@ class Endpoint:
             # SGLang takes 0 for an error, llama.cpp's servers take -1 for one.
             "top_k": sampling.top_k or (-1 if self.kind in ("vllm", "sglang") else 0),
             "min_p": sampling.min_p,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
             "max_tokens": sampling.max_tokens,
             "seed": seeds[0],
         }
-        if self.kind in ("vllm", "sglang"):  # they take defaults from the model's generation_config.json
-            body["repetition_penalty"] = 1.0
+        # vLLM and SGLang take defaults from the model's generation_config.json.
+        if self.kind in ("vllm", "sglang") or sampling.repetition_penalty != 1:
+            body["repetition_penalty"] = sampling.repetition_penalty
+        if self.kind not in ("vllm", "sglang") and sampling.penalises:  # llama.cpp's name and window
+            body |= {"repeat_penalty": sampling.repetition_penalty, "repeat_last_n": -1}
         if len(seeds) > 1:
             body["n"] = len(seeds)
             body["stream_options"]["continuous_usage_stats"] = True
@@ -202,8 +217,8 @@ class Endpoint:
 
     def _learn(self, failed: RequestFailed, body: dict[str, Any]) -> None:
         """Leave out what the server does not know, if that changes nothing; the request is tried again."""
-        unknown = {name for name in NEUTRAL & body.keys() if name in failed.reason}
-        matters = {name for name in ("top_k", "min_p") if body.get(name, 0) > 0}
+        unknown = {name for name in (*NEUTRAL, *HARMLESS) if name in body and name in failed.reason}
+        matters = {name for name, neutral in NEUTRAL.items() if name in body and body[name] not in neutral}
         if failed.failure is Failure.REJECTED and unknown and not unknown & matters:
             self.left_out |= unknown
             raise RequestFailed(Failure.BROKEN, failed.reason)

@@ -150,3 +150,50 @@ def test_every_token_of_a_vocabulary_can_be_drawn_even_past_the_last_whole_colum
             sampler = Sampler(sampling, 1, Candidates(vocabulary))
             assert sampler.draw(logits) == token
             sampler.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 2),
+    sampling=st.builds(
+        Sampling,
+        temperature=st.sampled_from([0.0, 0.6, 1.0]),
+        top_k=st.sampled_from([1, 40]),
+        presence_penalty=st.sampled_from([0.0, 1.5, -1.0]),
+        frequency_penalty=st.sampled_from([0.0, 0.7]),
+        repetition_penalty=st.sampled_from([1.0, 1.3, 0.8]),
+    ),
+)
+def test_penalties_change_what_is_drawn_as_llama_cpps_own_do(seed: int, sampling: Sampling) -> None:
+    penalties = lib.llama_sampler_init_penalties(
+        500, 1000, sampling.repetition_penalty, sampling.frequency_penalty, sampling.presence_penalty
+    )
+    sampler, chain = (
+        Sampler(sampling, seed, Candidates(500)),
+        lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params()),
+    )
+    for part in (penalties, reference(sampling, seed)):
+        lib.llama_sampler_chain_add(chain, part)
+    row = rows(500, seed, 1.5, count=1)[0]
+    for _ in range(40):  # the same logits again and again: only penalties make a difference
+        before = row.copy()
+        token = sampler.draw(row)
+        assert token == drawn(chain, row)
+        assert (row == before).all(), "others draw from the same logits"
+        lib.llama_sampler_accept(penalties, token)
+    sampler.close()
+    lib.llama_sampler_free(chain)
+
+
+def test_a_sampler_goes_on_with_what_was_said_and_a_prompt_is_only_repeated() -> None:
+    logits = np.zeros(100, np.float32)
+    logits[[5, 6]] = 3.0, 2.9
+    for sampling, prompt, said, first in (
+        (Sampling(presence_penalty=1.0), [], [], 5),
+        (Sampling(presence_penalty=1.0), [], [5], 6),
+        (Sampling(presence_penalty=1.0), [5], [], 5),
+        (Sampling(repetition_penalty=1.2), [5], [], 6),
+    ):
+        sampler = Sampler(sampling, 1, Candidates(100), prompt, said)
+        assert sampler.draw(logits) == first
+        sampler.close()

@@ -214,3 +214,17 @@ def test_the_starter_reads_a_prompt_and_answers_a_sum_the_same_on_both_libraries
     device = LlamaDevice(EngineSettings("llama.cpp", str(starter), context=1024, cache_type="f16"))
     assert rows.encode(work) == device.encode(work)
     assert texts(PaddedScheduler(rows, 1), [work]) == texts(Scheduler(device, 1), [work])
+
+
+def test_penalties_count_what_was_said_and_repetition_the_prompt_too() -> None:
+    import mlx.core as mx
+
+    tokens, logits = mx.array([0, 1, 1, 3]), mx.array([[2.0, 2.0, 2.0, -2.0]])  # the first two are the prompt
+
+    def penalised(**penalties: float) -> list[float]:
+        (row,) = device._penalties(mx, Sampling(**penalties), 2)(tokens, logits).tolist()
+        return [round(logit, 3) for logit in row]
+
+    assert penalised(presence_penalty=0.5) == [2.0, 1.5, 2.0, -2.5]
+    assert penalised(frequency_penalty=0.5) == [2.0, 1.5, 2.0, -2.5]
+    assert penalised(repetition_penalty=2.0) == [1.0, 1.0, 2.0, -4.0]

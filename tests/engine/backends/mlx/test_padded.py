@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localrl.chat import ThinkingControl, ThinkingTags
 from localrl.engine.backends.mlx.padded import Drawn, PaddedScheduler
 from localrl.engine.conformance import EventLog, run
 from localrl.engine.protocol import (
@@ -71,7 +73,10 @@ class FakeRows:
         self.rows[self._numbers] = (list(tokens), known, sampler)
         return self._numbers
 
-    def sampler(self, sampling: Sampling, seed: int, drawn: int) -> Any:
+    def detach(self, row: int) -> Any:
+        return self.rows.pop(row)[0]
+
+    def sampler(self, sampling: Sampling, seed: int, prompt: int, drawn: int) -> Any:
         return seed
 
     def next(self) -> tuple[int, list[Drawn]]:
@@ -175,3 +180,22 @@ def test_metrics_say_how_many_are_preempted() -> None:
         metrics = [event for event in backend.step() if isinstance(event, Metrics)]
         most = max([most, *(each.preempted for each in metrics)])
     assert most > 0
+
+
+def test_a_budget_lets_a_row_go_on_behind_the_closing_text() -> None:
+    rows = FakeRows()
+    tags = ThinkingTags(open="1 ", close="x", budget_message="5 6 7 ")
+    asked = replace(group("g", 10, 3, 40), thinking=tags, control=ThinkingControl(budget=9))
+    rows.encode = lambda group: ([token for token in asked.prompt if isinstance(token, int)], True)  # type: ignore[method-assign]
+    backend = PaddedScheduler(rows, parallel=4)
+    outcomes = run(backend, [asked])
+    backend.close()
+    for index, sample in enumerate(asked.samples):
+        end, said = (
+            outcomes[sample.id].finished,
+            expected(replace(asked, sampling=Sampling(max_tokens=9)), index),
+        )
+        begun = [int(word) for word in f"{said}5 6 7".split()]
+        going = replace(asked, prompt=(*asked.prompt, *begun), sampling=Sampling(max_tokens=31))
+        assert end.text == f"{said}5 6 7 {expected(going, index)}"
+        assert (end.closed, end.forced_tokens) == ("budget", 3)
