@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from localrl.runs.rescore import Change, rescore
 from localrl.store import locks
 from localrl.store.runs import Store
 from localrl.verify.pool import VerifierPool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @click.command("rescore")
@@ -29,11 +33,15 @@ def command(run: str, as_json: bool) -> None:
     if as_json:
         document({"changes": [asdict(change) for change in changes], "report": made})
         return
+    show_changes(changes)
+    note(f"{len(changes)} verdicts changed")
+    click.echo(summary(made))
+
+
+def show_changes(changes: Sequence[Change]) -> None:
     if changes:
         columns = ["eval", "problem", "sample", "before", "after", "extracted"]
         table(columns, [_row(change) for change in changes])
-    note(f"{len(changes)} verdicts changed")
-    click.echo(summary(made))
 
 
 def _row(c: Change) -> list[str]:

@@ -121,7 +121,7 @@ class ImportedRun:
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield number, _sample(line, f"{self.path}:{number}")
+                    yield number, sample_of(line, f"{self.path}:{number}")
 
 
 def read_jsonl(path: Path) -> ImportedRun:
@@ -160,7 +160,12 @@ def _check(run: ImportedRun) -> None:
             raise UsageError(f"{where}: problem {problem.id!r} has another prompt or target than before")
 
 
-def _sample(line: bytes, where: str) -> Sample:
+def sample_of(line: bytes, where: str) -> Sample:
+    """A sample as an export or a bundle writes it.
+
+    Raises:
+        UsageError: the line holds none; says `where`.
+    """
     try:
         return _Line.model_validate(jsontext.loads(line)).as_sample()
     except ValidationError as error:

@@ -18,10 +18,10 @@ from localrl.store.samples import is_omitted
 from localrl.verify import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from localrl.runs.plan import EvalPlan
-    from localrl.sample import Problem
+    from localrl.sample import Problem, Sample
     from localrl.store.runs import Run, Store
     from localrl.verify.pool import VerifierPool
 
@@ -58,34 +58,45 @@ def rescore(store: Store, run: Run, pool: VerifierPool) -> Iterator[Change]:
     parts = {part.spec.name: part for part in plan.evals}
     answers = (each for sample in store.samples(run) for each in (sample, *sample.forks))
     judgeable = (each for each in answers if FinishReason(each.finish) not in UNJUDGEABLE)
-    targets = _Targets(parts)
+    targets = Targets(parts)
     while batch := list(itertools.islice(judgeable, AT_ONCE)):
-        verdicts = [
-            rewarding.submit(*(pool, parts[s.problem.eval].spec, s.response, targets.of(s.problem), s.tokens))
-            for s in batch
-        ]
-        judged = [
-            sample.judged(verdict.result(), verifier_name(parts[sample.problem.eval]))
-            for sample, verdict in zip(batch, verdicts, strict=True)
-        ]
+        judged = judge(batch, parts, targets, pool)
         store.set_verdicts(run, judged)
-        for before, after in zip(batch, judged, strict=True):
-            if before.outcome != after.outcome:
-                yield Change(
-                    eval=after.problem.eval,
-                    problem=after.problem.id,
-                    index=after.index,
-                    budget=after.budget,
-                    before=before.outcome,
-                    after=str(after.outcome),
-                    extracted=after.extracted,
-                )
+        yield from changes(batch, judged)
 
 
-class _Targets:
+def judge(
+    samples: Sequence[Sample], parts: Mapping[str, EvalPlan], targets: Targets, pool: VerifierPool
+) -> list[Sample]:
+    """The samples with the verdicts that today's verifiers give them."""
+    verdicts = [
+        rewarding.submit(pool, parts[s.problem.eval].spec, s.response, targets.of(s.problem), s.tokens)
+        for s in samples
+    ]
+    return [
+        sample.judged(verdict.result(), verifier_name(parts[sample.problem.eval]))
+        for sample, verdict in zip(samples, verdicts, strict=True)
+    ]
+
+
+def changes(before: Sequence[Sample], after: Sequence[Sample]) -> Iterator[Change]:
+    for old, new in zip(before, after, strict=True):
+        if old.outcome != new.outcome:
+            yield Change(
+                eval=new.problem.eval,
+                problem=new.problem.id,
+                index=new.index,
+                budget=new.budget,
+                before=old.outcome,
+                after=str(new.outcome),
+                extracted=new.extracted,
+            )
+
+
+class Targets:
     """What to compare with: from the store, or from the eval's data where it is too long for the store."""
 
-    def __init__(self, parts: dict[str, EvalPlan]) -> None:
+    def __init__(self, parts: Mapping[str, EvalPlan]) -> None:
         self._parts = parts
         self._data: dict[str, dict[str, Any]] = {}
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from localrl.chat import Message
+from localrl.chat import Message, ThinkingTags
+from localrl.engine.protocol import EngineSettings
+from localrl.evals import spec
 from localrl.report import metrics
+from localrl.runs.plan import EvalPlan, RunPlan
 from localrl.sample import Group, Problem, Sample, SampleRow, by_problem
+from localrl.sampling import Sampling
 from localrl.store.aggregates import GroupCounts
 from localrl.verdict import INCOMPLETE, VERIFIER_FAILED, Outcome, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from localrl.sample import Groups
 
@@ -194,3 +199,37 @@ def made_run(
 @pytest.fixture
 def make_run() -> Callable[..., MadeRun]:
     return made_run
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def storable(run: Any, k: int = 4) -> Any:
+    """Give a made run of the eval `starter` what the store needs."""
+    found, path = spec.load("starter")
+    part = EvalPlan(spec=found, path=str(path), samples=k, sampling=Sampling())
+    plan = RunPlan(
+        model="tiny",
+        model_name="tiny",
+        model_path="tiny.gguf",
+        thinking=ThinkingTags(),
+        engine=EngineSettings(),
+        evals=[part],
+        command=["localrl", "bench", "tiny"],
+    )
+    counters = {"wall_s": 60.0, "generated_tokens": 6000, "decode_s": 50.0, "peak_memory_bytes": 10**9}
+    run.origin = {
+        "manifest": {"plan": plan.model_dump(mode="json"), "hardware": {"device": "cpu"}},
+        "sessions": [({"backend": "llama.cpp"}, counters)],
+        "status": "complete",
+    }
+    run.made = [replace(s, shared_tokens=3, verifier="gym/1", ended=1.0) for s in run.made]
+    return run
+
+
+@pytest.fixture
+def make_storable(make_run: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda run="r1", **more: storable(make_run(run, eval_name="starter", **more), more.get("k", 4))

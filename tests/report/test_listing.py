@@ -11,13 +11,11 @@ import pytest
 from localrl.report import importing, listing
 from localrl.store.runs import Store
 from localrl.verdict import Outcome
-from tests.report.test_results import home, invoke, make_storable
+from tests.report.test_results import invoke
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-__all__ = ["home", "make_storable"]
 
 
 def with_outcomes(run: Any, right: Callable[[int, int], bool], eval_name: str) -> list[Any]:

@@ -10,54 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from localrl import stats
-from localrl.chat import ThinkingTags
 from localrl.cli.runs import command
-from localrl.engine.protocol import EngineSettings
 from localrl.errors import UsageError
-from localrl.evals import spec
 from localrl.report import importing, report
 from localrl.report.results import StoredResults
-from localrl.runs.plan import EvalPlan, RunPlan
-from localrl.sampling import Sampling
 from localrl.store.runs import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "home"))
-    return tmp_path
-
-
-def storable(run: Any, k: int = 4) -> Any:
-    """Give a made run of the eval `starter` what the store needs."""
-    found, path = spec.load("starter")
-    part = EvalPlan(spec=found, path=str(path), samples=k, sampling=Sampling())
-    plan = RunPlan(
-        model="tiny",
-        model_name="tiny",
-        model_path="tiny.gguf",
-        thinking=ThinkingTags(),
-        engine=EngineSettings(),
-        evals=[part],
-        command=["localrl", "bench", "tiny"],
-    )
-    counters = {"wall_s": 60.0, "generated_tokens": 6000, "decode_s": 50.0, "peak_memory_bytes": 10**9}
-    run.origin = {
-        "manifest": {"plan": plan.model_dump(mode="json"), "hardware": {"device": "cpu"}},
-        "sessions": [({"backend": "llama.cpp"}, counters)],
-        "status": "complete",
-    }
-    run.made = [replace(s, shared_tokens=3, verifier="gym/1", ended=1.0) for s in run.made]
-    return run
-
-
-@pytest.fixture
-def make_storable(make_run: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda run="r1", **more: storable(make_run(run, eval_name="starter", **more), more.get("k", 4))
 
 
 def invoke(*arguments: str) -> Any:
