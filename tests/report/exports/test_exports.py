@@ -38,12 +38,19 @@ def suffix(name: str) -> str:
     return FORMATS.get(name).SUFFIX
 
 
+def on_the_hub(run: Any) -> Any:
+    """The run, with an eval whose data are on the hub, which not every format is content without."""
+    data = {"hub": {"dataset": "someone/sums"}}
+    run.origin = {"manifest": {"plan": {"evals": [{"spec": {"name": "sums", "data": data}}]}}}
+    return run
+
+
 @pytest.mark.parametrize("name", FORMATS.names())
 def test_every_format_takes_any_text_and_leaves_no_half_file(
     name: str, tmp_path: Path, make_run: Callable[..., Any]
 ) -> None:
     path = tmp_path / f"run{suffix(name)}"
-    export(hostile(make_run()), name, path)
+    export(hostile(on_the_hub(make_run())), name, path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     path.read_bytes()
 
@@ -52,7 +59,7 @@ def test_every_format_takes_any_text_and_leaves_no_half_file(
 def test_a_number_that_json_cannot_hold_is_text(
     name: str, tmp_path: Path, make_run: Callable[..., Any]
 ) -> None:
-    run, path = make_run(), tmp_path / f"run{suffix(name)}"
+    run, path = on_the_hub(make_run()), tmp_path / f"run{suffix(name)}"
     asked = replace(run.made[0].problem, target={"output": float("nan")})
     run.made[0] = replace(run.made[0], problem=asked, detail={"got": [float("-inf")]})
     export(run, name, path)
