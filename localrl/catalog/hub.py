@@ -14,7 +14,7 @@ import socket
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 from localrl.catalog import hubcache
@@ -30,6 +30,9 @@ ATTEMPTS = 5
 LONGEST_WAIT_S = 60.0
 REACH_S = 10.0
 LARGEST_LISTING = 16 << 20
+LARGEST_NUMBER = 1 << 60
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +102,11 @@ def search(words: str, limit: int = 20) -> list[SearchResult]:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it would tell of every attempt
     api = HfApi(endpoint=endpoint(), token=token() or False)
 
-    def ask() -> list[Any]:
-        return list(api.list_models(search=words, filter="gguf", sort="downloads", limit=limit))
+    def ask() -> list[SearchResult]:
+        found = api.list_models(search=words, filter="gguf", sort="downloads", limit=limit)
+        return [SearchResult(_text(m.id), _number(m.downloads or 0), _number(m.likes or 0)) for m in found]
 
-    return [
-        SearchResult(model.id, model.downloads or 0, model.likes or 0)
-        for model in _patiently(ask, f"search for {words!r}")
-    ]
+    return _patiently(ask, f"search for {words!r}")
 
 
 def _check_reachable() -> None:
@@ -136,23 +137,27 @@ def _huggingface(repo: str, revision: str) -> Listing:
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint(), token=token() or False)
-    info = _patiently(lambda: api.model_info(repo, revision=revision, files_metadata=True), repo)
-    commit = info.sha or ""
-    if not (len(commit) == 40 and all(c in "0123456789abcdef" for c in commit)):
-        raise NetworkError(f"the hub names no commit of {repo}")
-    base = f"{endpoint()}/{repo}/resolve/{commit}"
-    files = []
-    for sibling in info.siblings or []:
-        path = sibling.rfilename
-        if not path.endswith(hubcache.WANTED):
-            continue
-        url = f"{base}/{quote(path)}"
-        etag, size = (sibling.lfs.sha256 if sibling.lfs else sibling.blob_id), sibling.size
-        if not etag or size is None:
-            etag, size = _head(url, path)
-        if _is_hash(etag):
-            files.append(RemoteFile(url, path, size, etag, etag if len(etag) == 64 else ""))
-    return Listing(repo, commit, tuple(files), gated=bool(info.gated))
+
+    def ask() -> Listing:
+        info = api.model_info(repo, revision=revision, files_metadata=True)
+        commit = _text(info.sha or "")
+        if len(commit) != 40 or not _is_hash(commit):
+            raise NetworkError(f"the hub names no commit of {repo}")
+        base = f"{endpoint()}/{repo}/resolve/{commit}"
+        files = []
+        for sibling in info.siblings or []:
+            path = _text(sibling.rfilename)
+            if not path.endswith(hubcache.WANTED):
+                continue
+            url = f"{base}/{quote(path)}"
+            etag, size = (sibling.lfs.sha256 if sibling.lfs else sibling.blob_id), sibling.size
+            if not etag or size is None:
+                etag, size = _head(url, path)
+            if _is_hash(_text(etag)):
+                files.append(RemoteFile(url, path, _number(size), etag, etag if len(etag) == 64 else ""))
+        return Listing(repo, commit, tuple(files), gated=bool(info.gated))
+
+    return _patiently(ask, repo)
 
 
 def _head(url: str, path: str) -> tuple[str, int]:
@@ -166,19 +171,20 @@ def _head(url: str, path: str) -> tuple[str, int]:
 def _modelscope(repo: str) -> Listing:
     address = f"{modelscope_endpoint()}/api/v1/models/{repo}/repo/files?Revision=master&Recursive=true"
 
-    data = _patiently(lambda: _json(address), repo)
-    entries = ((data.get("Data") or {}).get("Files") or []) if isinstance(data, dict) else []
-    files, commit = [], ""
-    for entry in entries:
-        path, sha256, revision = (str(entry.get(key) or "") for key in ("Path", "Sha256", "Revision"))
-        if entry.get("Type") == "tree" or not path.endswith(hubcache.WANTED) or not _is_hash(sha256):
-            continue
-        commit = commit or revision
-        url = f"{modelscope_endpoint()}/models/{repo}/resolve/{quote(revision or 'master')}/{quote(path)}"
-        files.append(RemoteFile(url, path, int(entry.get("Size") or 0), sha256, sha256))
-    if not files:
-        raise UsageError(f"ModelScope lists no model files of {repo}")
-    return Listing(repo, commit if _is_hash(commit) else "0" * 40, tuple(files))
+    def ask() -> Listing:
+        files, commit = [], ""
+        for entry in (_json(address).get("Data") or {}).get("Files") or []:
+            path, sha256, revision = (_text(entry.get(key) or "") for key in ("Path", "Sha256", "Revision"))
+            if entry.get("Type") == "tree" or not path.endswith(hubcache.WANTED) or not _is_hash(sha256):
+                continue
+            commit = commit or revision
+            url = f"{modelscope_endpoint()}/models/{repo}/resolve/{quote(revision or 'master')}/{quote(path)}"
+            files.append(RemoteFile(url, path, _number(entry.get("Size") or 0), sha256, sha256))
+        if not files:
+            raise UsageError(f"ModelScope lists no model files of {repo}")
+        return Listing(repo, commit if _is_hash(commit) else "0" * 40, tuple(files))
+
+    return _patiently(ask, repo)
 
 
 def _json(address: str) -> Any:
@@ -209,6 +215,19 @@ class HubRefused(Exception):
         self.status, self.wait_s = status, wait_s
 
 
+def _text(given: object) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"{given!r} is no text")
+    return given
+
+
+def _number(given: object) -> int:
+    """How many bytes, downloads and so on."""
+    if type(given) is not int or not 0 <= given < LARGEST_NUMBER:
+        raise TypeError(f"{given!r} is no number of things")
+    return given
+
+
 def _is_hash(text: str) -> bool:
     return len(text) in (40, 64) and all(c in "0123456789abcdef" for c in text)
 
@@ -223,8 +242,12 @@ def _denied(what: str, status: int, said: str) -> UsageError:
     return UsageError(f"{what}: {words or f'the hub answered {status}'}", hint=hint)
 
 
-def _patiently(ask: Callable[[], Any], what: str) -> Any:
-    """Ask again while the hub is busy or the connection fails, as long as it asks for, up to a minute."""
+def _patiently(ask: Callable[[], T], what: str) -> T:
+    """Ask again while the hub is busy or the connection fails, as long as it asks for, up to a minute.
+
+    Args:
+        ask: also reads the answer, so that one that is not as it should be is told as the hub's.
+    """
     import httpx2
     from huggingface_hub import errors
 
@@ -251,6 +274,8 @@ def _patiently(ask: Callable[[], Any], what: str) -> Any:
                     f"the hub asks to wait {asked:.0f} s ({status})", hint="try again later"
                 ) from error
             wait = max(wait, asked)
+        except (AttributeError, LookupError, TypeError) as error:  # here or in huggingface-hub
+            raise NetworkError(f"{what}: the answer is not the hub's", hint="check HF_ENDPOINT") from error
         except json.JSONDecodeError:
             last = "the answer is not the hub's, but perhaps a page to log in to the network"
         except (BROKEN, httpx2.HTTPError, OSError, ValueError) as error:

@@ -151,7 +151,8 @@ def check_name(repo: str, path: str) -> None:
         UsageError: it would.
     """
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
+    leaves = path.startswith("/") or ".." in parts or "\\" in path or ":" in path
+    if not parts or leaves or not path.isprintable():
         raise UsageError(f"{repo} lists a file with the unsafe name {path!r}")
 
 

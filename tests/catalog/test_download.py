@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ from localrl.catalog.locate import locate
 from localrl.catalog.transfer import Tuning
 from localrl.catalog.web import Web, retry_after
 from localrl.errors import LocalrlError, NetworkError, StoreError, UsageError
-from tests.catalog.hub_server import COMMIT, FAULTS, Hub, serve, sha256
+from tests.catalog.hub_server import COMMIT, FAULTS, Handler, Hub, serve, sha256
 from tests.catalog.test_gguf import split
 
 if TYPE_CHECKING:
@@ -383,8 +384,9 @@ def test_a_model_that_brings_code_is_refused_before_its_weights(server: Hub) -> 
     assert not any("safetensors" in path for path, _ in server.requests if "/cdn/" in path)
 
 
-def test_an_unsafe_name_never_leaves_the_snapshot(server: Hub) -> None:
-    server.repos["someone/evil"] = {"../../escape-Q4_0.gguf": b"GGUF"}
+@pytest.mark.parametrize("name", ["../../escape", "/escape", "a\nb", "\x1b[31mred", "\u202egpj"])
+def test_an_unsafe_name_never_leaves_the_snapshot(server: Hub, name: str) -> None:
+    server.repos["someone/evil"] = {f"{name}-Q4_0.gguf": b"GGUF"}
     with pytest.raises(UsageError, match="unsafe name"):
         pull.pull(job("someone/evil:Q4_0"), tuning=QUICK)
 
@@ -549,3 +551,66 @@ def test_a_search_without_a_hub_fails_at_once(cache: Path, monkeypatch: pytest.M
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"waits for {seconds} s"))
     with pytest.raises(NetworkError, match="cannot be reached: Connection refused"):
         hub.search("qwen")
+
+
+ODD: list[object] = [
+    None,
+    True,
+    -1,
+    1e300,
+    10**30,
+    "x",
+    "2024-13-45T99",
+    [],
+    [1],
+    {},
+    {"a": 1},
+    {"sha256": None},
+]
+
+
+def _mutations(sound: Any) -> Iterator[Any]:
+    """The value with something odd in each place, and without each key."""
+    yield from ODD
+    for key in [*sound] if isinstance(sound, dict) else range(len(sound)) if isinstance(sound, list) else ():
+        yield {k: v for k, v in sound.items() if k != key} if isinstance(sound, dict) else []
+        for mutated in _mutations(sound[key]):
+            changed = sound.copy()
+            changed[key] = mutated
+            yield changed
+
+
+@pytest.mark.parametrize("source", ["huggingface", "modelscope", "search"])
+def test_an_odd_answer_of_the_hub_is_told_as_the_hubs(
+    server: Hub, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    answers: list[bytes] = []
+    monkeypatch.setattr(hub, "ATTEMPTS", 1)
+    monkeypatch.setattr(hub, "_head", lambda url, path: ("", 0))
+    server.repos[REPO] = {"m.gguf": b"x"}
+    send_plain = Handler.send_plain
+
+    def send(self: Handler, status: int, body: bytes = b"", **headers: str) -> None:
+        answers.append(body)
+        send_plain(self, status, body, **headers)
+
+    def ask() -> object:
+        if source == "search":
+            return hub.search("model")
+        return hub.listing(REPO, source=source)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Handler, "send_plain", send)
+    assert ask()
+    sound = json.loads(answers[-1])
+    outcomes: Counter[type] = Counter()
+    for odd in _mutations(sound):
+        monkeypatch.setattr(
+            Handler,
+            "send_plain",
+            lambda self, *_, odd=odd, **h: send_plain(self, 200, json.dumps(odd).encode(), **h),
+        )
+        try:
+            outcomes[type(ask())] += 1
+        except LocalrlError as error:
+            outcomes[type(error)] += 1
+    assert outcomes[NetworkError] > 20
