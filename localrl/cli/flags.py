@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrl import jsontext, thinking
+from localrl import thinking
 from localrl.chat import EFFORTS
 from localrl.engine.backends import BACKENDS
+from localrl.engine.backends.server import options as server_options
 from localrl.engine.protocol import ServerOptions
 from localrl.errors import UsageError
 
@@ -106,13 +106,10 @@ class Header(click.ParamType[tuple[str, str]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        name, colon, text = str(value).partition(":")
-        text = text.strip()
-        if not (colon and _HEADER.fullmatch(name) and text and text.isascii() and text.isprintable()):
-            self.fail("not NAME:VALUE", param, ctx)  # what it is may be secret
-        if name.lower() in _OWN_HEADERS:
-            self.fail(f"{name} is set by localrl", param, ctx)
-        return name, text
+        try:
+            return server_options.header(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class ExtraBody(click.ParamType[dict[str, Any]]):
@@ -122,37 +119,9 @@ class ExtraBody(click.ParamType[dict[str, Any]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
         try:
-            found = jsontext.loads(str(value).encode())
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            self.fail("not a JSON object", param, ctx)
-        if own := sorted(_OWN_FIELDS & found.keys()):
-            self.fail(f"{own[0]!r} is set by localrl; there are flags for the sampling", param, ctx)
-        return found
-
-
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OWN_HEADERS = {
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-}
-_OWN_FIELDS = {
-    "model",
-    "messages",
-    "prompt",
-    "stream",
-    "stream_options",
-    "n",
-    "seed",
-    "stop",
-    "ignore_eos",
-    *SAMPLING,
-}
+            return server_options.extra_body(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Shares(click.ParamType[tuple[float, ...]]):

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +17,7 @@ from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from localrl import settings
+from localrl.engine.protocol import ServerOptions
 from localrl.errors import LocalrlError, UsageError
 from localrl.tui import keys, theme
 from localrl.tui.commands import ActionCommands
@@ -48,6 +49,7 @@ class ModelSelection:
     model: str
     backend: str = "auto"
     endpoints: tuple[str, ...] = ()
+    server: ServerOptions = field(default_factory=ServerOptions)
 
 
 def _screen(name: str) -> Screen[None]:
@@ -241,7 +243,9 @@ class LocalrlApp(App[None]):
         if shown is None or shown.ended or shown.stored is None or shown.stored.id != run_id:
             with Store() as store:
                 run = store.find(run_id)
-            self.begin_run((WatchedRun if is_locked(run) else BenchWork).resume(run))
+            self.begin_run(
+                WatchedRun.resume(run) if is_locked(run) else BenchWork.resume(run, self.selection.server)
+            )
         await self.switch_mode("bench")
 
     def stop_bench(self) -> bool:

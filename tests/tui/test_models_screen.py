@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from localrl.tui.screens.models import ModelsScreen
 from localrl.tui.widgets.models.details import Details
@@ -18,7 +19,6 @@ from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from textual.pilot import Pilot
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+SERVER = {
+    "endpoint": "http://127.0.0.1:9/v1",
+    "headers": "X-A: 1; 2; X-B: 3;",
+    "extra-body": '{"echo": true}',
+    "ca-file": __file__,
+}
 CARD = """
 name = "tiny"
 title = "Tiny"
@@ -120,9 +126,21 @@ def test_a_chosen_model_and_backend_are_what_chats_and_runs_take(
             assert sorted(chosen) == ["auto", "llama.cpp", "mlx", "server"]
             while app.selection.backend != "server":
                 await press(pilot, "models.backend")
-            screen.query_one("#endpoint").focus()
-            await pilot.press(*"http://127.0.0.1:9/v1", "enter")
+            for name, text in SERVER.items():
+                screen.query_one(f"#{name}", Input).value = text
+            screen.query_one("#headers").focus()
+            await pilot.press("enter")
             assert app.selection.endpoints == ("http://127.0.0.1:9/v1",)
+            assert app.selection.server.headers == (("X-A", "1; 2"), ("X-B", "3"))
+            assert app.selection.server.extra_body == {"echo": True}
+            assert app.selection.server.ca_file == str(Path(__file__))
+            screen.query_one("#extra-body", Input).value = '{"model": 1}'
+            screen.query_one("#extra-body").focus()
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: any("'model' is set" in n.message for n in app._notifications))
+            assert app.selection.server.extra_body == {"echo": True}
+            screen.query_one("#models").focus()
+            await pilot.pause()
             app.selection = replace(app.selection, model="another")
             await press(pilot, "models.chat")
             await wait_until(pilot, lambda: app.current_mode == "chat")

@@ -10,10 +10,12 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from localrl import formats
+from localrl.engine.protocol import ServerOptions
 from localrl.tui import keys
 from localrl.tui.screens.base import BaseScreen
 from localrl.tui.widgets.models.details import VERDICTS, Details
 from localrl.tui.widgets.models.queue import Queue
+from localrl.tui.widgets.models.server import ServerFields
 from localrl.tui.widgets.table import Cell, Column, VirtualTable
 
 if TYPE_CHECKING:
@@ -45,8 +47,6 @@ class ModelsScreen(BaseScreen):
     BINDINGS = keys.bindings("models")
     CSS = """
     ModelsScreen #machine-pane { height: auto; }
-    ModelsScreen #endpoint { display: none; background: $surface; }
-    ModelsScreen #endpoint.-open { display: block; }
     ModelsScreen #middle { height: 1fr; }
     ModelsScreen #table-pane { height: 3fr; }
     ModelsScreen #details-pane { height: 2fr; }
@@ -71,7 +71,7 @@ class ModelsScreen(BaseScreen):
         with Vertical(id="machine-pane", classes="pane") as pane:
             pane.border_title = "this machine"
             yield Static("looking …", id="machine")
-            yield Input(placeholder="http://host:8000/v1", id="endpoint", compact=True)
+            yield ServerFields()
         with Container(id="middle"):
             with Vertical(id="table-pane", classes="pane") as table:
                 use = self.program.key("models.use")
@@ -199,10 +199,13 @@ class ModelsScreen(BaseScreen):
         if event.input.id == "model-filter":
             self._filter()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.input.id == "endpoint":
-            endpoints = tuple(event.value.split())
-            self.program.selection = replace(self.program.selection, endpoints=endpoints)
+    def on_input_submitted(self) -> None:
+        self.query_one("#models").focus()
+
+    def on_server_fields_named(self, event: ServerFields.Named) -> None:
+        self.program.selection = replace(
+            self.program.selection, endpoints=event.endpoints, server=event.server
+        )
         self.query_one("#models").focus()
 
     def on_virtual_table_selected(self) -> None:
@@ -298,9 +301,10 @@ class ModelsScreen(BaseScreen):
         names = ["auto", *self._backends]
         at = names.index(choice.backend) if choice.backend in names else -1
         chosen = names[(at + 1) % len(names)]
-        endpoints = choice.endpoints if chosen in ("auto", "server") else ()
-        self.program.selection = replace(choice, backend=chosen, endpoints=endpoints)
-        self.query_one("#endpoint").set_class(chosen == "server", "-open")
+        if chosen not in ("auto", "server"):
+            choice = replace(choice, endpoints=(), server=ServerOptions())
+        self.program.selection = replace(choice, backend=chosen)
+        self.query_one(ServerFields).set_class(chosen == "server", "-open")
         self._show_machine()
         self.on_virtual_table_highlighted()
 

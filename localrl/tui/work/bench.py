@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from localrl.engine.protocol import ServerOptions
     from localrl.runs.runner import Runner
     from localrl.store.runs import Run
 
@@ -28,12 +29,15 @@ class BenchWork:
     watching = False
     """Another process works on it."""
 
-    def __init__(self, plan: RunPlan, run: Run | None = None, name: str = "") -> None:
+    def __init__(
+        self, plan: RunPlan, run: Run | None = None, name: str = "", server: ServerOptions | None = None
+    ) -> None:
         """
         Args:
             run: a stored run to go on with; None begins a new one.
+            server: headers and certificates for going on, which runs do not store.
         """
-        self.stored, self.plan, self._name = run, plan, name
+        self.stored, self.plan, self._name, self._server = run, plan, name, server
         self.run_state = RunState(plan)
         self.state: State = "loading"
         self.log: Path | None = None
@@ -44,8 +48,8 @@ class BenchWork:
         self._stopping = threading.Event()
 
     @classmethod
-    def resume(cls, run: Run) -> Self:
-        return cls(RunPlan.model_validate(run.manifest["plan"]), run)
+    def resume(cls, run: Run, server: ServerOptions | None = None) -> Self:
+        return cls(RunPlan.model_validate(run.manifest["plan"]), run, server=server)
 
     @property
     def label(self) -> str:
@@ -96,7 +100,7 @@ class BenchWork:
         if self.stored is None:
             return session.start(store, self.plan, self._name, self._stopping)
         self.run_state.seed(store.rows(self.stored))
-        return session.work_on(store, self.stored, self._stopping)
+        return session.work_on(store, self.stored, self._stopping, self._server)
 
     def _work(self, opened: session.Session) -> None:
         self._runner, self.log = opened.runner, opened.log

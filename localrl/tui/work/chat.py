@@ -153,7 +153,7 @@ class ChatWork:
                 self._session.close()
                 self._session = None
             self._session = ChatSession.open(
-                choice.model, choice.backend, choice.endpoints, context, stopping
+                choice.model, choice.backend, choice.endpoints, context, stopping, choice.server
             )
             self._loaded = choice
         return self._session

@@ -107,6 +107,7 @@ class Setup(VerticalScroll):
             evals=tuple(self.query_one(EvalList).selected),
             backend=backend.backend,
             endpoints=backend.endpoints,
+            server=backend.server,
             sampling={name: values.pop(name) for name in SAMPLER if name in values},
             **values,
         )
