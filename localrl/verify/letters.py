@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from localrl.verify.plaintext import ANSWER
+from localrl.verify.plaintext import ANSWER, CORRECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ _HEADING = re.compile(  # of what stands on the next line
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?。])(?<!\b[a-z]\.[a-z]\.)(?<!\bvs\.)\s{1,8}(?=\W{0,3}[A-Z\d])")
 _CLAUSE_END = re.compile(
-    r"(?i:;|\s[—–]\s|(?:(?<=[,;] )|(?<=\band ))(?:hence|thus|therefore)\b"
+    r"(?i:;|(?<!\bno)\s[—–]\s|(?:(?<=[,;] )|(?<=\band ))(?:hence|thus|therefore)\b"
     r"|\b(?:but|yet|so|because|since|whereas|while|although|though)\b"
     r"|,\s(?:it|that|this|which|leaving|not)\b)"
 )
@@ -101,6 +101,7 @@ _CONCLUDES = re.compile(
     r"|\b(?i:answer choice|option|choice|one),\s|(?:→|⇒|\\Rightarrow)\s?)"
     rf"{_LETTER}(?:\sit is)?(?:\W{{0,8}}$|(?<=^but .):\s|[,.]\s)"
 )
+_CORRECTS = re.compile(rf"{CORRECTS}{_AN_OPTION}{_LETTER}(?=\W{{0,6}}$|[.,;]\s)")
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
 _NOT_ABROAD = r"(?i:\b(?:nicht|kein|weder|pas|jamais|nunca|non|no|não|не|bukan|değil)\b|不)"
 _ABROAD = re.compile(
@@ -155,8 +156,8 @@ _SUPPOSED = re.compile(
 _QUESTION = re.compile(r"(?i:\W{0,8}(?:is|are|could|would|might|does|do|why|what|which|how)\b)")
 _CONDITION = re.compile(r"(?i:\b(?:if|unless|only|when|had|were|provided|under|in case)\b)")
 _TAKEN_BACK = re.compile(
-    r"(?i:\b(?:wait|hold on|actually|on second thought|correction|scratch that|mistaken?|i was wrong"
-    r"|i misread|hmm|(?:re-?|double[- ])(?:check|consider|evaluat|examin)\w*)\b)"
+    r"(?i:\b(?:wait|hold on|actually|on (?:second thought|reflection)|correction|scratch that|mistaken?"
+    r"|i was wrong|i misread|hmm|(?:re-?|double[- ])(?:check|consider|evaluat|examin)\w*)\b)"
 )
 _REFUSES = re.compile(
     r"(?i:\b(?:cannot|can't|can’t|unable to|not (?:possible|able) to)\s(?:\w{1,12}\s){0,2}?"
@@ -293,10 +294,12 @@ def _declarations(sentence: str, titled: bool) -> Iterator[_Declared]:
 
 def _named(clause: _Clause) -> Iterator[_Declared]:
     """`the answer is C`, `I choose C`, `matches option C`, `so C`: the letter after words that choose it."""
-    for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _ABROAD):
+    for rule in (_IS_LETTER, _CHOOSES, _MATCHES, _ONLY, _CONCLUDES, _ABROAD, _CORRECTS):
         for found in rule.finditer(clause.text):
             subject = clause.subject(found.start())
-            outright = _calls_it_the_answer(subject, found) if rule is _IS_LETTER else rule is _ABROAD
+            outright: bool | None = rule in (_ABROAD, _CORRECTS)
+            if rule is _IS_LETTER:
+                outright = _calls_it_the_answer(subject, found)
             if outright is None or clause.supposes(subject, found[0]):
                 continue
             if clause.asked and (not outright or clause.conditional or _PERHAPS.search(subject)):

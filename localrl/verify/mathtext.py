@@ -20,6 +20,7 @@ _FONTS = (
 )
 _SPELLINGS = [
     (r"^\s*(?:\\approx|\\simeq|≈)(?![a-zA-Z])", ""),
+    (r"(?<=[\w})\]])(?:\s|\\[,;:! ])*\(\s*(?:\\approx|\\simeq|≈)[^()]*\)\s*$", ""),
     (r"\\(?:text)?color\s*\{\w+\}", ""),
     (r"\\[dtc](frac|binom)(?![a-zA-Z])", r"\\\1"),
     (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?(?=[\s()\[\]{}|.\\]|$)", ""),

@@ -25,12 +25,12 @@ _LABEL = re.compile(
     r"(?i:.*(?::|=|\b(?:is|are|was|were|be|equals?|ha(?:s|ve|d)|gets?|needs?|costs?|takes?|makes?)\b))"
 )
 _UNIT = (  # without a blank before it, any other two or three letters are a product, as in `2ab`
-    r"(?:(?:[cmkdn]m|k?g|m[gls]|mL|kL|hrs?|min|sec|in|ft|yd|mi|lbs?|oz|[ap]m|mph|kph|rad|deg|day|cts|cal|k?[JW]"
+    r"(?:(?:[cmkdn]m|k?g|m[gls]|mL|kL|hrs?|min|sec|in|ft|yd|mi|lbs?|oz|[ap]m|mph|kph|rad|deg|day|cts|cal|k?[JW]|[ck]?m/[smh]"
     r"|[kMG]?Hz|[kMG]?eV|mol)(?![a-zA-Z])|[a-zA-Z]{4,}|(?<=\s)[a-zA-Z]{3})"
 )
 _VALUE = (
     r"-?\d{1,2} ?: ?[0-5]\d|-?[\d.,]*\d(?: ?\\?%)?|-?\\frac\{\d+\}\{\d+\}"
-    r"|-?[\d.,]* ?(?:\\sqrt\{\d+\}|\\pi)|\d+ ?/ ?\d+|[\d.]+ ?\\times ?10\^\{\d+\}"
+    r"|-?[\d.,]* ?(?:\\sqrt\{\d+\}|\\pi)|\d+ ?/ ?\d+|[\d.]+(?: ?\\times ?10 ?\^\{?-?\d+\}?|[eE]-?\d+)"
 )
 _POWER = r"(?:\^\{?-?[123]\}?)?"
 _BARE = re.compile(

@@ -19,6 +19,12 @@ ANSWER = (
 JOINT = r"(?:and|or|und|oder|et|ou|y|o|и|или|和|或|また|または)"
 """What joins two values, in several languages."""
 
+CORRECTS = (
+    r"\b(?i:(?:no|nope|sorry|correction)(?:\s?[,:—–-]|\.{2,3})|(?:rather|i mean|make (?:that|it)|actually),?)"
+    r"\s{1,3}(?i:it(?:['’]s| is)\s)?"
+)
+"""What joins an answer to the one that it replaces: `A. No, B`."""
+
 _WIDE = {0xFF01 + n: 0x21 + n for n in range(94)}
 _GROUPING = "\u202f\u2009\u00a0\u2007"
 _SPACES = dict.fromkeys(map(ord, _GROUPING + "\u3000"), " ") | dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))

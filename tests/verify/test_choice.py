@@ -175,6 +175,14 @@ ANSWER_THEN_COMMENT = [
     ("**A. Gravity**\n\nOption B is the right choice for charged bodies.", "A"),
 ]
 CHANGED_MIND = [
+    ("I'd say A. On reflection no - B.", "B"),
+    ("The answer is A. No, C.", "C"),
+    ("The answer is B, or rather C.", "C"),
+    ("The answer is B — make that D.", "D"),
+    ("Answer: A. Hmm, I mean B.", "B"),
+    ("The answer is (A)... no, (B).", "B"),
+    ("The answer is B. There is no C here.", "B"),
+    ("Option B? No: it violates A. So C.", "C"),
     ("The answer is B.\n\nWait, let me reconsider. The correct option is A.", "A"),
     ("Answer: A\n\nActually, the sign is wrong, so C is correct.", "C"),
     ("So the answer is A. That gives a negative mass. So the answer must be D.", "D"),

@@ -36,6 +36,11 @@ TAKEN_BACK = [
         r"\frac{2}{5}",
     ),
 ]
+CORRECTED = [
+    ("I'd say 5. On reflection no - 6.", "6"),
+    ("The answer is 12, or rather 13.", "13"),
+    ("So $x=5$. Sorry, $x=7$.", "x=7"),
+]
 KEPT = [
     ("$\\boxed{10}$\n\nLet me double-check: 3 + 7 = 10. Yes.", "10"),
     ("$\\boxed{10}$\n\nActually, another method gives the same.", "10"),
@@ -81,6 +86,11 @@ MENTIONS = [
     "<!-- \\boxed{41} -->",
 ]
 LABELLED = [
+    ("The final result: 4.2 × 10^5 J", r"4.2\times 10^5"),
+    ("Energy: 4.2 × 10⁵ J", "420000"),
+    ("Speed = 3e8 m/s", "300000000"),
+    ("Total: 3π", r"3\pi"),
+    ("Side: 2√3", r"2\sqrt{3}"),
     ("So Carla waits 60 + 60 + 40 = 160.\n\nA: 160", "160"),
     ("Final: 12", "12"),
     ("ans = 3", "3"),
@@ -171,6 +181,11 @@ def test_of_other_boxes_the_last_counts(text: str, found: str | None) -> None:
 
 @pytest.mark.parametrize(("text", "found"), TAKEN_BACK)
 def test_a_box_that_is_taken_back_gives_way_to_what_is_called_the_answer(text: str, found: str) -> None:
+    assert extract("final", text) == found
+
+
+@pytest.mark.parametrize(("text", "found"), CORRECTED)
+def test_an_answer_gives_way_to_the_one_that_corrects_it(text: str, found: str) -> None:
     assert extract("final", text) == found
 
 

@@ -237,6 +237,7 @@ EQUAL = [
     (r"\emptyset", r"\text{no solution}"),
     (r"\mathbb{R}", r"\text{all real numbers}"),
     ("721", r"\approx 721"),
+    (r"\frac{1+\sqrt{5}}{2}", r"\dfrac{1+\sqrt5}{2}\;(\approx 1.618)"),
     ("294", r"AB \cdot AC = \mathbf{294}"),
     ("50", r"\overline{AB}^2 = 50"),
     (r"\frac{3}{5}", r"P(X > 2) = \frac35"),

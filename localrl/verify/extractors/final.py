@@ -17,7 +17,7 @@ from localrl.verify import boxes
 from localrl.verify.extractors import answer_tag
 from localrl.verify.extractors.answer_line import TAIL
 from localrl.verify.extractors.last_number import NUMBER
-from localrl.verify.plaintext import ANSWER, plain
+from localrl.verify.plaintext import ANSWER, CORRECTS, plain
 
 FORM = r"So the answer is $\boxed{{{}}}$."
 
@@ -38,8 +38,9 @@ _CONCLUDED = re.compile(
     r"(?:\b(?:is|are|be|equals)|=)\s{0,4}(\*\*[^*]+\*\*|\$[^$]+\$|\\\(.+?\\\)|[^\s$]+)[\s.!$*]{0,8}$"
     r"|(?:\$|\\\()([^$=]{1,80}=[^$]+?)(?:\$|\\\))[\s.!]{0,8}$"
 )
+_AMOUNT = r"\$?-?\d[\d,]{0,20}(?<!,)(?:\.\d{1,20})?%?"
 _COMPUTED = re.compile(
-    r"=\s{0,4}(?P<value>\$?-?\d[\d,]{0,20}(?<!,)(?:\.\d{1,20})?%?)(?P<rest>(?:\s[^\d=\n]{1,60})?)[.!]?$"
+    rf"=\s{{0,4}}(?P<value>{_AMOUNT})(?P<rest>(?:\s[^\d=\n]{{1,60}})?)[.!]?$"
 )  # `So she sold 48 + 24 = 72 clips in all.`
 _DISPLAYED = re.compile(r"\$\$[^$]{1,300}\$\$|\\\[.{1,300}?\\\]", re.DOTALL)
 _LAST_LINE = re.compile(
@@ -65,12 +66,13 @@ _CLOSING = re.compile(
 )
 _STATED = re.compile(
     r"(?:^|[.!]\s|\n|\.\.\.)\s?[Tt]he\s[^\d.!?\n]{1,120}\s(?:is|are|equals)\s(?:(?:therefore|thus|then)\s)?"
-    r"(?P<value>\$?-?\d[\d,]{0,20}(?<!,)(?:\.\d{1,20})?%?|\$[^$\n]{1,100}\$)(?P<rest>(?:,?\s[^\d.\n$=]{1,60})?)[.!]?$"
+    rf"(?P<value>{_AMOUNT}|\$[^$\n]{{1,100}}\$)(?P<rest>(?:,?\s[^\d.\n$=]{{1,60}})?)[.!]?$"
 )
 _SAID_ABROAD = re.compile(
     rf"{ANSWER}(?P<gap>[^\d\n.!?。$\\(−+-]{{0,40}}?)(?P<value>\*\*[^*\n]{{1,60}}\*\*|\$[^$\n]{{1,100}}\$|\\\(.{{1,100}}?\\\)"
     r"|[-−+]?\d+(?:[.,/]\d+)*%?)(?P<more>(?:\s?(?:oder|ou|o|или|或|または|or)\s?\d[\d.,]*)?)"
 )
+_CORRECTS = re.compile(rf"{CORRECTS}(?P<value>{_AMOUNT}|\$[^$\n]{{1,100}}\$)(?:\s[a-z]{{1,20}})?[.!]?$")
 _DENIED_ABROAD = re.compile(r"(?i:\b(?:nicht|kein\w*|pas|no|não|non|не|ne|değil|bukan)\b|不|没|ではな|아니)")
 _REMARK = re.compile(r"(?<=[^\s(])\s+\((?!mod\b|or\b)[^()]*(?<![\\a-zA-Z])[a-zA-Z]{3,}[^()]*\)$")
 _LABEL = re.compile(r"[\W_]{0,8}(?P<label>[^\W\d_](?:[^\n:=\d]{0,40}[^\W\d])?)[*_\s]{0,6}[:=]")
@@ -78,7 +80,8 @@ _NO_RESULT = re.compile(
     r"(?i:\b(?:check|verif\w+|note|hint|example|step|case|part|option|not?|wrong|incorrect|if|where|let|given)\b)"
 )
 _ONE_VALUE = re.compile(
-    r"[$€£]?-?(?:\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?|[^\s\d]{0,12}\\(?:frac|sqrt|pi)\S*)%?(?:\s+[^\W\d_][^\d=\n]{0,40})?"
+    r"[$€£]?-?(?:\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+|\s?(?:×|\\times|x)\s?10(?:\^\{?[-−]?\d+\}?|[⁻⁰-⁹¹²³]+)|[eE]-?\d+"
+    r"|(?:√\d+|π))?|[^\s\d]{0,12}\\(?:frac|sqrt|pi)\S*)%?(?:\s+[^\W\d_][^\d=\n]{0,40})?"
 )
 
 
@@ -92,9 +95,11 @@ def extract(answer: str) -> str | None:
     answer = _DISPLAYED.sub(lambda display: " ".join(display[0].split()), answer)
     if (tagged := answer_tag.extract(answer)) is not None:
         return tagged
+    bare = _without_closing(answer.strip())
+    if corrected := _CORRECTS.search(bare[-TAIL:]):
+        return corrected["value"].strip("$")
     if (said := called_the_answer(answer)) is not None:
         return said or None
-    bare = _without_closing(answer.strip())
     paragraph = re.split(r"\n\s{0,8}\n", bare[-2000:])[-1]
     if concluded := _concluded(bare) or _bold(paragraph) or _labelled(bare):
         return concluded
@@ -202,4 +207,4 @@ def _concluded(answer: str) -> str | None:
     if (computed := _COMPUTED.search(line)) and not _BOUNDS.search(computed["rest"]):
         return computed["value"]
     numbers = NUMBER.findall(line)
-    return numbers[0].replace(",", "") if len(numbers) == 1 else None
+    return numbers[0].replace(",", "") if len(numbers) == 1 and not re.search("[π√]", line) else None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "verify"]
 
-VERSION = "7"
+VERSION = "8"
 RUNS: Runs = "inline"
 TARGET = 'a letter, or `{"answer", "options"}`'
 EXTRACTOR = "letter"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "VERSION", "Params", "prepare", "quick", "verify"]
 
-VERSION = "7"
+VERSION = "8"
 RUNS: Runs = "process"
 TARGET = "LaTeX or plain text, or a list of alternatives"
 EXTRACTOR = "final"
