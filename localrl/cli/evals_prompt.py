@@ -47,7 +47,8 @@ def show(name: str, model: str | None, number: int, options: dict[str, Any], *, 
     problem = next(itertools.islice(dataset.problems(part.spec, Path(part.path)), number, None), None)
     if problem is None:
         raise UsageError(f"{name} has no problem {number}; they are counted from 0")
-    made = preview(plan.engine, GroupRequest(problem.id, problem.messages, (), thinking=plan.thinking))
+    group = GroupRequest(problem.id, problem.messages, (), thinking=plan.thinking, control=plan.control)
+    made = preview(plan.engine, group)
     if as_json:
         shown: dict[str, Any] = {"eval": part.spec.name, "problem": problem.id, "model": plan.model}
         shown |= {"messages": [message.model_dump() for message in problem.messages]}

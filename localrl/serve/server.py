@@ -208,6 +208,7 @@ def make(
         context=context,
         tokens_per_stream=tokens_per_stream,
         tags=tags,
+        chat_template=choice.chat_template,
     )
 
 

@@ -94,7 +94,10 @@ def planned(request: TrainRequest, settings: Settings) -> tuple[TrainPlan, str]:
     )
     streams = min(recipe.prompts * recipe.samples, MOST_STREAMS)
     engine = EngineSettings(
-        backend=choice.backend, parallel=request.parallel or streams, context=request.context
+        backend=choice.backend,
+        parallel=request.parallel or streams,
+        context=request.context,
+        chat_template=choice.chat_template,
     )
     trained_name, measured_names = _parts(request)
     given = {"max_tokens": request.max_tokens} if request.max_tokens else {}
