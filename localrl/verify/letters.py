@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from localrl.verify.plaintext import ANSWER, CORRECTS
+from localrl.verify.plaintext import ANSWER, CORRECTS, NOT, TAKEN_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,10 +103,9 @@ _CONCLUDES = re.compile(
 )
 _CORRECTS = re.compile(rf"{CORRECTS}{_AN_OPTION}{_LETTER}(?=\W{{0,6}}$|[.,;]\s)")
 _TITLE = re.compile(rf"^\W{{0,8}}(?i:option|choice)\s{_LETTER}\s?[:.–-]")
-_NOT_ABROAD = r"(?i:\b(?:nicht|kein|weder|pas|jamais|nunca|non|no|não|не|bukan|değil)\b|不)"
 _ABROAD = re.compile(
     rf"(?:{ANSWER}|选项?|選項?|\ba\s(?i:alternativa|opção)\b)"
-    rf"(?:(?!{_NOT_ABROAD})(?:[^\n.!?。A-J(]|[A-J](?=[a-zà-ü]))){{0,30}}?"
+    rf"(?:(?!{NOT})(?:[^\n.!?。A-J(]|[A-J](?=[a-zà-ü]))){{0,30}}?"
     r"(?:\((?P<marked>[A-Ja-j])\)|(?P<bare>[A-J])(?![a-zA-Z\d’'=^]))(?!\s?(?:选项|選項)?\s?(?:错|不|誤))"
 )
 _ANY_LABEL = re.compile(rf"\W{{0,8}}(?P<label>[^\W\d_]{{2,}}[^\n:]{{0,40}}):\W{{0,6}}{_LETTER}\W{{0,8}}$")
@@ -155,10 +154,7 @@ _SUPPOSED = re.compile(
 )
 _QUESTION = re.compile(r"(?i:\W{0,8}(?:is|are|could|would|might|does|do|why|what|which|how)\b)")
 _CONDITION = re.compile(r"(?i:\b(?:if|unless|only|when|had|were|provided|under|in case)\b)")
-_TAKEN_BACK = re.compile(
-    r"(?i:\b(?:wait|hold on|actually|on (?:second thought|reflection)|correction|scratch that|mistaken?"
-    r"|i was wrong|i misread|hmm|(?:re-?|double[- ])(?:check|consider|evaluat|examin)\w*)\b)"
-)
+_TAKEN_BACK = re.compile(rf"(?i:\b{TAKEN_BACK}\b)")
 _REFUSES = re.compile(
     r"(?i:\b(?:cannot|can't|can’t|unable to|not (?:possible|able) to)\s(?:\w{1,12}\s){0,2}?"
     r"(?:give|determine|choose|decide|answer|pick|select|say|tell)\b)"

@@ -25,6 +25,19 @@ CORRECTS = (
 )
 """What joins an answer to the one that it replaces: `A. No, B`."""
 
+NOT = (
+    r"(?i:\b(?:no|not|never|neither|nor|none|nicht|kein\w*|weder|pas|jamais|nunca|non|não|не|ne|bukan|değil)\b"
+    r"|n['’]t\b|不|没|ではな|아니)"
+)
+"""What denies, in several languages."""
+
+TAKEN_BACK = (
+    r"(?:hold on|wait|actually|correction|scratch that|oops|sorry|hmm|on (?:second thought|reflection)"
+    r"|mistaken?|i (?:made an? (?:mistake|error)|mis\w+|was wrong|apologi[sz]e|overlooked)"
+    r"|(?:let me )?(?:re-?|double[- ])(?:check|consider|evaluat|examin|read|think|count|calculat|comput)\w*)"
+)
+"""With what a text begins to change its mind; in small letters."""
+
 _WIDE = {0xFF01 + n: 0x21 + n for n in range(94)}
 _GROUPING = "\u202f\u2009\u00a0\u2007"
 _SPACES = dict.fromkeys(map(ord, _GROUPING + "\u3000"), " ") | dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))

@@ -17,7 +17,7 @@ from localrl.verify import boxes
 from localrl.verify.extractors import answer_tag
 from localrl.verify.extractors.answer_line import TAIL
 from localrl.verify.extractors.last_number import NUMBER
-from localrl.verify.plaintext import ANSWER, CORRECTS, plain
+from localrl.verify.plaintext import ANSWER, CORRECTS, NOT, TAKEN_BACK, plain
 
 FORM = r"So the answer is $\boxed{{{}}}$."
 
@@ -46,10 +46,7 @@ _DISPLAYED = re.compile(r"\$\$[^$]{1,300}\$\$|\\\[.{1,300}?\\\]", re.DOTALL)
 _LAST_LINE = re.compile(
     r"^####[ \t]{0,8}(-?\$?\d[\d,.]{0,99}%?)(?:[ \t][a-z]{1,20})?[ \t]{0,8}$", re.MULTILINE
 )  # as GSM8K's
-_TAKEN_BACK = re.compile(
-    r"(?i:(?:^|[.!?\n$)])\W{0,8}(?:(?:hmm|oh|but|no)\W{1,4})?(?:hold on|wait|actually|correction|oops|sorry"
-    r"|on second thought|let me re-?\w+|i (?:made|mis\w+|was wrong|apologi[sz]e|overlooked))\b)"
-)
+_TAKEN_BACK = re.compile(rf"(?i:(?:^|[.!?\n$)])\W{{0,8}}(?:(?:hmm|oh|but|no)\W{{1,4}})?{TAKEN_BACK}\b)")
 _CORRECT_IS = re.compile(
     r"(?i:\b(?:correct|right|actual)\s(?:\w{1,20}\s){1,3}?(?:is|are|should be|must be)\s)"
     r"([^\n]{1,60}?)(?=[.!]?\s|[.!]?$|,)",
@@ -73,7 +70,7 @@ _SAID_ABROAD = re.compile(
     r"|[-−+]?\d+(?:[.,/]\d+)*%?)(?P<more>(?:\s?(?:oder|ou|o|или|或|または|or)\s?\d[\d.,]*)?)"
 )
 _CORRECTS = re.compile(rf"{CORRECTS}(?P<value>{_AMOUNT}|\$[^$\n]{{1,100}}\$)(?:\s[a-z]{{1,20}})?[.!]?$")
-_DENIED_ABROAD = re.compile(r"(?i:\b(?:nicht|kein\w*|pas|no|não|non|не|ne|değil|bukan)\b|不|没|ではな|아니)")
+_DENIED = re.compile(NOT)
 _REMARK = re.compile(r"(?<=[^\s(])\s+\((?!mod\b|or\b)[^()]*(?<![\\a-zA-Z])[a-zA-Z]{3,}[^()]*\)$")
 _LABEL = re.compile(r"[\W_]{0,8}(?P<label>[^\W\d_](?:[^\n:=\d]{0,40}[^\W\d])?)[*_\s]{0,6}[:=]")
 _NO_RESULT = re.compile(
@@ -127,7 +124,7 @@ def called_the_answer(answer: str) -> str | None:
 
 def _called_in_another_language(answer: str) -> str | None:
     """The value after the last word for `answer`; with what a following `or` joins to it."""
-    found = [one for one in _SAID_ABROAD.finditer(answer) if not _DENIED_ABROAD.search(one["gap"])]
+    found = [one for one in _SAID_ABROAD.finditer(answer) if not _DENIED.search(one["gap"])]
     if not found:
         return None
     value = found[-1]["value"].strip("*$ ").removeprefix("\\(").removesuffix("\\)").strip()
