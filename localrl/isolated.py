@@ -13,6 +13,10 @@ import os
 import runpy
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _FLAGS = ("-E", "-P")
 _NAMES = {
@@ -35,6 +39,16 @@ def command(module: str) -> list[str]:
 def environment(*more: str) -> dict[str, str]:
     """The variables that concern the machine and its libraries, and those of the names given."""
     return {name: value for name, value in os.environ.items() if name in more or _harmless(name)}
+
+
+def take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """In such a child: requests and replies of its parent; what anything prints goes to stderr."""
+    commands = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    return commands, answers
 
 
 def _harmless(name: str) -> bool:

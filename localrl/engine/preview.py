@@ -82,7 +82,7 @@ def preview(settings: EngineSettings, group: GroupRequest) -> Preview | None:
 
 def main() -> None:
     """The child: one request in, one answer out."""
-    commands, answers = wire.take_pipes()
+    commands, answers = isolated.take_pipes()
     asked = wire.decode(_ASKED, commands.readline())
     answer: Preview | Refused
     try:

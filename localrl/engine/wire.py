@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Annotated, BinaryIO, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -106,16 +105,6 @@ COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(Command)
 ANSWERS: TypeAdapter[AnyAnswer] = TypeAdapter(Answer)
 
 T = TypeVar("T")
-
-
-def take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """In a child: keep the app's pipes for messages; what a native library prints goes to stderr."""
-    commands = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(2, 1)
-    return commands, answers
 
 
 def error(refused: Refused) -> LocalrlError:

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from localrl import isolated
 from localrl.engine import wire
 from localrl.engine.backends import BACKENDS
 from localrl.engine.protocol import Adaptable, Finished, Metrics, Started, Text
@@ -45,7 +46,7 @@ Inbox = queue.SimpleQueue[AnyCommand]
 
 
 def main() -> None:
-    commands, answers = wire.take_pipes()
+    commands, answers = isolated.take_pipes()
     inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_read, args=(commands, inbox), daemon=True).start()
     first = inbox.get()

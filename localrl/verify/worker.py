@@ -14,6 +14,7 @@ import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from localrl import isolated
 from localrl.verdict import Outcome, Response, Verdict
 from localrl.verify import registry
 from localrl.verify.base import VerifierSpec
@@ -26,11 +27,7 @@ V = TypeVar("V", Verdict, "Verdict | None")
 
 def main() -> None:
     """Answer requests until the input ends."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
+    requests, replies = isolated.take_pipes()
     _limit_memory(int(os.environ.get("LOCALRL_VERIFIER_MEMORY", 0)))
     for line in requests:
         request = json.loads(line)
