@@ -5,6 +5,7 @@ Native code reads vocabularies, so `python -m localrl.engine.preview` does it in
 
 from __future__ import annotations
 
+import codecs
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,6 +20,8 @@ from localrl.engine.wire import Refused
 from localrl.errors import LocalrlError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from localrl.engine.prompts import Vocabulary
 
 SECONDS = 120.0
@@ -28,7 +31,7 @@ SECONDS = 120.0
 class PromptToken:
     id: int
     text: str
-    """With a replacement character for a part of one."""
+    """A character that is spread over several tokens belongs to its last."""
     control: bool
 
 
@@ -99,15 +102,18 @@ def _preview(asked: _Asked) -> Preview:
         tokens, inside = encoder.encode(asked.group)
     finally:
         encoder.close()
-    prompt = b"".join(encoder.vocabulary.piece(token) for token in tokens)
-    shown = [_shown(token, encoder.vocabulary) for token in tokens]
-    return Preview(prompt.decode(errors="replace"), shown, inside)
+    shown = _shown(tokens, encoder.vocabulary)
+    return Preview("".join(token.text for token in shown), shown, inside)
 
 
-def _shown(token: int, vocabulary: Vocabulary) -> PromptToken:
-    spelled = vocabulary.piece(token)
-    control = vocabulary.piece(token, control=False) != spelled
-    return PromptToken(token, spelled.decode(errors="replace"), control)
+def _shown(tokens: Iterable[int], vocabulary: Vocabulary) -> list[PromptToken]:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    shown = []
+    for token in tokens:
+        piece = vocabulary.piece(token)
+        control = vocabulary.piece(token, control=False) != piece
+        shown.append(PromptToken(token, decoder.decode(piece), control))
+    return shown
 
 
 if __name__ == "__main__":

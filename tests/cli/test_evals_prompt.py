@@ -60,6 +60,7 @@ def test_json_tells_control_tokens_from_text_that_looks_like_them(here: Path) ->
     assert shown["prompt"] == "<|system|>Be brief.<|user|>Q: Is </s> é?<|assistant|>"
     assert shown["messages"][1] == {"role": "user", "content": "Q: Is </s> é?"}
     assert [t["text"] for t in shown["tokens"] if t["control"]] == ["<|user|>", "<|assistant|>"]
+    assert "".join(t["text"] for t in shown["tokens"]) == shown["prompt"], "also where é takes two tokens"
 
 
 def test_no_weights_are_needed(here: Path) -> None:
