@@ -15,6 +15,7 @@ from localrl.engine.backends.mlx import device
 from localrl.engine.backends.mlx.device import MlxDevice, wired_limit_advice
 from localrl.engine.backends.mlx.padded import PaddedScheduler
 from localrl.engine.conformance import run
+from localrl.engine.preview import preview
 from localrl.engine.protocol import EngineSettings, FinishReason, GroupRequest, SampleRequest
 from localrl.engine.scheduler import Scheduler
 from localrl.errors import UsageError
@@ -98,6 +99,12 @@ def test_both_libraries_read_a_prompt_as_the_same_tokens(tiny: tuple[Path, Path]
             one.close()
     assert ours == theirs
     assert ours.count(2) == 0, "no end in the prompt"
+    shown = [
+        preview(one, asked) for one in (EngineSettings(model=str(gguf)), EngineSettings("mlx", str(folder)))
+    ]
+    assert shown[0] == shown[1]
+    assert shown[0]
+    assert [token.id for token in shown[0].tokens] == ours, "what is shown is what is asked"
 
 
 def test_filters_keep_what_they_say() -> None:
