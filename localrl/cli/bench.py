@@ -15,6 +15,8 @@ from localrl import settings
 from localrl.chat import ThinkingControl
 from localrl.cli import arguments
 from localrl.cli.flags import (
+    BUDGET_ANSWER,
+    BudgetList,
     Real,
     adapter_flag,
     adapter_of,
@@ -39,7 +41,6 @@ from localrl.errors import INTERRUPTED, BelowMinimum, LocalrlError, Stopped, Usa
 from localrl.evals import spec
 from localrl.report import report
 from localrl.runs import estimate, session
-from localrl.runs.budgets import ANSWER_TOKENS, Budgets, parsed
 from localrl.runs.plan import planned
 from localrl.runs.request import RunRequest
 from localrl.store.runs import Store
@@ -67,18 +68,6 @@ class Streams(click.ParamType[int | str]):
         if text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0:
             return int(text)
         return self.fail(f"{value!r} is neither a number of streams nor 'auto'", param, ctx)
-
-
-class BudgetList(click.ParamType[Budgets]):
-    """Thinking budgets."""
-
-    name = "B,B,...|log2"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Budgets:
-        try:
-            return parsed(str(value))
-        except UsageError as error:
-            return self.fail(str(error), param, ctx)
 
 
 class Points(click.ParamType[float]):
@@ -119,13 +108,7 @@ class Points(click.ParamType[float]):
 @click.option(
     "--budgets", type=BudgetList(), help="Also answer after so many thinking tokens: 512,1024 or log2."
 )
-@click.option(
-    "--budget-answer-tokens",
-    type=count(),
-    default=ANSWER_TOKENS,
-    show_default=True,
-    help="Limit of each such answer.",
-)
+@BUDGET_ANSWER
 @click.option("--dry-run", is_flag=True, help="Say what the run would do and how long it would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 @click.option("--display", type=click.Choice(["full", "plain", "none"]), help="Progress on stderr.")

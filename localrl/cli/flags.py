@@ -14,6 +14,7 @@ from localrl.engine.backends import BACKENDS
 from localrl.engine.backends.server import options as server_options
 from localrl.engine.protocol import ServerOptions
 from localrl.errors import UsageError
+from localrl.runs.budgets import ANSWER_TOKENS, Budgets, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,6 +99,27 @@ def control_of(options: dict[str, Any]) -> dict[str, Any]:
     return {**(options["thinking"] or {}), **given}
 
 
+class BudgetList(click.ParamType[Budgets]):
+    """Thinking budgets."""
+
+    name = "B,B,...|log2"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Budgets:
+        try:
+            return parsed(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+BUDGET_ANSWER = click.option(
+    "--budget-answer-tokens",
+    type=count(),
+    default=ANSWER_TOKENS,
+    show_default=True,
+    help="Limit of each answer at a budget.",
+)
+
+
 class Header(click.ParamType[tuple[str, str]]):
     """An HTTP header."""
 
@@ -173,6 +195,16 @@ def placement_of(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in PLACEMENT if options[name] is not None}
 
 
+HEADER = click.option(
+    "--header", type=Header(), multiple=True, help="Sent to servers, never stored; may be repeated."
+)
+CA_FILE = click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    help="PEM certificates of servers to trust.",
+)
+
+
 def backend_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     for flag in reversed(
         [
@@ -180,18 +212,9 @@ def backend_flags(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--endpoint", multiple=True, help="URL of an OpenAI-compatible server; may be repeated."
             ),
-            click.option(
-                "--header",
-                type=Header(),
-                multiple=True,
-                help="Sent to servers, never stored; may be repeated.",
-            ),
+            HEADER,
             click.option("--extra-body", type=ExtraBody(), help="More fields of every request to servers."),
-            click.option(
-                "--ca-file",
-                type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-                help="PEM certificates of servers to trust.",
-            ),
+            CA_FILE,
             click.option(
                 "--chat-template",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),

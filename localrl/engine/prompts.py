@@ -131,6 +131,13 @@ class PromptEncoder:
             UsageError: the template is broken, leaves out what is asked, exceeds its limits, or takes no
                 effort where one is given; or the thinking cannot be switched off.
         """
+        tokens, inside = self._prompt(group)
+        if group.thought is None or group.thinking is None:
+            return tokens, inside
+        kept = self._tokenize(group.thought.text, control=True)[: group.thought.tokens]
+        return [*tokens, *kept, *self._tokenize(group.thinking.closing, control=True)], False
+
+    def _prompt(self, group: GroupRequest) -> tuple[list[int], bool]:
         prompt, control = group.prompt, group.control
         if isinstance(prompt, str):
             return self._tokenize(prompt, ends=True, control=True), False

@@ -47,6 +47,16 @@ class Grammar:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """Thinking of before, cut and closed: a reply that begins with it goes on with the answer."""
+
+    text: str
+    """As it was generated, with the opening tag where the model wrote one."""
+    tokens: int
+    """So many of its first tokens are kept; `thinking.closing` follows them."""
+
+
+@dataclass(frozen=True, slots=True)
 class GroupRequest:
     """k samples of one prompt; the prompt is computed once."""
 
@@ -69,6 +79,8 @@ class GroupRequest:
     """Ask for the answer so far after every so many thinking tokens; see `Finished.probes`. None asks for
     none, or every 64 where `control.stop_when_sure` needs them."""
     loop_guard: bool = True
+    thought: Thought | None = None
+    """Stands between the prompt and the reply, and is part of neither the reply's text nor its counts."""
     ignore_end: bool = False
     """Go on past end-of-generation tokens up to `max_tokens`; for measuring speed."""
     logprobs: int | None = None

@@ -80,6 +80,24 @@ def work_on(
         ConfigError: what one of its evals names is not here, or breaks its contract.
         UsageError, Unavailable, NetworkError, Stopped: as `start`.
     """
+    plan = plan_of(run, server)
+    for part in plan.evals:
+        check(part.spec, Path(part.path))
+    fetch(plan.evals, stopping)
+    with locks.lock(run), loaded(plan, stopping) as (engine, log, pool, fingerprint):
+        yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
+        fingerprint.note(store, run)
+
+
+def plan_of(run: Run, server: ServerOptions | None = None) -> RunPlan:
+    """The plan of a run whose model is to be loaded again.
+
+    Args:
+        server: headers, which are not stored, and certificates that may have moved.
+
+    Raises:
+        UsageError: its model is gone, or its adapter is another one now.
+    """
     plan = RunPlan.model_validate(run.manifest["plan"])
     if server:
         known = plan.engine.server
@@ -90,12 +108,7 @@ def work_on(
         raise UsageError(f"the model of this run is gone: {model}")
     if plan.engine.adapter:
         adapters.check_unchanged(Path(plan.engine.adapter), plan.adapter_sha256)
-    for part in plan.evals:
-        check(part.spec, Path(part.path))
-    fetch(plan.evals, stopping)
-    with locks.lock(run), loaded(plan, stopping) as (engine, log, pool, fingerprint):
-        yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
-        fingerprint.note(store, run)
+    return plan
 
 
 def fetch(evals: Sequence[EvalPlan], stopping: threading.Event | None) -> None:

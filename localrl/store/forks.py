@@ -89,6 +89,12 @@ def any_of(store: Store, run: Run) -> bool:
     return bool(row.fetchone()[0])
 
 
+def places(store: Store, run: Run) -> list[tuple[int, int, int, int]]:
+    """The eval's position, the problem's key, the sample's index and the budget of every row."""
+    rows = store.connection.execute("SELECT eval, problem, idx, budget FROM forks WHERE run = ?", (run.key,))
+    return rows.fetchall()
+
+
 def add(connection: sqlite3.Connection, run: int, position: int, sample: Sample) -> None:
     """Write a sample's forks, and at which budgets it had ended; inside the caller's transaction."""
     if not (sample.forks or sample.natural):

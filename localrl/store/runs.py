@@ -286,6 +286,17 @@ class Store:
                     "UPDATE sessions SET counters = ? WHERE key = ?", (json.dumps(session[1]), session[0])
                 )
 
+    def add_forks(self, run: Run, answered: Sequence[Sample]) -> None:
+        """Append the forks that these samples have, which are stored already without them."""
+        with db.transaction(self._connection):
+            for sample in answered:
+                forks.add(self._connection, run.key, run.position(sample.problem.eval), sample)
+
+    def forked(self, run: Run) -> set[tuple[str, str, int, int]]:
+        """Eval, problem, sample and thinking budget of every answer at one, also where a sample had ended."""
+        evals, ids = run.evals, self.problem_ids(run)
+        return {(evals[at], ids[key], index, budget) for at, key, index, budget in forks.places(self, run)}
+
     def _drop_failed(self, run: Run, position: int, sample: Sample) -> None:
         dropped = self._connection.execute(
             "DELETE FROM samples WHERE run = ? AND eval = ? AND problem = ? AND idx = ? "

@@ -38,6 +38,7 @@ class Ability(StrEnum):
     TEMPLATE = "tell when a prompt ends inside the thinking tags"
     BUDGET = "close the thinking at a budget of tokens"
     FORK = "fork a sample at budgets or to probe for its answer"
+    THOUGHT = "answer from thinking of before"
     LOGPROBS = "report tokens with their log-probabilities"
     GRAMMAR = "hold an answer to a grammar"
 

@@ -185,8 +185,8 @@ class ScriptedBackend:
         stream = Stream(sample, group, submitted, tokens, False, shared, echoed)
         luck = (sample.seed * 2654435761 % 2**32) / 2**32  # Knuth's multiplicative hash
         text = self.script.texts[0 if luck < self._learned else sample.seed % len(self.script.texts)]
-        if not group.control.enabled:
-            text = self._known(stream, 0)
+        if group.thought or not group.control.enabled:
+            text = self._known(stream, group.thought.tokens if group.thought else 0)
         self._playing.append(_Playing(stream, _words(text)))
         self._events.append(stream.started())
 

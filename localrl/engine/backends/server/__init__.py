@@ -19,6 +19,7 @@ CANNOT: tuple[str, ...] = (
     Ability.TEMPLATE,
     Ability.BUDGET,
     Ability.FORK,
+    Ability.THOUGHT,
     Ability.LOGPROBS,
     Ability.GRAMMAR,
 )
