@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from localrl import formats, stats
 from localrl.errors import UsageError
 from localrl.report import metrics
+from localrl.report.budget_comparison import BudgetDifference, differences
 from localrl.report.run_summary import SO_FAR, model_name
 from localrl.sampling import PENALTIES
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from localrl.report.metrics import RunMetrics
     from localrl.report.results import Results
-    from localrl.sample import Group, Groups
+    from localrl.sample import Group
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", *PENALTIES, "max_tokens")
 Questions = Mapping[tuple[str, str], tuple[str, str]]
@@ -54,6 +55,8 @@ class RunPair:
     """Generated for a sample of the shared problems, by the baseline and by the run."""
     alike: bool
     """Whether both runs answered the same problems of the same evals, so that their yields compare."""
+    budgets: tuple[BudgetDifference, ...] = ()
+    """The difference at each thinking budget that both runs have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def compare(runs: Sequence[Results], level: float = 0.95) -> RunComparison:
     pairs = [
         pair
         for label, other in zip(labels[1:], runs[1:], strict=True)
-        for pair in _pairs(label, runs[0].groups, other.groups, level)
+        for pair in _pairs(label, runs[0], other, level)
     ]
     if not pairs:
         raise UsageError("these runs share no problems", hint="compare runs of the same eval")
@@ -129,8 +132,9 @@ def of_sharing(runs: Sequence[Results]) -> RunComparison | None:
     return compare(runs) if shares else None
 
 
-def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[RunPair]:
-    found = []
+def _pairs(label: str, baseline: Results, run: Results, level: float) -> list[RunPair]:
+    base, other, found = baseline.groups, run.groups, list[RunPair]()
+    ours, theirs = run.budget_counts, baseline.budget_counts
     alike = {name: set(base[name]) for name in base} == {name: set(other[name]) for name in other}
     for name in base:
         if name not in other:
@@ -149,6 +153,7 @@ def _pairs(label: str, base: Groups, other: Groups, level: float) -> list[RunPai
                 unshared=len(set(base[name]) ^ set(other[name])),
                 tokens_per_sample=(_tokens_per_sample(b), _tokens_per_sample(a)),
                 alike=alike,
+                budgets=differences(ours.get(name, {}), theirs.get(name, {}), level),
             )
         )
     return found

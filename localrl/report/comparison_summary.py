@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from localrl import formats
 from localrl.formats import duration, number, percent, size
-from localrl.report import tables
+from localrl.report import budget_comparison, tables
 from localrl.report.tables import Table
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class ComparisonSummary:
     """Every run against the baseline, eval by eval."""
     metrics: Table
     """Speed, memory and yield of every run."""
+    budgets: Table | None
+    """Differences at the thinking budgets that runs share."""
     warnings: tuple[str, ...]
     changed: tuple[str, ...]
 
@@ -56,6 +58,7 @@ def of_comparison(compared: RunComparison) -> ComparisonSummary:
         ),
         accuracy=_accuracy(compared.pairs),
         metrics=_metrics(compared),
+        budgets=budget_comparison.table(compared.pairs),
         warnings=compared.warnings,
         changed=compared.changed,
     )
@@ -71,6 +74,8 @@ def text(view: ComparisonSummary, flips: int = 10) -> str:
     parts += [f"Accuracy against {view.baseline}, in percentage points, problem by problem", ""]
     parts += [tables.markdown(view.accuracy), "", "What each run costs and yields", ""]
     parts += [tables.markdown(view.metrics), "", *[pair.verdict for pair in view.pairs]]
+    if view.budgets:
+        parts += ["", "Accuracy at each thinking budget that both have", "", tables.markdown(view.budgets)]
     for pair in view.pairs:
         if pair.flips:
             more = f" (and {len(pair.flips) - flips} more)" if len(pair.flips) > flips else ""

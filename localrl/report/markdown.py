@@ -29,6 +29,8 @@ def _comparison(view: ComparisonSummary) -> Iterator[str]:
     yield from (f"> Warning: {escaped(words)}" for words in view.warnings)
     yield from ("", *[escaped(pair.verdict) for pair in view.pairs], "")
     yield from (table(view.accuracy), "", table(view.metrics), "")
+    if view.budgets:
+        yield from ("Accuracy at each thinking budget that both have:", "", table(view.budgets), "")
 
 
 def _section(section: Section) -> Iterator[str]:

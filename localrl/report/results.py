@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from localrl import paths
 from localrl.report import report
-from localrl.store import aggregates
+from localrl.store import aggregates, forks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from localrl.report.budget_comparison import BudgetCounts
     from localrl.sample import Groups, Sample, SampleRow
     from localrl.store.runs import Run, Store
 
@@ -34,6 +35,10 @@ class Results(Protocol):
     @property
     def groups(self) -> Groups:
         """Its judged samples, counted by problem."""
+
+    @property
+    def budget_counts(self) -> BudgetCounts:
+        """Its judged answers at thinking budgets, counted by problem; empty where it has none."""
 
     def rows(self) -> Iterable[SampleRow]:
         """Every judged sample without its texts, a problem's samples together."""
@@ -70,6 +75,18 @@ class StoredResults:
     def groups(self) -> Groups:
         return aggregates.groups_by_problem(self.store, self.run)
 
+    @cached_property
+    def budget_counts(self) -> BudgetCounts:
+        ids = self.store.problem_ids(self.run)
+        found = {}
+        for i, name in enumerate(self.run.evals):
+            at_budgets = forks.counts(self.store, self.run, i)
+            found[name] = {
+                budget: {ids[key]: (counts.samples, counts.correct) for key, counts in problems.items()}
+                for budget, problems in at_budgets.items()
+            }
+        return found
+
     def rows(self) -> Iterator[SampleRow]:
         return self.store.rows(self.run, judged=True)
 
@@ -99,6 +116,10 @@ class OneEval:
     @property
     def groups(self) -> Groups:
         return {name: problems for name, problems in self.run.groups.items() if name == self.eval}
+
+    @property
+    def budget_counts(self) -> BudgetCounts:
+        return {name: found for name, found in self.run.budget_counts.items() if name == self.eval}
 
     def rows(self) -> Iterator[SampleRow]:
         return (row for row in self.run.rows() if row.eval == self.eval)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from localrl.report.budget_comparison import BudgetCounts
     from localrl.sample import Groups
 
 
@@ -45,6 +46,10 @@ class MadeRun:
     @property
     def groups(self) -> Groups:
         return groups(self.made)
+
+    @property
+    def budget_counts(self) -> BudgetCounts:
+        return {}
 
     def rows(self) -> list[SampleRow]:
         return [sample.row for sample in self.made]

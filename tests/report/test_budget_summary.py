@@ -110,3 +110,21 @@ def test_an_html_report_carries_each_forks_text_and_verdict(entry: dict[str, Any
 def test_numbers_for_programs_have_the_curve(entry: dict[str, Any]) -> None:
     document = json.loads(localrl("runs", "report", "--format", "json").stdout)
     assert document["runs"][0]["report"]["evals"][0]["budgets"] == json.loads(json.dumps(entry["budgets"]))
+
+
+def test_runs_are_compared_at_each_budget_that_both_have(store: Store, tmp_path: Path) -> None:
+    early = thinker()
+    late = {**early, "knows": [[[0, "it is 5"], [15, "it is 4"]]] * 4}
+    for name, script, budgets in (("early", early, (4, 10, 30)), ("late", late, (10, 30, 40))):
+        plan = make_plan(tmp_path, budgets=budgets, problems=8, samples=2, **script)
+        with session.start(store, plan, name) as opened:
+            list(opened.runner.events())
+    (pair,) = json.loads(localrl("runs", "compare", "early", "late", "--json").stdout)["pairs"]
+    assert [at["budget"] for at in pair["budgets"]] == [10, 30]
+    at_10 = results.find(store, "early").report["evals"][0]["budgets"][1]["accuracy"]["value"]
+    assert pair["budgets"][0]["difference"]["value"] == pytest.approx(-at_10)  # late knows nothing at 10
+    assert pair["budgets"][1]["difference"]["value"] == pytest.approx(
+        pair["comparison"]["difference"]["value"]
+    )
+    for words in (localrl("runs", "compare", "early", "late").stdout, localrl("runs", "report").stdout):
+        assert ("thinking budget that both have" in words) == ("early" in words and "late" in words)

@@ -17,6 +17,7 @@ from localrl.sample import Group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from localrl.report.budget_comparison import BudgetCounts
     from localrl.sample import Groups
 
 
@@ -174,6 +175,7 @@ def test_100_000_samples_a_run_compare_within_five_seconds(make_run: Callable[..
             self.report = {**report, "run": str(seed)}
             self.seed = seed
             self.origin: dict[str, Any] = {}
+            self.budget_counts: BudgetCounts = {}
 
         @property
         def groups(self) -> Groups:

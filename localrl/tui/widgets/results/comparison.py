@@ -23,6 +23,10 @@ class ComparisonView(Static):
         parts: list[Part] = []
         for pair in view.pairs:
             parts += [(f"{pair.verdict}\n", "bold"), *_pair(pair), "\n"]
+        if view.budgets:
+            parts.append(("at each thinking budget that both have\n", "$secondary"))
+            parts += [f"  {' '.join(row[:2])}  {row[2]:>7}  {row[4]}\n" for row in view.budgets.rows]
+            parts.append("\n")
         parts += _metrics(view.metrics)
         for title, colour, items in (
             ("differs on purpose?", "$secondary", view.changed),
