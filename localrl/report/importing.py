@@ -28,6 +28,31 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class _Fork(BaseModel):
+    """What a sample answered at a thinking budget."""
+
+    budget: Annotated[int, Field(ge=1, lt=2**63)]
+    at: Count = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
+    finish: FinishReason
+    outcome: Outcome | None
+    score: Annotated[float, Field(ge=0, le=1)] = 0.0
+    thinking_tokens: Count
+    answer_tokens: Count
+    raw: str
+    extracted: str | None = None
+    detail: dict[str, Any] = {}
+    error: str = ""
+    verifier: str | None = None
+    ended: Amount = 0.0
+    reopened: bool = False
+    replayed: bool = False
+
+    def as_fork(self, problem: Problem, index: int) -> Sample:
+        values = self.model_dump(exclude={"raw", "finish"})
+        return Sample(problem, index, response=Response("", raw=self.raw), finish=str(self.finish), **values)
+
+
 class _Stored(BaseModel):
     """What only the store needs of a sample."""
 
@@ -37,6 +62,8 @@ class _Stored(BaseModel):
     verifier: str | None = None
     ended: Amount = 0.0
     meta: dict[str, Any] = {}
+    forks: list[_Fork] = []
+    natural: list[Annotated[int, Field(ge=1, lt=2**63)]] = []
 
 
 class _Line(BaseModel):
@@ -62,15 +89,16 @@ class _Line(BaseModel):
     stored: _Stored
 
     def as_sample(self) -> Sample:
+        problem = Problem(
+            id=self.problem,
+            question="",
+            target=self.target,
+            meta=self.stored.meta,
+            eval=self.eval,
+            messages=self.messages,
+        )
         return Sample(
-            problem=Problem(
-                id=self.problem,
-                question="",
-                target=self.target,
-                meta=self.stored.meta,
-                eval=self.eval,
-                messages=self.messages,
-            ),
+            problem=problem,
             index=self.sample,
             seed=self.seed,
             response=Response(self.answer, self.thinking, self.raw),
@@ -89,6 +117,8 @@ class _Line(BaseModel):
             extracted=self.extracted,
             detail=self.detail,
             ended=self.stored.ended,
+            forks=tuple(fork.as_fork(problem, self.sample) for fork in self.stored.forks),
+            natural=tuple(self.stored.natural),
         )
 
 
@@ -154,6 +184,9 @@ def _check(run: ImportedRun) -> None:
         problem, where = sample.problem, f"{run.path}:{number}"
         if (problem.eval, problem.id, sample.index) in seen:
             raise UsageError(f"{where}: sample {sample.index} of problem {problem.id!r} is here twice")
+        at = [*sample.natural, *(fork.budget for fork in sample.forks)]
+        if len(set(at)) < len(at):
+            raise UsageError(f"{where}: a thinking budget of problem {problem.id!r} is here twice")
         seen.add((problem.eval, problem.id, sample.index))
         question = hash(jsontext.dumps([[m.model_dump() for m in problem.messages], problem.target]))
         if asked.setdefault((problem.eval, problem.id), question) != question:

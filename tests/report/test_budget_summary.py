@@ -6,19 +6,21 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from localrl.report import budget_charts, budget_summary, results
 from localrl.runs import session
+from localrl.store.runs import Store
 from tests.commands import localrl
 from tests.scripted import make_plan, thinker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from localrl.store.runs import Store
+    from localrl.sample import Sample
 
 pytestmark = pytest.mark.process
 
@@ -126,5 +128,36 @@ def test_runs_are_compared_at_each_budget_that_both_have(store: Store, tmp_path:
     assert pair["budgets"][1]["difference"]["value"] == pytest.approx(
         pair["comparison"]["difference"]["value"]
     )
-    for words in (localrl("runs", "compare", "early", "late").stdout, localrl("runs", "report").stdout):
-        assert ("thinking budget that both have" in words) == ("early" in words and "late" in words)
+    assert "thinking budget that both have" in localrl("runs", "compare", "early", "late").stdout
+    assert "thinking budget that both have" in localrl("runs", "report", "early", "late").stdout
+
+
+def test_an_export_carries_forks_and_an_import_keeps_them(
+    entry: dict[str, Any], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [(s.natural, s.forks) for s in store.samples(store.find("last"))]
+    file = tmp_path / "run.jsonl"
+    assert localrl("runs", "export", "-o", str(file)).returncode == 0
+    monkeypatch.setenv("LOCALRL_HOME", str(tmp_path / "another"))
+    done = localrl("runs", "import", str(file))
+    assert done.returncode == 0, done.stderr
+    with Store() as other:
+        after = list(other.samples(other.find("last")))
+    assert [(s.natural, [_told(f) for f in s.forks]) for s in after] == [
+        (natural, [_told(f) for f in forks]) for natural, forks in before
+    ]
+    again = json.loads(localrl("runs", "show", "--json").stdout)["evals"][0]
+    assert again["budgets"] == json.loads(json.dumps(entry["budgets"]))
+    lines = file.read_text().splitlines()
+    twice = json.loads(lines[3])
+    twice["stored"]["forks"] *= 2
+    lines[3] = json.dumps(twice)
+    file.write_text("\n".join(lines))
+    refused = localrl("runs", "import", str(file))
+    assert refused.returncode == 2
+    assert "run.jsonl:4: a thinking budget of problem" in refused.stderr
+
+
+def _told(fork: Sample) -> Sample:
+    """A fork without what only its store knows."""
+    return replace(fork, problem=replace(fork.problem, key=0))

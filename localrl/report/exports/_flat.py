@@ -47,5 +47,34 @@ def record(run_id: str, sample: Sample) -> dict[str, Any]:
             "verifier": sample.verifier,
             "ended": sample.ended,
             "meta": problem.meta,
+            **_at_budgets(sample),
         },
     }
+
+
+def _at_budgets(sample: Sample) -> dict[str, Any]:
+    """What the sample answered at thinking budgets, and those that it did not reach; nothing in other runs."""
+    if not (sample.forks or sample.natural):
+        return {}
+    forks = [
+        {
+            "budget": fork.budget,
+            "at": fork.at,
+            "seed": fork.seed,
+            "finish": fork.finish,
+            "outcome": fork.outcome,
+            "score": fork.score,
+            "thinking_tokens": fork.thinking_tokens,
+            "answer_tokens": fork.answer_tokens,
+            "raw": fork.response.raw,
+            "extracted": fork.extracted,
+            "detail": fork.detail,
+            "error": fork.error,
+            "verifier": fork.verifier,
+            "ended": fork.ended,
+            "reopened": fork.reopened,
+            "replayed": fork.replayed,
+        }
+        for fork in sample.forks
+    ]
+    return {"forks": forks, "natural": list(sample.natural)}
