@@ -53,7 +53,7 @@ def record(run_id: str, sample: Sample) -> dict[str, Any]:
 
 
 def _at_budgets(sample: Sample) -> dict[str, Any]:
-    """What the sample answered at thinking budgets, and those that it did not reach; nothing in other runs."""
+    """What the sample answered at thinking budgets, and those that it did not reach."""
     if not (sample.forks or sample.natural):
         return {}
     forks = [
