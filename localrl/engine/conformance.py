@@ -32,6 +32,7 @@ from localrl.engine.protocol import (
     SampleRequest,
     Started,
     Text,
+    Thought,
     TokenLogprob,
 )
 from localrl.sampling import Sampling, fork_seed
@@ -325,6 +326,19 @@ class MayDecline:
             assert split(end.text, subject.thinks_on, end.starts_thinking).answer.strip()
         ends = [outcome.finished for outcome in outcomes.values()]
         assert outcomes.metrics.generated_tokens == sum(e.thinking_tokens + e.answer_tokens for e in ends)
+
+    def test_a_reply_goes_on_from_thinking_of_before(self, subject: Subject) -> None:
+        subject.needs(Ability.THOUGHT)
+        asked = _thinks_on(subject, "a", tokens=10)
+        thought = replace(asked, id="b", thought=Thought("one two three four", 2))
+        thought = replace(thought, samples=(SampleRequest("b.0", 0),))
+        with subject.open() as backend:
+            outcomes = run(backend, [asked, thought])
+        plain, end = outcomes["a.0"].finished, outcomes["b.0"].finished
+        assert end.prompt_tokens >= plain.prompt_tokens + 3  # two of the thinking, and what closes it
+        assert not end.starts_thinking
+        assert subject.thinks_on.closing not in end.text
+        assert end.answer_tokens > 0
 
     def test_forks_answer_at_each_budget_and_leave_their_sample_as_it_was(self, subject: Subject) -> None:
         subject.needs(Ability.FORK)

@@ -258,6 +258,9 @@ def _prompt_tokens(group: GroupRequest) -> list[int]:
     if isinstance(group.prompt, str):
         return [_token(word) for word in group.prompt.split()]
     tokens: list[int] = []
+    if group.thought and group.thinking:
+        kept = group.thought.text.split()[: group.thought.tokens]
+        tokens += map(_token, [*kept, *group.thinking.closing.split()])
     for part in group.prompt:
         tokens += [part] if isinstance(part, int) else map(_token, part.content.split())
     return tokens
