@@ -17,7 +17,7 @@ from localrl.store.runs import Store
 from tests.commands import command, localrl
 from tests.other_process import at_work
 from tests.processes import WORKER, children
-from tests.scripted import write_eval, write_script
+from tests.scripted import thinker, write_eval, write_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -300,16 +300,15 @@ def wait_for_samples(count: int, seconds: float = 60.0) -> None:
 PROBLEMS = 600
 
 
-def kill_app_randomly(tmp_path: Path, times: int) -> None:
+def kill_app_randomly(arguments: list[str], problems: int, times: int) -> None:
     """Start or resume a run, and kill the app at a random moment, again and again."""
     dice = random.Random(11)
-    arguments = [*scripted(tmp_path, "one two three it is 4", problems=PROBLEMS, real_s=0.008), "-k", "2"]
     for _ in range(times):
         counted = counted_so_far()
         with subprocess.Popen(
             command(*arguments), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         ) as app:
-            wait_for_samples(min(len(counted) + 1, 2 * PROBLEMS), seconds=60)
+            wait_for_samples(min(len(counted) + 1, 2 * problems), seconds=60)
             time.sleep(dice.random() / 4)
             app.kill()
         assert counted <= counted_so_far(), "a sample that had been counted was made again or lost"
@@ -317,10 +316,9 @@ def kill_app_randomly(tmp_path: Path, times: int) -> None:
     assert localrl("bench", "--resume", "last", "--display", "none").returncode == 0
 
 
-def kill_worker_randomly(tmp_path: Path, times: int) -> None:
+def kill_worker_randomly(arguments: list[str], problems: int, times: int) -> None:
     """Kill one worker after the other of one run, each at a random moment of its work; the app lives on."""
     dice = random.Random(12)
-    arguments = [*scripted(tmp_path, "one two three it is 4", problems=PROBLEMS, real_s=0.008), "-k", "2"]
     with subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as app:
         for _ in range(times):
             counted = counted_so_far()
@@ -343,10 +341,30 @@ def counted_so_far() -> set[tuple[int, int, float]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kill_randomly", [kill_app_randomly, kill_worker_randomly])
 def test_killed_at_twenty_random_moments_every_sample_is_there_once(
-    tmp_path: Path, kill_randomly: Callable[[Path, int], None]
+    tmp_path: Path, kill_randomly: Callable[[list[str], int, int], None]
 ) -> None:
-    kill_randomly(tmp_path, 20)
+    arguments = scripted(tmp_path, "one two three it is 4", problems=PROBLEMS, real_s=0.008)
+    kill_randomly([*arguments, "-k", "2"], PROBLEMS, 20)
     assert sorted(keys(tmp_path)) == sorted((f"p{i}", k) for i in range(PROBLEMS) for k in (0, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_randomly", [kill_app_randomly, kill_worker_randomly])
+def test_killed_at_ten_random_moments_every_sample_and_every_fork_is_there_once(
+    tmp_path: Path, kill_randomly: Callable[[list[str], int, int], None]
+) -> None:
+    script = thinker()
+    arguments = scripted(tmp_path, *script["texts"], problems=200, knows=script["knows"], real_s=0.008)
+    kill_randomly([*arguments, "-k", "2", "--budgets", "4,10,30"], 200, 10)
+    assert sorted(keys(tmp_path)) == sorted((f"p{i}", k) for i in range(200) for k in (0, 1))
+    with Store() as store:
+        run = store.find("last")
+        for sample in store.samples(run):
+            assert ([fork.budget for fork in sample.forks], sample.natural) == ([4, 10], (30,))
+            assert all(
+                fork.outcome and fork.ended == pytest.approx(sample.ended, abs=1) for fork in sample.forks
+            )
+        assert len(store.forked(run)) == 400 * 3
 
 
 @pytest.mark.parametrize(
