@@ -2,58 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-import sysconfig
-import venv
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from localrl.store.runs import Store
+from tests.outside import Outside
 
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 pytestmark = pytest.mark.slow
 _FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-class Outside:
-    """An environment of its own with localrl, what localrl needs, and the package."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "work"
-        self.folder.mkdir()
-        source = folder / "source"
-        for name, text in _FILE.findall(PAGE.read_text(encoding="utf-8")):
-            path = source / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        builder = venv.EnvBuilder(symlinks=True)
-        builder.create(folder / "env")
-        self.python = folder / "env" / "bin" / "python"
-        self.packages = next((folder / "env" / "lib").glob("python*/site-packages"))
-        ours = sysconfig.get_path("purelib")
-        (self.packages / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
-        install = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--quiet"]
-        options = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
-        subprocess.run([*install, *options, str(source)], check=True)
-
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        words = [str(self.python), "-m", "localrl", *arguments]
-        done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        return done
-
-    def document(self, *arguments: str) -> Any:
-        return json.loads(self.run(*arguments, "--json").stdout)
+def described(source: Path) -> Path:
+    """The package's files as the page shows them, in the folder `source`."""
+    for name, text in _FILE.findall(PAGE.read_text(encoding="utf-8")):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return source
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
-    return Outside(tmp_path_factory.mktemp("outside"))
+    folder = tmp_path_factory.mktemp("outside")
+    return Outside(folder, described(folder / "source"))
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+from localrl.catalog import card as cards
 from localrl.engine.backends.server.responses import RequestFailed, ServedModel, printable
 from localrl.errors import Unavailable, UsageError, nearest
 
@@ -58,7 +59,7 @@ async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[Serve
 def choose(
     served: list[ServedModel], name: str, where: str, hidden: Callable[[str], str] = lambda text: text
 ) -> ServedModel:
-    """The model of this name: exactly, without its owner, or as the only one whose name holds it.
+    """The model of this name: exactly, without its owner, by its card, or the only one whose name holds it.
 
     A server that does not say what it serves is asked by the name as it is.
 
@@ -74,11 +75,18 @@ def choose(
     exact = [model for model in served if model.id == name]
     same = [model for model in served if _plain(model.id.rsplit("/", 1)[-1]) == wanted]
     holding = [model for model in served if wanted and wanted in _plain(model.id)]
-    found = exact or same or (holding if len(holding) == 1 else [])
+    ours = [model for model in served if _base(model.id) == name]
+    found = exact or same or ours or (holding if len(holding) == 1 else [])
     if not found:
         hint = nearest(name, [hidden(printable(model.id.encode())) for model in served[:MOST_NAMED]])
         raise UsageError(f"{where} serves no model {name!r}", hint=hint)
     return found[0]
+
+
+def _base(name: str) -> str:
+    """The repo of the original weights, for a server that names models as localrl does."""
+    card = name.partition(":")[0]
+    return cards.load(card).base if card in cards.available() else ""
 
 
 def _plain(name: str) -> str:
