@@ -18,7 +18,7 @@ from localrl.errors import INTERRUPTED, LocalrlError, Stopped, UsageError
 from localrl.formats import percent
 from localrl.runs import estimate
 from localrl.store.runs import Store
-from localrl.train import outcome, recipe, session
+from localrl.train import memory, outcome, recipe, session
 from localrl.train.loop import Measuring, Stepping
 from localrl.train.plan import MEASURED, TrainPlan, TrainRequest, planned
 from localrl.train.rails import Check, Concern
@@ -192,6 +192,8 @@ def _introduce(plan: TrainPlan, why: str, options: dict[str, Any]) -> None:
             note(f"  {words}")
     for words in plan.deviations:
         note(f"  differs: {words}")
+    if plan.measured.engine.backend == "llama.cpp":
+        note(str(memory.beside(plan.measured.engine, session.trainer_settings(plan))))
 
 
 def _work(open_session: TrainSession, line: StatusLine, quiet: bool) -> None:

@@ -89,7 +89,7 @@ def _loaded(
     order = ProblemOrder(list(dataset.problems(part.spec, Path(part.path), part.limit)), plan.seed)
     with (
         runs.loaded(plan.measured, stopping) as (engine, log, pool, _),
-        closing(trainers.load(plan.measured.engine.backend, _settings(plan))) as trainer,
+        closing(trainers.load(plan.measured.engine.backend, trainer_settings(plan))) as trainer,
     ):
 
         def session_of(training: Training) -> TrainSession:
@@ -99,7 +99,7 @@ def _loaded(
         yield session_of
 
 
-def _settings(plan: TrainPlan) -> TrainerSettings:
+def trainer_settings(plan: TrainPlan) -> TrainerSettings:
     lora = plan.recipe.lora
     return TrainerSettings(
         model=plan.measured.engine.model,
@@ -108,6 +108,8 @@ def _settings(plan: TrainPlan) -> TrainerSettings:
         seed=plan.seed,
         betas=plan.recipe.optimiser.betas,
         weight_decay=plan.recipe.optimiser.weight_decay,
+        sample_tokens=plan.trained.sampling.max_tokens,
+        samples=plan.recipe.samples,
     )
 
 

@@ -31,11 +31,15 @@ class TrainerSettings:
     """These are AdamW's."""
     threads: int | None = None
     """None takes one a core."""
-    micro_tokens: int = 4096
-    """Tokens of one forward and backward pass; fewer take less memory."""
-    checkpoint: bool = False
+    prompt_tokens: int = 512
+    sample_tokens: int = 512
+    samples: int = 8
+    """What memory is planned for: a group's prompt, one of its samples, and their number."""
+    micro_tokens: int | None = None
+    """Tokens of one forward and backward pass; fewer take less memory. None takes what fits, as below."""
+    checkpoint: bool | None = None
     """Compute a layer's activations again in the backward pass instead of keeping them."""
-    packed: bool = True
+    packed: bool | None = None
     """Keep the weights in the file's own blocks and dequantise them when they are used."""
 
 

@@ -14,7 +14,7 @@ from localrl import paths
 from localrl.catalog import gguf
 from localrl.errors import LocalrlError
 from localrl.machine import hardware
-from localrl.train import architecture
+from localrl.train import architecture, memory
 from localrl.train.adapter import Adapter
 from localrl.train.batch import engine_logprobs, rollouts_of, token_advantages
 from localrl.train.losses import policy_loss, token_weights
@@ -43,19 +43,23 @@ class TorchTrainer:
 
     Raises (when made):
         UsageError: this model cannot be trained.
+        Unavailable: there is not enough memory.
     """
 
     def __init__(self, settings: TrainerSettings) -> None:
         self._settings = settings
         path = Path(settings.model)
-        self.architecture = architecture.of(gguf.preflight(path))
+        header = gguf.preflight(path)
+        self.architecture = architecture.of(header)
         torch.set_num_threads(settings.threads or hardware.cores())
         self._cuda = torch.cuda.is_available()
         device = torch.device("cuda" if self._cuda else "cpu")
+        free = torch.cuda.mem_get_info()[0] if self._cuda else hardware.free_memory()
+        self.fit = memory.plan(header, settings, free=free, device=device.type)
         dtype = torch.bfloat16 if self._cuda else torch.float32
         self.model = PolicyModel(
             self.architecture,
-            weights.read(path, device, dtype, settings.packed),
+            weights.read(path, device, dtype, self.fit.packed),
             device,
             dtype,
             rank=settings.rank,
@@ -84,7 +88,7 @@ class TorchTrainer:
     ) -> None:
         objective = batch.objective.over([len(rollout.tokens) for rollout in rollouts_of(groups)])
         self._optimiser.zero_grad(set_to_none=True)
-        for part in in_passes(list(_with_gradient(groups, objective)), self._settings.micro_tokens):
+        for part in in_passes(list(_with_gradient(groups, objective)), self.fit.micro_tokens):
             self._backward(part, objective, old, tally)
         parameters = self.model.parameters
         tally.add_update(float(torch.nn.utils.clip_grad_norm_(parameters, batch.clip_norm)))
@@ -101,7 +105,7 @@ class TorchTrainer:
         if objective.kl:
             with torch.no_grad():
                 reference = self.model.logprobs(flat, adapted=False)[0].double().cpu().numpy()
-        logprobs, entropy = self.model.logprobs(flat, again=self._settings.checkpoint)
+        logprobs, entropy = self.model.logprobs(flat, again=self.fit.checkpoint)
         now = logprobs.detach().double().cpu().numpy()
         before = np.concatenate([old[id(rollout)] for rollout in rollouts]).astype(float) if old else now
         engine = engine_logprobs(rollouts)
@@ -119,7 +123,7 @@ class TorchTrainer:
 
     def logprobs(self, groups: Sequence[RolloutGroup]) -> list[NDArray[np.float32]]:
         found: list[NDArray[np.float32]] = []
-        for part in in_passes(groups, self._settings.micro_tokens):
+        for part in in_passes(groups, self.fit.micro_tokens):
             with torch.no_grad():
                 flat = self.model.logprobs(lay_out(part))[0].float().cpu().numpy()
             ends = np.cumsum([len(rollout.tokens) for rollout in rollouts_of(part)])
