@@ -42,10 +42,10 @@ class _Totals:
 class StepMetrics(_Totals):
     """Counts and wall times of forward passes."""
 
-    def measure(self, decoding: int, prefilled: int, seconds: float, forks: int = 0) -> None:
+    def measure(self, decoding: int, prefilled: int, seconds: float, others: int = 0) -> None:
         """Count one pass over the next tokens of `decoding` streams and `prefilled` tokens of prompts.
 
-        Passes with `forks` among the streams say nothing of how many streams are worth having.
+        Passes with `others`, forks or drafted tokens, say nothing of how many streams are worth having.
         """
         self._steps += 1
         self.prefilled += prefilled
@@ -53,7 +53,7 @@ class StepMetrics(_Totals):
             self._decode_s += seconds
         if prefilled:
             self._prefill_s += seconds * prefilled / (decoding + prefilled)
-        elif not forks:
+        elif not others:
             self.parallel.observe(decoding, seconds)
 
 

@@ -295,6 +295,8 @@ class EngineSettings:
     """Path of a LoRA adapter on top of the model's weights."""
     aim: Literal["latency", "throughput"] = "latency"
     """Whether somebody waits for the next token, or only for the end of the run."""
+    speculate: bool = True
+    """Guess the next tokens of few streams, where that is measured to pay; see `speculation`."""
     tags: ThinkingTags | None = None
     """Tags that stay visible although they may be special tokens."""
     endpoints: tuple[str, ...] = ()

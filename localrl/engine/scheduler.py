@@ -20,6 +20,7 @@ from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, SampleRequest, TokenLogprob
 from localrl.engine.queueing import cancelled, encoded, refused, unstarted
+from localrl.engine.speculation import PromptLookup, Speculation
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
 
@@ -70,6 +71,9 @@ class _Running(TokenSequence):
     """How many tokens these are of."""
     deferred: list[_Running] = field(default_factory=list)
     """Forks that begin in its cells once it has ended, the shortest first."""
+    lookup: PromptLookup = field(default_factory=PromptLookup)
+    draft: list[int] = field(default_factory=list)
+    """Guesses of the tokens behind `next`, which the next step computes, too."""
 
     @property
     def is_fork(self) -> bool:
@@ -89,6 +93,7 @@ class Scheduler:
         parallel: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         aim: Literal["latency", "throughput"] = "latency",
+        speculate: bool = True,
     ) -> None:
         self.info, self.tokenizer = device.info, device
         self._device = device
@@ -105,6 +110,7 @@ class Scheduler:
         self._prefill_rate = 0.0
         self._started = 0
         self._steps = StepMetrics(self._parallel)
+        self._speculation = Speculation(device.longest) if speculate and device.partial else None
 
     # -- Backend: submit, cancel, step, close
 
@@ -150,8 +156,9 @@ class Scheduler:
         if batch.tokens:
             began = self._clock()
             if self._device.decode(batch):
+                generated = self._steps.generated
                 self._advance(batch, current, chunks)
-                self._measure(current, len(batch.tokens) - len(current), self._clock() - began)
+                self._measure(current, chunks, self._steps.generated - generated, self._clock() - began)
             else:
                 self._free_any()
         elif not self._events and self.busy:
@@ -317,8 +324,13 @@ class Scheduler:
         current = [running for running in self._running if not running.missing]
         current = current[: self._device.batch_tokens]
         self._cache.arrange(current)
+        if self._speculation:  # beside prompts the time that drafts take could not be told from theirs
+            alone = len(current) == len(self._running) and not self._prefilling
+            room = min(self._cache.free, self._device.batch_outputs, self._device.batch_tokens) - len(current)
+            self._speculation.propose(current, room if alone else 0)
         for running in current:
-            batch.add([running.next], running.computed, running.seq_id, outputs=1)
+            tokens = [running.next, *running.draft]
+            batch.add(tokens, running.computed, running.seq_id, outputs=len(tokens))
         behind = [running for running in self._running if running.missing]
         room = min(self._chunk_tokens(len(current)), self._cache.free - len(current))
         chunks: list[Chunk] = []
@@ -351,16 +363,24 @@ class Scheduler:
                 sequence.stream.computed_tokens += count
         rows = iter(batch.outputs)
         for running in current:
-            running.tokens.append(running.next)
-            self._cache.append(running, 1)
-            row = next(rows)
-            logits = None if running.stream.group.logprobs is None else self._device.logits(row)
-            self._take_token(running, self._device.sample(running.sampler, row), logits)
+            self._take_rows(running, list(islice(rows, 1 + len(running.draft))))
         for prompt, count in chunks:
             if isinstance(prompt, _QueuedPrompt):
                 self._take_prompt(prompt, count, rows)
         if not self._preempted:
             self._start_samples()
+
+    def _take_rows(self, running: _Running, rows: list[int]) -> None:
+        """Draw the token behind the last one, and those behind its draft as far as that was right."""
+        self._cache.append(running, 1, drafted=len(running.draft))
+        for row, guess in zip(rows, [*running.draft, None], strict=True):
+            running.tokens.append(running.next)
+            logits = None if running.stream.group.logprobs is None else self._device.logits(row)
+            self._take_token(running, self._device.sample(running.sampler, row), logits)
+            if running.next != guess or running not in self._running or running.missing:
+                break
+            self._cache.accept(running)
+        self._cache.drop_draft(running)
 
     def _take_prompt(self, prompt: _QueuedPrompt, count: int, rows: Iterator[int]) -> None:
         """Take what was computed of a prompt: its tokens' log-probabilities, and the end of it."""
@@ -435,6 +455,7 @@ class Scheduler:
 
     def _finish(self, running: _Running, reason: FinishReason) -> None:
         self._events += running.stream.finish(reason)
+        self._cache.drop_draft(running)
         self._device.free_sampler(running.sampler)
         (self._running if running in self._running else self._preempted).remove(running)
         if reason is FinishReason.CANCELLED:
@@ -461,9 +482,12 @@ class Scheduler:
         else:
             self._preempted.appendleft(fork)
 
-    def _measure(self, current: list[_Running], prefilled: int, seconds: float) -> None:
-        decoding = len(current)
-        self._steps.measure(decoding, prefilled, seconds, sum(running.is_fork for running in current))
+    def _measure(self, current: list[_Running], chunks: list[Chunk], said: int, seconds: float) -> None:
+        decoding, prefilled = len(current), sum(count for _, count in chunks)
+        forks, drafted = sum(each.is_fork for each in current), sum(len(each.draft) for each in current)
+        self._steps.measure(decoding, prefilled, seconds, forks + drafted)
+        if self._speculation and not prefilled:
+            self._speculation.observe(decoding, drafted, said, seconds)
         if prefilled >= SMALLEST_CHUNK and seconds > 0:
             rate = (decoding + prefilled) / seconds
             self._prefill_rate += (0.3 if self._prefill_rate else 1.0) * (rate - self._prefill_rate)

@@ -39,6 +39,8 @@ class TokenSequence:
     """The device's number for it; -1 while it holds no cells."""
     computed: int = 0
     """How many of the tokens are in the cache."""
+    drafted: int = 0
+    """Cells behind those, of a draft that is not accepted yet."""
 
     @property
     def missing(self) -> int:
@@ -146,10 +148,23 @@ class KVCache:
         self._cut(target, shared)
         return True
 
-    def append(self, sequence: TokenSequence, tokens: int) -> None:
-        """The device has computed further tokens of a sequence."""
-        self._pool.append(sequence.seq_id, tokens)
+    def append(self, sequence: TokenSequence, tokens: int, drafted: int = 0) -> None:
+        """The device has computed further tokens of a sequence, and a draft behind them."""
+        self._pool.append(sequence.seq_id, tokens + drafted)
         sequence.computed += tokens
+        sequence.drafted = drafted
+
+    def accept(self, sequence: TokenSequence) -> None:
+        """The first token of the draft has become one of the sequence."""
+        sequence.computed += 1
+        sequence.drafted -= 1
+
+    def drop_draft(self, sequence: TokenSequence) -> None:
+        """Free the cells of what was not accepted."""
+        if sequence.drafted:
+            kept, sequence.computed = sequence.computed, sequence.computed + sequence.drafted
+            sequence.drafted = 0
+            self._cut(sequence, kept)
 
     def arrange(self, running: Sequence[TokenSequence]) -> None:
         """Bring the slots of running sequences side by side, where each has its own."""

@@ -28,7 +28,7 @@ def load(settings: EngineSettings) -> Backend:
     from localrl.engine.backends.llama_cpp.device import LlamaDevice
     from localrl.engine.scheduler import Scheduler
 
-    return Scheduler(LlamaDevice(settings), settings.parallel, aim=settings.aim)
+    return Scheduler(LlamaDevice(settings), settings.parallel, aim=settings.aim, speculate=settings.speculate)
 
 
 def prompts(settings: EngineSettings) -> PromptEncoder:
