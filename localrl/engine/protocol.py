@@ -278,6 +278,8 @@ class EngineSettings:
     """Path of the model, or its name on servers."""
     parallel: int | None = None
     """Streams at once; None finds the number by measuring."""
+    first_parallel: int | None = None
+    """The number that is measured first; None leaves it to the backend."""
     context: int | None = None
     """KV cells in all; None takes what fits."""
     tokens_per_stream: int = 4096

@@ -32,6 +32,9 @@ STALL_S = 0.2
 SMALLEST_CHUNK = 16
 """Prompt tokens computed beside the streams while their speed is not known."""
 
+FIRST_STREAMS = {True: 8, False: 32}
+"""Streams that are tried first where nothing is known, on the processor or on an accelerator; that reads all
+weights in a step, for one stream as for many."""
 COMING = 8
 """Waiting prompts that are looked at for what they share with one that is done."""
 
@@ -94,13 +97,21 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
         aim: Literal["latency", "throughput"] = "latency",
         speculate: bool = True,
+        first_parallel: int | None = None,
     ) -> None:
+        """
+        Args:
+            parallel: streams at once; None finds the number, and begins with `first_parallel`.
+            aim: whether somebody waits for the next token, or only for the end of the run.
+            speculate: whether few streams may get drafts.
+        """
         self.info, self.tokenizer = device.info, device
         self._device = device
         self._clock = clock
         self._stalls_matter = aim == "latency"
         self._cache = KVCache(device)
-        self._parallel = Parallel(parallel, highest=max(1, device.most_streams))
+        first = first_parallel or FIRST_STREAMS[self.info.on_processor]
+        self._parallel = Parallel(parallel, first, max(1, device.most_streams))
         self._waiting: deque[_QueuedPrompt] = deque()
         self._prefilling: list[_QueuedPrompt] = []
         self._ready: deque[_QueuedPrompt] = deque()

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from localrl.runs.plan import EvalPlan, RunPlan
     from localrl.store.runs import Run, Store
 
+RECENT_RUNS = 20
+"""Runs in which the best number of streams is looked for."""
+ENOUGH_TOKENS = 1000
+"""Generated in a session, for its speed to mean something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -59,6 +64,20 @@ def estimate(store: Store, plan: RunPlan) -> Estimate:
     )
 
 
+def streams(store: Store, plan: RunPlan) -> int | None:
+    """The number of streams at which the model generated most on this machine lately, where one is known."""
+    device = hardware.probe().device
+    rates: list[tuple[float, int]] = []
+    for run in store.runs()[:RECENT_RUNS]:
+        same = _same_model(run, plan) and run.manifest["plan"]["engine"]["backend"] == plan.engine.backend
+        if not same or run.manifest["hardware"]["device"] != device:
+            continue
+        for _, counters in store.sessions(run):
+            if counters.get("generated_tokens", 0) >= ENOUGH_TOKENS and counters["decode_s"]:
+                rates.append((counters["generated_tokens"] / counters["decode_s"], counters["parallel"]))
+    return max(rates)[1] if rates else None
+
+
 def prospects(part: EvalPlan, count: int) -> list[str]:
     """What a run of `count` problems will be able to show, in words."""
     found = []
@@ -88,7 +107,7 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
         if locks.is_locked(run):  # at work, perhaps begun this moment: not measured yet
             continue
         theirs = run.manifest["plan"]
-        if (theirs["model_name"], theirs["quantisation"]) != (plan.model_name, plan.quantisation):
+        if not _same_model(run, plan):
             continue
         tallies = [aggregates.totals(store, run, i) for i in range(len(run.evals))]
         failed = sum(tally.outcomes.get(Outcome.ENGINE_ERROR, 0) for tally in tallies)
@@ -104,6 +123,11 @@ def _earlier(store: Store, plan: RunPlan) -> tuple[dict[str, float], float | Non
         if rate and all(part.spec.name in lengths for part in plan.evals):
             break
     return lengths, rate, named
+
+
+def _same_model(run: Run, plan: RunPlan) -> bool:
+    theirs = run.manifest["plan"]
+    return (theirs["model_name"], theirs["quantisation"]) == (plan.model_name, plan.quantisation)
 
 
 def _decode_rate(store: Store, run: Run) -> float | None:

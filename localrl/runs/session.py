@@ -20,6 +20,7 @@ from localrl.errors import LocalrlError, Stopped, UsageError
 from localrl.evals import dataset
 from localrl.evals.check import check
 from localrl.machine import hardware
+from localrl.runs import estimate
 from localrl.runs.plan import RunPlan
 from localrl.runs.runner import Runner
 from localrl.store import locks
@@ -58,7 +59,7 @@ def start(
             is no run then.
     """
     fetch(plan.evals, stopping)
-    with loaded(plan, stopping) as (engine, log, pool, fingerprint):
+    with loaded(plan, stopping, estimate.streams(store, plan)) as (engine, log, pool, fingerprint):
         run = create(store, plan, name)
         with locks.lock(run):
             yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
@@ -84,7 +85,8 @@ def work_on(
     for part in plan.evals:
         check(part.spec, Path(part.path))
     fetch(plan.evals, stopping)
-    with locks.lock(run), loaded(plan, stopping) as (engine, log, pool, fingerprint):
+    streams = estimate.streams(store, plan)
+    with locks.lock(run), loaded(plan, stopping, streams) as (engine, log, pool, fingerprint):
         yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
         fingerprint.note(store, run)
 
@@ -134,12 +136,13 @@ def fetch(evals: Sequence[EvalPlan], stopping: threading.Event | None) -> None:
 
 @contextmanager
 def loaded(
-    plan: RunPlan, stopping: threading.Event | None
+    plan: RunPlan, stopping: threading.Event | None, streams: int | None = None
 ) -> Iterator[tuple[EngineClient, Path, VerifierPool, _Fingerprint]]:
-    """An engine with the plan's model, and verifiers."""
+    """An engine with the plan's model, and verifiers; `--parallel auto` begins with so many `streams`."""
     log = new_log()
     fingerprint = _Fingerprint(Path(plan.engine.model))
-    with EngineClient(plan.engine, log, stopping) as engine, VerifierPool() as pool, fingerprint:
+    settings = replace(plan.engine, first_parallel=streams)
+    with EngineClient(settings, log, stopping) as engine, VerifierPool() as pool, fingerprint:
         yield engine, log, pool, fingerprint
 
 

@@ -237,6 +237,17 @@ def test_a_long_prompt_never_stalls_running_streams() -> None:
     assert total > 1, "the long prompt moves on beside the short stream"
 
 
+@pytest.mark.parametrize(
+    ("on_processor", "first", "begins"), [(True, None, 8), (False, None, 32), (True, 20, 20)]
+)
+def test_the_number_of_streams_begins_where_it_was_best_before_or_with_what_the_device_is(
+    on_processor: bool, first: int | None, begins: int
+) -> None:
+    device = FakeDevice()
+    device.info = replace(device.info, on_processor=on_processor)
+    assert Scheduler(device, first_parallel=first).metrics.parallel == begins
+
+
 def test_where_only_the_end_of_the_run_counts_a_prompt_takes_whole_batches() -> None:
     device = FakeDevice(batch=32, end_every=10**9)
     scheduler = Scheduler(device, parallel=4, clock=counter(1.0).__next__, aim="throughput")

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localrl.engine.protocol import Event, Finished, FinishReason, GroupRequest, Metrics, SampleRequest
+from localrl.engine.metrics import StepMetrics
+from localrl.engine.parallel import Parallel
+from localrl.engine.protocol import Event, Finished, FinishReason, GroupRequest, SampleRequest
 from localrl.engine.scheduler import Scheduler
 from localrl.engine.speculation import NGRAM, PromptLookup
 from localrl.sampling import Sampling
@@ -147,13 +149,12 @@ def test_cells_of_wrong_guesses_are_free_again_after_each_step() -> None:
     assert drafted > 10
 
 
-def test_drafts_tell_nothing_of_the_number_of_streams_worth_having() -> None:
-    device = CopyingDevice(cells=10_000, batch=512, extra=0.02, invents=96)
-    scheduler = Scheduler(device, None, clock=lambda: device.now)
-    for i in range(8):
-        scheduler.submit(group(f"g{i}", (i, *PROMPT), max_tokens=600))
-    limits = {event.parallel for event in run(scheduler) if isinstance(event, Metrics)}
-    assert limits <= {8, 16}
+@pytest.mark.parametrize(("drafted", "limit"), [(0, 16), (5, 8)])
+def test_drafts_tell_nothing_of_the_number_of_streams_worth_having(drafted: int, limit: int) -> None:
+    steps = StepMetrics(Parallel(start=8))
+    for _ in range(10):
+        steps.measure(8, 0, 0.1, drafted)
+    assert steps.metrics().parallel == limit
 
 
 def test_a_stop_string_within_a_draft_ends_the_text_there() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localrl.runs import session
-from localrl.runs.estimate import estimate, prospects
+from localrl.runs.estimate import estimate, prospects, streams
 from tests.scripted import make_plan
 
 if TYPE_CHECKING:
@@ -31,6 +31,29 @@ def test_without_an_earlier_run_it_is_a_share_of_the_limit(store: Store, tmp_pat
     assert found.samples == 40
     assert found.seconds is None
     assert "of the token limit" in found.basis
+
+
+def earlier(store: Store, plan: RunPlan, parallel: int, rate: float, device: str = "") -> None:
+    """A run that generated 5,000 tokens at `rate` with so many streams."""
+    manifest = session.manifest(plan)
+    if device:
+        manifest["hardware"]["device"] = device
+    made = store.create_run(manifest)
+    counters = {"generated_tokens": 5000, "decode_s": 5000 / rate, "parallel": parallel}
+    store.end_session(made, store.begin_session(made, {}), counters, "complete")
+
+
+def test_the_first_number_of_streams_is_the_one_that_was_fastest_on_this_machine(
+    store: Store, tmp_path: Path
+) -> None:
+    plan = make_plan(tmp_path)
+    assert streams(store, plan) is None
+    earlier(store, plan, 64, 1000, device="another machine")
+    earlier(store, plan.model_copy(update={"quantisation": "Q2_K"}), 128, 1000)
+    assert streams(store, plan) is None
+    for parallel, rate in ((8, 100), (32, 300), (128, 290)):
+        earlier(store, plan, parallel, rate)
+    assert streams(store, plan) == 32
 
 
 @pytest.mark.process

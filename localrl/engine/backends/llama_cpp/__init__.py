@@ -28,7 +28,13 @@ def load(settings: EngineSettings) -> Backend:
     from localrl.engine.backends.llama_cpp.device import LlamaDevice
     from localrl.engine.scheduler import Scheduler
 
-    return Scheduler(LlamaDevice(settings), settings.parallel, aim=settings.aim, speculate=settings.speculate)
+    return Scheduler(
+        LlamaDevice(settings),
+        settings.parallel,
+        aim=settings.aim,
+        speculate=settings.speculate,
+        first_parallel=settings.first_parallel,
+    )
 
 
 def prompts(settings: EngineSettings) -> PromptEncoder:

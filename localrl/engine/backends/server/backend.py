@@ -127,7 +127,8 @@ class ServerBackend:
             self.close()
             raise
         count = len(self._endpoints)
-        self._parallel = Parallel(settings.parallel, START_PER_ENDPOINT * count, STREAMS_PER_ENDPOINT * count)
+        first = settings.first_parallel or START_PER_ENDPOINT * count
+        self._parallel = Parallel(settings.parallel, first, STREAMS_PER_ENDPOINT * count)
         self._meter = ServerMetrics(self._parallel)
         self._resting: list[_OpenRequest] = []
         self._events: list[Event] = []
