@@ -284,6 +284,8 @@ class EngineSettings:
     """KV cells in all; None takes what fits."""
     tokens_per_stream: int = 4096
     """Expected prompt and output of a sample; used to size the pool when `context` is None."""
+    longest_stream: int | None = None
+    """Tokens that no prompt and output exceed, where that is known."""
     cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
     """Precision of the KV cells; None takes what fits best."""
     gpu_layers: int | None = None

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from localrl.runs.plan import EvalPlan
     from localrl.store.runs import Run, Store
 
+MOST_READ = 2000
+"""Problems that are read beforehand to find the longest prompt."""
+TEMPLATE_TOKENS = 512
+"""More than chat templates write around messages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -134,6 +139,23 @@ def fetch(evals: Sequence[EvalPlan], stopping: threading.Event | None) -> None:
         raise errors[0]
 
 
+def longest_stream(plan: RunPlan) -> int | None:
+    """Tokens that no prompt and output exceed, forks left out; None where telling means reading much.
+
+    A token has a byte at least.
+    """
+    longest = 0
+    for part in plan.evals:
+        if part.budgets or plan.control.stop_when_sure:
+            return None
+        for turn, problem in enumerate(dataset.problems(part.spec, Path(part.path), part.limit)):
+            if turn == MOST_READ:
+                return None
+            prompt = sum(len(message.content.encode()) for message in problem.messages)
+            longest = max(longest, prompt + TEMPLATE_TOKENS + part.sampling.max_tokens)
+    return longest
+
+
 @contextmanager
 def loaded(
     plan: RunPlan, stopping: threading.Event | None, streams: int | None = None
@@ -141,7 +163,7 @@ def loaded(
     """An engine with the plan's model, and verifiers; `--parallel auto` begins with so many `streams`."""
     log = new_log()
     fingerprint = _Fingerprint(Path(plan.engine.model))
-    settings = replace(plan.engine, first_parallel=streams)
+    settings = replace(plan.engine, first_parallel=streams, longest_stream=longest_stream(plan))
     with EngineClient(settings, log, stopping) as engine, VerifierPool() as pool, fingerprint:
         yield engine, log, pool, fingerprint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +14,12 @@ from localrl.catalog.locate import LocalModel
 from localrl.engine import prompts
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import LocalrlError, Unavailable, UsageError
+from localrl.evals import dataset
 from localrl.runs import plan, session
 from localrl.store.runs import Store
 from localrl.verify.verifiers import exact
 from tests.engine import tiny
 from tests.scripted import make_plan, write_script
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OTHER = "another chat template than the model's own"
 BRIEF = """\
@@ -149,3 +147,22 @@ def test_a_template_that_leaves_the_question_out_is_refused_before_a_model_is_lo
     model = LocalModel("tiny", tiny.write_gguf(tmp_path / "tiny.gguf", template="Hello"))
     with pytest.raises(UsageError, match="leaves the question out"):
         plan.make(model, ["starter"], EngineSettings(backend="scripted"))
+
+
+def test_the_longest_stream_bounds_every_prompt_and_its_output(tmp_path: Path) -> None:
+    made = make_plan(tmp_path, problems=3)
+    part = made.evals[0]
+    prompts = [sum(len(m.content) for m in p.messages) for p in dataset.problems(part.spec, Path(part.path))]
+    bound = session.longest_stream(made)
+    assert bound is not None
+    assert bound >= max(prompts) + part.sampling.max_tokens
+
+
+def test_the_longest_stream_is_not_known_with_forks_or_very_many_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_plan(tmp_path, problems=3)
+    forking = made.evals[0].model_copy(update={"budgets": [64]})
+    assert session.longest_stream(made.model_copy(update={"evals": [forking]})) is None
+    monkeypatch.setattr(session, "MOST_READ", 2)
+    assert session.longest_stream(made) is None

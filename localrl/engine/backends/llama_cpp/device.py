@@ -51,8 +51,8 @@ IDLE_SHARE = 0.02
 """How much of a step of one stream may go into cells that nobody computes on."""
 SPARE_SLOTS = 2
 """Beyond the streams': for the next prompt while all of them run, and one to move others through."""
-FEWEST_SLOTS = 4
-"""With fewer streams of full length the cache is unified instead."""
+FEWEST_SLOTS = {True: 16, False: 4}
+"""With fewer streams of full length the cache is unified instead, on the processor and elsewhere."""
 OFFLOAD_BYTES = 4 << 30
 """Most host memory for the prefix cache."""
 
@@ -80,19 +80,14 @@ class LlamaDevice:
         self._shape = shape.from_header(header)
         machine = accelerators.machine()
         self._offloads = bool(accelerators.usable())
+        on_processor = unified is None and not self._offloads
         if unified is None:
-            unified = not (self._offloads and accelerators.unified_is_slow())
+            unified = not (accelerators.unified_is_slow() if self._offloads else self._knows_streams())
         unified = unified or settings.parallel == 1 or bool(self._shape.state_bytes)
-        self._plan = fit.plan(
-            self._shape,
-            machine,
-            tokens_per_stream=settings.tokens_per_stream,
-            context=settings.context,
-            cache_type=settings.cache_type,
-            gpu_layers=settings.gpu_layers,
-            streams=(settings.parallel or fit.STREAMS) + SPARE_SLOTS * (not unified),
-        )
-        self._slots = None if unified else self._fit_slots()
+        self._plan = self._make_plan(machine, slots=not unified)
+        self._slots = None if unified else self._fit_slots(on_processor)
+        if self._slots is None and not unified:
+            self._plan = self._make_plan(machine, slots=False)
         self.unified = self._slots is None
         self.max_sequences, self.most_streams = self._sequences()
         self._check_memory()
@@ -126,12 +121,37 @@ class LlamaDevice:
 
     # -- loading
 
-    def _fit_slots(self) -> Slots | None:
+    def _knows_streams(self) -> bool:
+        """Whether a processor may do with slots: it passes over masked cells, but one by one, layer by layer
+        and head by head. A person's talk may grow, and comes back to what rests in the cache."""
+        return self._settings.aim == "throughput" and self._settings.longest_stream is not None
+
+    def _make_plan(self, machine: hardware.Machine, *, slots: bool) -> fit.Plan:
+        settings = self._settings
+        return fit.plan(
+            self._shape,
+            machine,
+            tokens_per_stream=self._slot_tokens if slots else settings.tokens_per_stream,
+            context=settings.context,
+            cache_type=settings.cache_type,
+            gpu_layers=settings.gpu_layers,
+            streams=(settings.parallel or fit.STREAMS) + SPARE_SLOTS * slots,
+        )
+
+    @property
+    def _slot_tokens(self) -> int:
+        longest = self._settings.longest_stream or self._settings.tokens_per_stream
+        return -(-longest // fit.STEP) * fit.STEP
+
+    def _fit_slots(self, on_processor: bool) -> Slots | None:
         """Slots for the streams wanted, each as long as a stream may become; None where they do not fit."""
-        size = -(-self._settings.tokens_per_stream // fit.STEP) * fit.STEP
+        size = self._slot_tokens
         count = min(self._plan.context // size, SEQUENCES)
-        wanted = self._settings.parallel or FEWEST_SLOTS
+        wanted = self._settings.parallel or FEWEST_SLOTS[on_processor]
         if count < wanted + SPARE_SLOTS:
+            return None
+        # Sharing a prompt copies a whole slot; on a processor that is to take no longer than a step or two.
+        if on_processor and self._shape.cache_bytes(size, self._plan.cache_type) > self._shape.active_bytes:
             return None
         if self._settings.parallel:
             count = wanted + SPARE_SLOTS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -127,3 +127,25 @@ def test_a_text_ends_where_its_slot_does(model: Path) -> None:
     assert found[0].reason is FinishReason.CONTEXT
     assert found[0].prompt_tokens + found[0].answer_tokens == 256
     scheduler.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "unified"),
+    [
+        ({}, False),
+        ({"aim": "latency"}, True),
+        ({"longest_stream": None}, True),
+        ({"longest_stream": 1500}, True),
+        ({"parallel": 1}, True),
+        ({"parallel": None}, False),
+        ({"parallel": None, "context": 2048}, True),
+    ],
+    ids=["run", "person", "unknown length", "slot larger than the weights", "alone", "auto", "no room"],
+)
+def test_a_processor_does_with_slots_in_a_run_whose_streams_are_known_to_be_short(
+    model: Path, settings: dict[str, Any], unified: bool
+) -> None:
+    usual: dict[str, Any] = {"parallel": 6, "longest_stream": 200, "aim": "throughput", "context": 16_384}
+    made = LlamaDevice(EngineSettings(model=str(model), cache_type="f16", **{**usual, **settings}))
+    assert made.unified is unified
+    made.close()
