@@ -149,7 +149,7 @@ def test_a_budget_lets_a_stream_go_on_behind_the_closing_text() -> None:
 
 
 def test_forks_do_not_disturb_the_search_for_the_best_number_of_streams() -> None:
-    scheduler = Scheduler(device(4000, end_every=10**9), None)
+    scheduler = Scheduler(device(4000, end_every=10**9), first_parallel=8)
     scheduler.submit(group("g", k=8, tokens=20, budgets=(1,), budget_answer_tokens=40))
     run(scheduler)
     assert scheduler.metrics.parallel == 8
