@@ -68,6 +68,7 @@ def engine(
             context=context,
             cache_type="f16",
             tokens_per_stream=longest,
+            speculate=False,  # which the bare loop does not
         ),
         log,
     )

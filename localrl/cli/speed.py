@@ -49,6 +49,7 @@ def command(
         context=options["ctx"],
         cache_type=options["cache_type"],
         tokens_per_stream=longest(max(streams), prompt, generate),
+        speculate=False,
         **placement_of(options),
     )
     rows = []
