@@ -29,7 +29,7 @@ from localrl.verify.pool import VerifierPool
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from localrl.engine.protocol import ServerOptions
+    from localrl.engine.protocol import EngineSettings, ServerOptions
     from localrl.runs.plan import EvalPlan
     from localrl.store.runs import Run, Store
 
@@ -64,7 +64,7 @@ def start(
             is no run then.
     """
     fetch(plan.evals, stopping)
-    with loaded(plan, stopping, estimate.streams(store, plan)) as (engine, log, pool, fingerprint):
+    with loaded(plan, stopping, _informed(store, plan)) as (engine, log, pool, fingerprint):
         run = create(store, plan, name)
         with locks.lock(run):
             yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
@@ -90,8 +90,8 @@ def work_on(
     for part in plan.evals:
         check(part.spec, Path(part.path))
     fetch(plan.evals, stopping)
-    streams = estimate.streams(store, plan)
-    with locks.lock(run), loaded(plan, stopping, streams) as (engine, log, pool, fingerprint):
+    settings = _informed(store, plan)
+    with locks.lock(run), loaded(plan, stopping, settings) as (engine, log, pool, fingerprint):
         yield Session(run, plan, store, engine, Runner(store, run, plan, engine, pool), log)
         fingerprint.note(store, run)
 
@@ -139,6 +139,12 @@ def fetch(evals: Sequence[EvalPlan], stopping: threading.Event | None) -> None:
         raise errors[0]
 
 
+def _informed(store: Store, plan: RunPlan) -> EngineSettings:
+    """The plan's settings with what earlier runs and the problems tell."""
+    first, longest = estimate.streams(store, plan), longest_stream(plan)
+    return replace(plan.engine, first_parallel=first, longest_stream=longest)
+
+
 def longest_stream(plan: RunPlan) -> int | None:
     """Tokens that no prompt and output exceed, forks left out; None where telling means reading much.
 
@@ -158,13 +164,12 @@ def longest_stream(plan: RunPlan) -> int | None:
 
 @contextmanager
 def loaded(
-    plan: RunPlan, stopping: threading.Event | None, streams: int | None = None
+    plan: RunPlan, stopping: threading.Event | None, settings: EngineSettings | None = None
 ) -> Iterator[tuple[EngineClient, Path, VerifierPool, _Fingerprint]]:
-    """An engine with the plan's model, and verifiers; `--parallel auto` begins with so many `streams`."""
+    """An engine with the plan's model, by its settings or those given, and verifiers."""
     log = new_log()
     fingerprint = _Fingerprint(Path(plan.engine.model))
-    settings = replace(plan.engine, first_parallel=streams, longest_stream=longest_stream(plan))
-    with EngineClient(settings, log, stopping) as engine, VerifierPool() as pool, fingerprint:
+    with EngineClient(settings or plan.engine, log, stopping) as engine, VerifierPool() as pool, fingerprint:
         yield engine, log, pool, fingerprint
 
 
