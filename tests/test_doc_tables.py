@@ -18,6 +18,7 @@ from localrl.evals.environments import ENVIRONMENTS
 from localrl.evals.layouts import LAYOUTS
 from localrl.report import exports
 from localrl.report.exports import FORMATS
+from localrl.serve.calls import FORMATS as CALL_FORMATS
 from localrl.tui import keys
 from localrl.verify.registry import EXTRACTORS, VERIFIERS
 
@@ -81,6 +82,18 @@ def _exports() -> list[list[str]]:
     ]
 
 
+def _call_formats() -> list[list[str]]:
+    rows = [
+        [
+            f"`{name}`",
+            CALL_FORMATS.about(name),
+            ", ".join(f"`{each}`" for each in CALL_FORMATS.get(name).FAMILIES),
+        ]
+        for name in _ours(CALL_FORMATS.members)
+    ]
+    return [["format", "of", "families of cards"], *rows]
+
+
 def _evals() -> list[list[str]]:
     rows = [["eval", "problems", "data", "verifier, extractor", "samples, tokens"]]
     for name in sorted(path.stem for path in paths.shipped("evals").glob("*.toml")):
@@ -124,6 +137,7 @@ TABLES = [
     ("models.md", "cards", _cards),
     ("report.md", "export formats", _exports),
     ("interface.md", "keys", _keys),
+    ("serve.md", "call formats", _call_formats),
 ]
 
 

@@ -303,6 +303,8 @@ class EngineSettings:
     """Guess the next tokens of few streams, where that is measured to pay; see `speculation`."""
     tags: ThinkingTags | None = None
     """Tags that stay visible although they may be special tokens."""
+    shown: str = ""
+    """Further control tokens that stay visible, such as those around tool calls."""
     endpoints: tuple[str, ...] = ()
     server: ServerOptions = field(default_factory=ServerOptions)
     chat_template: str | None = None

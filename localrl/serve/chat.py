@@ -69,15 +69,14 @@ class _Answer:
         self._calls: dict[int, int] = {}
 
     def parser(self) -> CallParser | None:
-        """What finds tool calls in an answer, where there are tools."""
-        if not self._body.tools or self._body.tool_choice == "none":
-            return None
+        """What finds tool calls in an answer, where there may be any."""
         if forced.wanted(self._body):
             return forced.ForcedParser()
         info = self._serving.owner.info
         found = format_of(self._serving.family, info.chat_template if info else "")
-        tools = {tool.function.name: tool.function.parameters or {} for tool in self._body.tools}
-        return found.parser(tools) if found else None
+        given = [] if self._body.tool_choice == "none" else self._body.tools or []
+        tools = {tool.function.name: tool.function.parameters or {} for tool in given}
+        return found.parser(tools) if found and (tools or found.ALWAYS) else None
 
     async def whole(self) -> dict[str, Any]:
         choices = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from localrl.chat import ThinkingTags
 from localrl.engine import resolve
 from localrl.engine.protocol import EngineSettings
 from localrl.errors import Unavailable
+from localrl.serve import calls
 from localrl.serve.admission import Admission
 from localrl.serve.chat import chat_completions
 from localrl.serve.completions import completions
@@ -25,12 +27,16 @@ from localrl.serve.state import SERVING, Serving
 from localrl.serve.tokens import detokenize, tokenize, tokenizer_info
 
 if TYPE_CHECKING:
+    from aiohttp.web_protocol import RequestHandler
+
     from localrl.engine.resolve import Resolved
     from localrl.serve.guard import Handler
     from localrl.serve.options import ServeOptions
 
+LOG = logging.getLogger(__name__)
 HEADERS_S = 20.0
 """How long a connection may take until its first request is there."""
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
 LOOKAHEAD = 8
 """Samples that the engine has beyond twice those it runs at once."""
 GENERATING = ("/v1/chat/completions", "/v1/completions")
@@ -74,7 +80,8 @@ class Server:
         self._guard = Guard(options)
         self._runner: web.AppRunner | None = None
         self._sweeper: asyncio.Task[None] | None = None
-        self._began: set[int] = set()
+        self._began: set[RequestHandler] = set()
+        """Connections with a request that came in whole."""
         self._measured = (time.monotonic(), 0)
         self.port = options.port
 
@@ -117,6 +124,7 @@ class Server:
                 web.get("/tokenizer_info", tokenizer_info),
             ]
         )
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send is no news
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, max_line_size=8190, max_field_size=8190
         )
@@ -150,7 +158,7 @@ class Server:
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.protocol is not None:
-            self._began.add(id(request.protocol))
+            self._began.add(request.protocol)
         began = time.monotonic()
         try:
             self._guard.check(request)
@@ -159,6 +167,11 @@ class Server:
             response = problem.response()
         except web.HTTPException as error:
             response = Problem(error.status, f"{request.method} {request.path}: {error.reason}").response()
+        except (asyncio.CancelledError, ConnectionError):
+            raise  # the client is gone
+        except Exception as error:
+            LOG.error("%s %s: %r", request.method, request.path, error, exc_info=error)
+            response = Problem(500, f"a mistake in localrl: {type(error).__name__}").response()
         self._guard.cors(request, response) if not response.prepared else None
         known = request.match_info.route.resource
         path = known.canonical if known else "other"
@@ -169,20 +182,18 @@ class Server:
 
     async def _sweep(self) -> None:
         """Close connections that send no request: nobody may hold one for nothing."""
-        seen: dict[int, float] = {}
+        seen: dict[RequestHandler, float] = {}
         while True:
             await asyncio.sleep(HEADERS_S / 4)
             assert self._runner is not None
             assert self._runner.server is not None
-            now = time.monotonic()
-            connections = {id(each): each for each in self._runner.server.connections}
-            self._began &= connections.keys()
-            seen = {name: seen.get(name, now) for name in connections.keys() - self._began}
-            for name, since in seen.items():
-                transport = connections[name].transport
-                if now - since >= HEADERS_S and transport is not None:
-                    transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
-                    transport.close()
+            now, connections = time.monotonic(), set(self._runner.server.connections)
+            self._began &= connections
+            seen = {connection: seen.get(connection, now) for connection in connections - self._began}
+            for connection, since in seen.items():
+                if now - since >= HEADERS_S and connection.transport is not None:
+                    connection.transport.write(TOO_SLOW)
+                    connection.transport.close()
 
 
 def make(
@@ -209,6 +220,7 @@ def make(
         tokens_per_stream=tokens_per_stream,
         tags=tags,
         chat_template=choice.chat_template,
+        shown=calls.shown(),
     )
 
 

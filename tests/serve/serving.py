@@ -66,7 +66,7 @@ def served(
 ) -> Iterator[Client]:
     path = write_script(folder, *texts, **script)
     choice, settings = server.make(str(path), backend="scripted", parallel=parallel)
-    background = BackgroundServer(choice, settings, ServeOptions(port=0, **(options or {})))
+    background = BackgroundServer(choice, settings, ServeOptions(**{"port": 0, **(options or {})}))
     background.start()
     try:
         status = background.status

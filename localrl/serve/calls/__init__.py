@@ -4,6 +4,8 @@ A module in this folder is a format. It offers
 
     FAMILIES    families of cards whose models write it
     MARK        what in a chat template tells that its model does
+    SHOWN       the control tokens that the parser has to see
+    ALWAYS      whether answers without calls need the parser too
     parser(tools) -> CallParser
                 takes the answer as it arrives apart, given each tool's parameters (a JSON schema) by name
 
@@ -22,6 +24,8 @@ from localrl.thinking import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Read = Callable[[str], "list[ParsedCall] | None"]
 
 Tools = dict[str, dict[str, Any]]
 """The schema of each tool's parameters, by name."""
@@ -54,6 +58,8 @@ class CallFormat(Protocol):
 
     FAMILIES: tuple[str, ...]
     MARK: str
+    SHOWN: str
+    ALWAYS: bool
 
     def parser(self, tools: Tools) -> CallParser: ...
 
@@ -65,6 +71,8 @@ FORMATS: Registry[CallFormat] = Registry(
     contract={
         "FAMILIES": "families of cards whose models write it",
         "MARK": "what in a chat template tells of it",
+        "SHOWN": "the control tokens that its parser has to see",
+        "ALWAYS": "whether answers without calls need the parser too",
         "parser": "a function from tools to a CallParser",
     },
 )
@@ -77,19 +85,27 @@ def format_of(family: str, template: str) -> CallFormat | None:
     return next(iter([*told, *(each for each in formats if family in each.FAMILIES)]), None)
 
 
+def shown() -> str:
+    """The control tokens of all formats."""
+    return "".join(each.SHOWN for each in FORMATS.usable().values())
+
+
 class BlockParser:
     """Calls in blocks between two marks.
 
-    A closing mark inside of an argument does not end a block: one ends where it can be read. A block that
-    cannot be read at all is text.
+    A closing mark inside of an argument does not end a block: one ends where it can be read. One that cannot
+    be read at all is left out: it is no answer.
     """
 
-    def __init__(self, opens: str, closes: str, read: Callable[[str], list[ParsedCall] | None]) -> None:
+    def __init__(self, opens: tuple[str, ...], closes: str, read: Read, repair: Read | None = None) -> None:
         """
         Args:
-            read: the calls in what stands between the marks; None where that is not a block.
+            opens: marks with which a block begins.
+            read: the calls in a block without its closing mark; None where that is not a whole one.
+            repair: the same of what is left at the end.
         """
-        self._opens, self._closes, self._read = opens, closes, read
+        self._opens, self._closes = opens, closes
+        self._read, self._repair = read, repair or read
         self._held = ""
         self._inside = self._called = False
 
@@ -98,14 +114,14 @@ class BlockParser:
         said, calls = "", list[ParsedCall]()
         while True:
             if not self._inside:
-                before, found, after = self._held.partition(self._opens)
-                if not found:
+                starts = [at for mark in self._opens if (at := self._held.find(mark)) >= 0]
+                if not starts:
                     keep = self._uncertain(self._held)
                     said += self._held[: len(self._held) - keep]
                     self._held = self._held[len(self._held) - keep :]
                     break
-                said += before.rstrip()
-                self._inside, self._held = True, after
+                said += self._held[: min(starts)].rstrip()
+                self._inside, self._held = True, self._held[min(starts) :]
             read = self._whole_block()
             if read is None:
                 break
@@ -118,12 +134,11 @@ class BlockParser:
         if not self._inside:
             return ("" if self._called and not held.strip() else held), []
         self._inside = False
-        read = self._read(held)
-        return ("", read) if read else (self._opens + held, [])
+        return "", self._repair(held.strip().removesuffix(self._closes)) or []
 
     def _uncertain(self, text: str) -> int:
         """Characters at the end that may be part of a mark, or white space before one."""
-        keep = held_back(text, (self._opens,))
+        keep = held_back(text, self._opens)
         rest = text[: len(text) - keep]
         return keep + len(rest) - len(rest.rstrip())
 

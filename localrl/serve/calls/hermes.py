@@ -12,15 +12,19 @@ from localrl.serve.calls import BlockParser, ParsedCall, Tools, parsed_call
 
 FAMILIES = ("qwen2", "qwen3", "qwen3moe")
 MARK = '{"name": <function-name>, "arguments": <args-json-object>}'
+SHOWN = "<tool_call></tool_call>"
+ALWAYS = False
+
+OPENS = "<tool_call>"
 
 
 def parser(tools: Tools) -> BlockParser:
-    return BlockParser("<tool_call>", "</tool_call>", _read)
+    return BlockParser((OPENS,), "</tool_call>", _read)
 
 
 def _read(block: str) -> list[ParsedCall] | None:
     try:
-        call = jsontext.loads(block.strip().encode())
+        call = jsontext.loads(block.removeprefix(OPENS).strip().encode())
     except (ValueError, RecursionError):
         return None
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):

@@ -255,9 +255,10 @@ class LlamaDevice:
         return self._vocabulary.piece(token) if 0 <= token < self._vocab_size else b""
 
     def _tag_tokens(self) -> set[int]:
-        """Special tokens that stand in the thinking tags: the splitter must see them."""
+        """Special tokens that stand in the thinking tags, or have to be seen for other reasons."""
         tags = self._settings.tags
-        return set() if tags is None else set(self._vocabulary.tokenize(tags.open + tags.close, control=True))
+        visible = (tags.open + tags.close if tags else "") + self._settings.shown
+        return set(self._vocabulary.tokenize(visible, control=True)) if visible else set()
 
     def is_end(self, token: int) -> bool:
         return token in self._ends

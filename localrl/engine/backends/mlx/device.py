@@ -113,7 +113,7 @@ class MlxDevice:
         )
         self._done: dict[int, int] = {}
         self._ends = {int(token) for token in tokenizer.eos_token_ids}
-        self._pieces = TokenBytes(tokenizer, settings.tags)
+        self._pieces = TokenBytes(tokenizer, settings.tags, settings.shown)
         self._prompts = encoder(tokenizer, settings)
         self._vocabulary = self._prompts.vocabulary
         self.info = self._describe(mlx_lm.__version__, config)

@@ -14,14 +14,15 @@ _SPACE = "▁"
 
 
 class TokenBytes:
-    """Token to bytes; special tokens are empty, except those in the thinking tags."""
+    """Token to bytes; special tokens are empty, except those in the thinking tags and in `shown`."""
 
-    def __init__(self, tokenizer: Any, tags: ThinkingTags | None) -> None:
+    def __init__(self, tokenizer: Any, tags: ThinkingTags | None, shown: str = "") -> None:
         self._tokenizer = tokenizer
         self._added = dict(tokenizer.added_tokens_decoder.items())
-        shown = set(tokenizer.encode(tags.open + tags.close, add_special_tokens=False)) if tags else set()
-        self._hidden = {number for number, token in self._added.items() if token.special} - shown
-        self._hidden |= set(tokenizer.all_special_ids) - shown
+        shown += tags.open + tags.close if tags else ""
+        visible = set(tokenizer.encode(shown, add_special_tokens=False))
+        self._hidden = {number for number, token in self._added.items() if token.special} - visible
+        self._hidden |= set(tokenizer.all_special_ids) - visible
         kinds = decoder_kinds(tokenizer)
         self._bytes = byte_values() if "ByteLevel" in kinds else None
         self._sentencepiece = "Replace" in kinds or "Metaspace" in kinds
