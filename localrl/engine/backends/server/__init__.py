@@ -19,7 +19,6 @@ CANNOT: tuple[str, ...] = (
     Ability.TEMPLATE,
     Ability.BUDGET,
     Ability.FORK,
-    Ability.THOUGHT,
     Ability.LOGPROBS,
     Ability.GRAMMAR,
 )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from localrl import __version__
+from localrl.engine.backends.server import continuation
 from localrl.engine.backends.server.completion import SLACK, Completion, longest_prompt
 from localrl.engine.backends.server.discovery import find_model
 from localrl.engine.backends.server.endpoint import CONNECT_S, Endpoint
@@ -148,6 +149,10 @@ class ServerBackend:
         if group.logprobs is not None or group.echo or group.grammar:
             self._events += refused(group, "servers are asked for neither log-probabilities nor grammars")
             return
+        if group.thought and (others := [e for e in self._endpoints if e.kind not in continuation.KINDS]):
+            kinds = ", ".join(e.kind or "an unknown server" for e in others)
+            self._events += refused(group, f"{kinds}: answering from thinking of before is not known of it")
+            return
         now = time.monotonic()
         together = group.sampling.temperature > 0 and all(e.shares_prefill for e in self._endpoints)
         size = min(SAMPLES_PER_REQUEST, self._parallel.limit) if together else 1
@@ -213,7 +218,7 @@ class ServerBackend:
         return sum(len(request.samples) for request in self._running)
 
     def _start(self, request: _OpenRequest, upstream: Upstream[Endpoint], now: float) -> None:
-        inside = upstream.endpoint in self._starts_thinking
+        inside = upstream.endpoint in self._starts_thinking and request.group.thought is None
         request.completions = {
             i: Completion(sample, request.group, request.submitted, inside)
             for i, sample in enumerate(request.samples)

@@ -15,7 +15,8 @@ from typing import Any
 import aiohttp
 from pydantic import ValidationError
 
-from localrl.engine.backends.server import address
+from localrl import jsontext
+from localrl.engine.backends.server import address, continuation
 from localrl.engine.backends.server.responses import (
     LONGEST_QUOTE,
     Chunk,
@@ -135,9 +136,12 @@ class Endpoint:
         Raises RequestFailed.
         """
         body = self.body(group, seeds)
-        path = "/chat/completions" if "messages" in body else "/completions"
         begun = False
         try:
+            if group.thought:
+                del body["messages"]
+                body["prompt"] = await continuation.prompt(self, session, group)
+            path = "/chat/completions" if "messages" in body else "/completions"
             async with self._ask(session, "POST", path, body) as response:
                 if response.status != 200:
                     self._learn(await self._problem(response), body)
@@ -187,12 +191,25 @@ class Endpoint:
         known = {name: value for name, value in body.items() if name not in self.left_out}
         return known | self.options.extra_body
 
-    def _ask(self, session: aiohttp.ClientSession, method: str, path: str, body: Any) -> Any:
+    async def post(self, session: aiohttp.ClientSession, path: str, body: Any) -> Any:
+        """What the server answers at its root, beside OpenAI's paths. Raises RequestFailed."""
+        async with self._ask(session, "POST", path, body, self.url.removesuffix("/v1")) as response:
+            data = await read(response)
+            if response.status != 200:
+                raise self._failure(response, data)
+            try:
+                return jsontext.loads(data)
+            except ValueError as error:
+                raise RequestFailed(Failure.FINAL, f"no JSON at {path}: {error_text(data)}") from error
+
+    def _ask(self, session: aiohttp.ClientSession, method: str, path: str, body: Any, base: str = "") -> Any:
         # No compression: a bound on bytes would mean nothing. No redirects: they would carry the key away.
         headers = {"Accept-Encoding": "identity", **dict(self.options.headers)}
         if self.key and "authorization" not in map(str.lower, headers):
             headers["Authorization"] = f"Bearer {self.key}"
-        return session.request(method, self.url + path, json=body, headers=headers, allow_redirects=False)
+        return session.request(
+            method, (base or self.url) + path, json=body, headers=headers, allow_redirects=False
+        )
 
     async def _problem(self, response: aiohttp.ClientResponse) -> RequestFailed:
         try:

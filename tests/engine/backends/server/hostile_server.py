@@ -49,6 +49,9 @@ class Conversation:
         self._handler.wfile.write(data)
         self._handler.wfile.flush()
 
+    def json(self, value: Any) -> None:
+        self.send(json.dumps(value).encode())
+
     def event(self, value: Any) -> None:
         self.send(b"data: " + json.dumps(value).encode() + b"\n\n")
 
