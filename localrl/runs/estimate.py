@@ -51,6 +51,7 @@ def estimate(store: Store, plan: RunPlan) -> Estimate:
         measured = measured and length is not None
         samples += count
         tokens += count * (length or assess.SHARE_USED * part.sampling.max_tokens)
+        tokens += count * len(part.budgets) * assess.SHARE_USED * plan.budget_answer_tokens
     basis = f"as long as in run {run}" if measured and run else f"{assess.SHARE_USED:.0%} of the token limit"
     if rate:
         return Estimate(

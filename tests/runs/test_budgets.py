@@ -12,8 +12,9 @@ from localrl.chat import ThinkingControl, ThinkingTags
 from localrl.errors import UsageError
 from localrl.evals import protocol
 from localrl.report import report
-from localrl.runs import budgets, session
+from localrl.runs import budgets, estimate, session
 from localrl.runs.rescore import rescore
+from localrl.runs.watching import RunWatcher
 from localrl.sample import Sample
 from localrl.sampling import fork_seed
 from localrl.verdict import Outcome
@@ -197,3 +198,21 @@ def test_how_the_thinking_was_steered_is_a_deviation(tmp_path: Path) -> None:
     ]
     made = make_plan(tmp_path, control=ThinkingControl(stop_when_sure=2))
     assert [words for words in made.evals[0].deviations if "equal answers" in words]
+
+
+def test_a_run_of_another_process_is_watched_with_its_curve(store: Store, tmp_path: Path) -> None:
+    run, _, progress = run_all(store, tmp_path, problems=4, samples=2)
+    watch = RunWatcher(store, run)
+    watch.look()
+    (part,) = watch.progress.evals
+    assert {budget: at.counts() for budget, at in part.budgets.items()} == {
+        budget: at.counts() for budget, at in progress.budgets.items()
+    }
+
+
+def test_an_estimate_counts_the_answers_at_budgets(store: Store, tmp_path: Path) -> None:
+    without = estimate.estimate(store, make_plan(tmp_path, problems=10))
+    with_budgets = estimate.estimate(store, make_plan(tmp_path, problems=10, budgets=BUDGETS))
+    assert with_budgets.tokens - without.tokens == pytest.approx(
+        0.4 * 10 * len(BUDGETS) * budgets.ANSWER_TOKENS
+    )

@@ -31,6 +31,8 @@ class ReportView(Static):
         for part in view.evals:
             parts += [(f"\n{part.title}  ", "bold $primary"), (f"{part.problems}\n", "$secondary")]
             parts += _labelled(part.lines, part)
+            for name, accuracy, gain, *_ in part.budgets.rows if part.budgets else ():
+                parts += [(f"{name:>9} ", "$secondary"), f"{accuracy:<20}", (f" {gain}\n", "$secondary")]
         self.update(Content.assemble(*parts, "\n", *_labelled(view.lines)))
 
 
