@@ -20,8 +20,9 @@ JOINT = r"(?:and|or|und|oder|et|ou|y|o|и|или|和|或|また|または)"
 """What joins two values, in several languages."""
 
 CORRECTS = (
-    r"\b(?i:(?:no|nope|sorry|correction)(?:\s?[,:—–-]|\.{2,3})|(?:rather|i mean|make (?:that|it)|actually),?)"
-    r"\s{1,3}(?i:it(?:['’]s| is)\s)?"
+    r"(?:(?i:\b(?:no|nope|wait|sorry|correction)(?:\s?[,:—–-]|\.{2,3})"
+    r"|(?:^|(?<=[.!?,;:—–\n-]\s)|(?<=\bor\s))(?:rather|i mean|make (?:that|it)|actually),?)\s{1,3}){1,3}"
+    r"(?i:it(?:['’]s| is)\s)?"
 )
 """What joins an answer to the one that it replaces: `A. No, B`."""
 

@@ -40,6 +40,9 @@ CORRECTED = [
     ("I'd say 5. On reflection no - 6.", "6"),
     ("The answer is 12, or rather 13.", "13"),
     ("So $x=5$. Sorry, $x=7$.", "x=7"),
+    ("The answer is 5. No, wait, 6.", "6"),
+    ("The answer is 12, not 13. The old value was actually 13.", "12"),
+    ("The answer is 12. Sorry, 13 would be wrong.", "12"),
 ]
 KEPT = [
     ("$\\boxed{10}$\n\nLet me double-check: 3 + 7 = 10. Yes.", "10"),
