@@ -313,8 +313,9 @@ def words(text: str) -> str | None:
 
 
 def bare_words(text: str) -> str:
-    """Without the marks of text, blanks, capitals, and the ending of `20th`."""
-    bare = squeezed(re.sub(_TEXT, r"\1", text)).casefold()
+    """Without the marks of text, blanks, the ending of `20th`, and the capitals of all but a letter alone."""
+    bare = squeezed(re.sub(_TEXT, r"\1", text))
+    bare = bare if len(bare) == 1 else bare.casefold()  # `x` is not `X`
     return re.sub(r"(?<=\d)(?:st|nd|rd|th)(?![a-z])", "", bare)
 
 

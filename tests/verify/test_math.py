@@ -237,6 +237,8 @@ EQUAL = [
     (r"\emptyset", r"\text{no solution}"),
     (r"\mathbb{R}", r"\text{all real numbers}"),
     ("721", r"\approx 721"),
+    ("C", r"\text{C}"),
+    ("n", r"\mathrm{n}"),
     (r"\frac{1+\sqrt{5}}{2}", r"\dfrac{1+\sqrt5}{2}\;(\approx 1.618)"),
     ("294", r"AB \cdot AC = \mathbf{294}"),
     ("50", r"\overline{AB}^2 = 50"),
