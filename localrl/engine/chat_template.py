@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from localrl.chat import Message
 
 SECONDS = 5.0
+STARTUP_S = 30.0
+"""For the child to start, on a machine that is busy with a model."""
 MEMORY_BYTES = 1 << 30
 OUTPUT_CHARACTERS = 8_000_000
 
@@ -76,15 +78,15 @@ class Renderer:
             env={key: value for key, value in os.environ.items() if key in ("PATH", "LANG")},
             start_new_session=True,
         )
-        self._ask(self._setup)
+        self._ask(self._setup, STARTUP_S)
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, message: dict[str, Any], seconds: float | None = None) -> dict[str, Any]:
         assert self._child is not None
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(json.dumps(message).encode() + b"\n")
             self._child.stdin.flush()
-            line = self._read_line(time.monotonic() + SECONDS)
+            line = self._read_line(time.monotonic() + (seconds or SECONDS))
         except BrokenPipeError:
             line = b""
         if not line:
