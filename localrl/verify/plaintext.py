@@ -11,6 +11,7 @@ import unicodedata
 
 ANSWER = (
     r"(?:(?:(?<![^\W\d_])(?i:antwort|lösung|r[ée]ponse|respuesta|resposta|risposta|antwoord|svar(?:et)?|vastaus|ответ"
+    r"|ergebnis|r[ée]sultat|resultado|risultato|resultaat|wynik|результат|sonuç"
     r"|відповідь|odpowiedź|odpověď|cevap|yanıt|jawaban(?:nya)?|jibu|đáp (?:án|số)|câu trả lời|απάντηση))"
     r"|答案|答え|答|回答|解答|正解|정답|답|उत्तर|الإجابة|الجواب|উত্তর|คำตอบ|תשובה)"
 )

@@ -3,10 +3,11 @@ unless the text takes it back and names another; in a text without any, what is 
 many languages, what a last line such as `So it is 5` or `Total: 5` comes to, or the one bold value of the
 last paragraph.
 
-Without a box it is the answer tag, then `answer: X`, `answer is X` or `Antwort: X`, then GSM8K's `#### X`,
-then what a last line that begins with `so`, `thus` and the like comes to, then the one bold value of the last
-paragraph, then a last line `WORD: X` or `x = X`, then `The ... is X` or a number alone at the end, then a
-text of one line without a sentence. A remark in brackets after an answer is not part of it.
+Without a box it is the answer tag, then a JSON object's `"answer"`, then `answer: X`, `answer is X` or
+`Antwort: X`, then GSM8K's `#### X`, then what a last line that begins with `so`, `thus` and the like comes
+to, then the one bold value of the last paragraph, then a last line `WORD: X` or `x = X`, then `The ... is X`
+or a number alone at the end, then a text of one line without a sentence. A remark in brackets after an
+answer is not part of it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _CONCLUDED = re.compile(
 )
 _AMOUNT = r"\$?-?\d[\d,]{0,20}(?<!,)(?:\.\d{1,20})?%?"
 _COMPUTED = re.compile(
-    rf"=\s{{0,4}}(?P<value>{_AMOUNT})(?P<rest>(?:\s[^\d=\n]{{1,60}})?)[.!]?$"
+    rf"=\s{{0,4}}(?P<value>{_AMOUNT})\$?(?P<rest>(?:\s[^\d=\n]{{1,60}})?)[.!]?$"
 )  # `So she sold 48 + 24 = 72 clips in all.`
 _DISPLAYED = re.compile(r"\$\$[^$]{1,300}\$\$|\\\[.{1,300}?\\\]", re.DOTALL)
 _LAST_LINE = re.compile(
@@ -52,6 +53,7 @@ _CORRECT_IS = re.compile(
     r"([^\n]{1,60}?)(?=[.!]?\s|[.!]?$|,)",
     re.MULTILINE,
 )
+_IN_JSON = re.compile(r'"(?:final_?)?answer"\s*:\s*(?:"([^"\n]+)"|(-?\d[^"\s,}]*))', re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _HEADS = re.compile(
     r"(?i:.*:\s*$|\W*(?:step|case|part|note|problem|question|method|option)\s?\d|\d{1,2}[.)]\s)"
@@ -92,7 +94,9 @@ def extract(answer: str) -> str | None:
     answer = _DISPLAYED.sub(lambda display: " ".join(display[0].split()), answer)
     if (tagged := answer_tag.extract(answer)) is not None:
         return tagged
-    bare = _without_closing(answer.strip())
+    if (in_json := json_answer(answer)) is not None:
+        return in_json
+    bare = _without_closing(answer.strip("` \t\n"))
     if corrected := _CORRECTS.search(bare[-TAIL:]):
         return corrected["value"].strip("$")
     if (said := called_the_answer(answer)) is not None:
@@ -108,6 +112,12 @@ def extract(answer: str) -> str | None:
     words = re.findall(r"(?<![\\\w])[^\W\d_]{2,}", bare)
     alone = not words or (len(words) == 1 and bare[0] in "-$(\\0123456789")
     return bare if bare and "\n" not in bare and alone else None
+
+
+def json_answer(answer: str) -> str | None:
+    """What a JSON object holds as its `answer`."""
+    found = _IN_JSON.findall(answer)
+    return (found[-1][0] or found[-1][1]) if found else None
 
 
 def called_the_answer(answer: str) -> str | None:
@@ -194,7 +204,7 @@ def _concluded(answer: str) -> str | None:
         lines = [" ".join(lines)]
     line = lines[-1] if lines else ""
     last = re.split(r"(?<=[a-z\d][.!])\s+(?=[A-Z])", line)[-1]
-    line = last if _CONCLUDES.match(last) else line
+    line = _REMARK.sub("", (last if _CONCLUDES.match(last) else line).rstrip("."))
     if not _CONCLUDES.match(line):
         return None
     if bold := _bold(line):

@@ -27,7 +27,6 @@ VERSION = "8"
 RUNS: Runs = "inline"
 TARGET = 'a letter, or `{"answer", "options"}`'
 EXTRACTOR = "letter"
-_IN_JSON = re.compile(r'"(?:final_?)?answer"\s*:\s*"([^"\n]+)"', re.IGNORECASE)
 
 
 def verify(response: Response, target: Any, spec: VerifierSpec) -> Verdict:
@@ -49,7 +48,7 @@ def _option(answer: str, options: dict[str, str]) -> str | None:
     if not options:
         return None
     boxed_text = boxed.extract(answer)
-    said = [boxed_text] if boxed_text else [answer_tag.extract(answer), *_IN_JSON.findall(answer)[-1:]]
+    said = [boxed_text] if boxed_text else [answer_tag.extract(answer), final.json_answer(answer)]
     if not boxed_text:
         said += [final.called_the_answer(plain(answer)), last_line.extract(answer)]
     for text in filter(None, said):
