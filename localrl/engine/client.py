@@ -42,6 +42,7 @@ from localrl.engine.wire import (
 from localrl.errors import LocalrlError, Stopped, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 BARREN_DEATHS = 2
@@ -55,6 +56,8 @@ HOPELESS_GROUPS = 3
 """Groups in a row that died alone, after which the engine is given up."""
 QUEUED_STEPS = 256
 """Steps that may wait for the app; beyond them the worker waits, so memory stays flat."""
+STEPS_TOGETHER = 16
+"""Steps that are taken with the one that was waited for; whoever stops a run sees these first."""
 LOOK_EVERY_S = 0.05
 """How often somebody who waits looks whether what is waited for is still wanted, or there."""
 _FOR_SERVERS = (
@@ -184,7 +187,9 @@ class EngineClient:
         self._send(SetAdapter(self._settings.adapter))
 
     def events(self, timeout: float | None = None) -> list[ClientEvent]:
-        """The events of the next step; empty when none came within `timeout` seconds.
+        """The events of the next step, and of those after it that wait already.
+
+        Empty when none came within `timeout` seconds.
 
         Raises:
             LocalrlError: the worker gives up, cannot be brought back, or refuses the model this time.
@@ -204,8 +209,18 @@ class EngineClient:
             return [message]
         if not isinstance(message, Step):
             return []
-        found: list[ClientEvent] = [event for event in message.events if self._note(event)]
+        steps = (message, *self._waiting_steps())
+        found: list[ClientEvent] = [event for step in steps for event in step.events if self._note(event)]
         return found or self._cancelled_unseen()
+
+    def _waiting_steps(self) -> Iterator[Step]:
+        """Some that a caller slower than the engine has not taken, so that it stores them in one commit."""
+        for _ in range(min(self._inbox.qsize(), STEPS_TOGETHER)):
+            step = self._inbox.queue[0]  # nobody else takes any
+            if not isinstance(step, Step):
+                return
+            self._inbox.get_nowait()
+            yield step
 
     def close(self) -> None:
         """End the worker; samples in flight are dropped."""

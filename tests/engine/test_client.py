@@ -16,12 +16,13 @@ import pytest
 
 from localrl import isolated
 from localrl.chat import Message
-from localrl.engine.client import QUEUED_STEPS, ClientEvent, EngineClient, Restarted
+from localrl.engine.client import QUEUED_STEPS, STEPS_TOGETHER, ClientEvent, EngineClient, Restarted
 from localrl.engine.protocol import (
     EngineSettings,
     Finished,
     FinishReason,
     GroupRequest,
+    Metrics,
     SampleRequest,
     Text,
 )
@@ -78,6 +79,26 @@ def test_a_group_goes_in_and_every_sample_comes_out(tmp_path: Path) -> None:
         ends, _ = collect(client)
     assert [ends[f"g.{i}"].text for i in range(4)] == ["one two three", "four"] * 2
     assert [ends[f"g.{i}"].shared_tokens for i in range(4)] == [0, 4, 4, 4]
+
+
+def test_a_slow_caller_takes_several_steps_at_once_in_their_order_and_a_death_after_them(
+    tmp_path: Path,
+) -> None:
+    with engine(tmp_path, parallel=1, texts=["one two three four five"], real_s=0.05) as client:
+        for i in range(4):
+            client.submit(group(f"g{i}"))
+        time.sleep(1.0)
+        waiting = client._inbox.qsize()
+        first = client.events()
+        steps = sum(isinstance(event, Metrics) for event in first)
+        assert 1 + STEPS_TOGETHER >= steps >= min(waiting, 1 + STEPS_TOGETHER) > 2
+        client._process.kill()
+        later: list[ClientEvent] = []
+        while not any(isinstance(event, Restarted) for event in later):
+            later += client.events(timeout=5.0)
+        ends, _ = collect(client)
+        told = [event.sample for event in [*first, *later] if isinstance(event, Finished)]
+        assert sorted([*told, *ends]) == [f"g{i}.0" for i in range(4)]
 
 
 def test_a_prompt_s_tokens_are_told_while_samples_run_and_waiting_can_be_ended(tmp_path: Path) -> None:
