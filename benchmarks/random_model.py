@@ -1,4 +1,4 @@
-"""A model of Qwen2.5-0.5B's shape with random weights and the starter's vocabulary: what speed needs, and no more.
+"""A model of Qwen2.5-0.5B's shape with random weights and the starter's vocabulary, to measure speed.
 
     python benchmarks/random_model.py FILE.gguf
 
