@@ -102,7 +102,7 @@ def test_a_comparison_says_what_it_said_then(folder: Path) -> None:
 
 
 def test_its_runs_are_reported_and_exported(folder: Path) -> None:
-    assert printed("report", "first", "second", "--format", "md").startswith("# first against second")
+    assert printed("report", "first", "second", "--format", "md").startswith("# second against first")
     lines = [json.loads(line) for line in printed("export", "first").splitlines()]
     before = [json.loads(line) for line in (MADE / "export.jsonl").read_text().splitlines()]
     for line in (lines[0], before[0]):
