@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from localrl import settings
-from localrl.cli.flags import Real, count
+from localrl.chat import ThinkingControl
+from localrl.cli.flags import Real, control_of, count, thinking_flags
 from localrl.cli.output import as_json, note
 from localrl.errors import Unavailable
 
@@ -30,6 +31,7 @@ from localrl.errors import Unavailable
 @click.option("--parallel", type=count(), help="Samples at once; found by measuring by default.")
 @click.option("--ctx", type=count(64), help="Tokens of context in all, over all samples.")
 @click.option("--backend", type=click.Choice(["auto", "llama.cpp", "mlx"]), default="auto")
+@thinking_flags
 @click.option("--queue", type=count(0), default=256, show_default=True, help="Requests that may wait.")
 @click.option("--idle-unload", type=Real(0), metavar="MINUTES", help="Unload the model when nobody asks.")
 @click.option("--on-demand", is_flag=True, help="Load the model with the first request.")
@@ -52,6 +54,7 @@ def command(model: str | None, as_json_line: bool, **options: Any) -> int:
         most_waiting=options["queue"],
         idle_unload_s=None if options["idle_unload"] is None else 60 * options["idle_unload"],
         on_demand=options["on_demand"],
+        control=ThinkingControl(**control_of(options)),
     )
     choice, engine = server.make(
         model or chosen.model,

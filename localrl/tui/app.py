@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.chat import ChatWork
     from localrl.tui.work.downloads import Downloads
+    from localrl.tui.work.serve import ServeWork
 
 
 SETTLE_AFTER_S = 0.5
@@ -89,6 +90,7 @@ class LocalrlApp(App[None]):
         self.bench_work: BenchWork | None = None
         self.chat_work: ChatWork | None = None
         self.downloads: Downloads | None = None
+        self.serve_work: ServeWork | None = None
         self.ended_by = 0
         """The signal that ended the program, if one did."""
         self._told: dict[str, float] = {}
@@ -170,6 +172,8 @@ class LocalrlApp(App[None]):
         """Quit; a run, reply or download under way is stopped first, and keeps what it has done."""
         if self.downloads:
             self.downloads.pause_all()
+        if self.serve_work:
+            self.serve_work.stop()
         if self.chat_work:
             self.chat_work.stop()
         work = self.bench_work

@@ -68,6 +68,7 @@ TABLE: dict[str, tuple[Key, ...]] = {
         Key("pause", "p", "pause", "Pause download", footer=False, more=", or resume it"),
         Key("cancel", "x", "cancel", "Cancel download", footer=False),
         Key("chat", "c", "chat", "Chat with it", footer=False),
+        Key("serve", "s", "serve", "Serve it to other programs", footer=False, more=", or stop that"),
         Key("refresh", "u", "refresh", "Look again", footer=False),
     ),
     "chat": (

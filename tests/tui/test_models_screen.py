@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -327,5 +329,33 @@ def test_a_click_moves_to_a_model_and_a_second_one_uses_it(
             assert app.selection.model != wanted
             await pilot.click(table, offset=(5, 3))
             await wait_until(pilot, lambda: app.selection.model == wanted)
+
+    asyncio.run(scenario())
+
+
+def machine(screen: ModelsScreen) -> str:
+    return str(screen.query_one("#machine", Static).render())
+
+
+def test_the_chosen_model_is_served_and_stopped_by_a_key(
+    scripted: Callable[..., LocalrlApp], hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localrl.tui.work.serve.PORT", 0)
+
+    async def scenario() -> None:
+        app = scripted("one two three")
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(app, pilot)
+            await press(pilot, "models.serve")
+            await wait_until(pilot, lambda: "serving at http://127.0.0.1:" in machine(screen))
+            address = machine(screen).partition("serving at ")[2].split()[0]
+            body = json.dumps({"messages": [{"role": "user", "content": "x"}]}).encode()
+            asked = urllib.request.Request(
+                f"{address}/chat/completions", body, {"Content-Type": "application/json"}
+            )
+            answer = await asyncio.to_thread(lambda: urllib.request.urlopen(asked, timeout=30).read())
+            assert json.loads(answer)["choices"][0]["message"]["content"] == "one two three"
+            await press(pilot, "models.serve")
+            await wait_until(pilot, lambda: app.serve_work is None and "server:" not in machine(screen))
 
     asyncio.run(scenario())

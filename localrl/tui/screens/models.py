@@ -136,6 +136,8 @@ class ModelsScreen(BaseScreen):
             (f"{choice.model}", "bold"),
             (f" on {choice.backend}", "$secondary"),
         ]
+        if work := self.program.serve_work:
+            parts += [("\nserver: ", "$secondary"), work.line]
         self.query_one("#machine", Static).update(Content.assemble(*parts))
 
     # -- the table
@@ -220,6 +222,7 @@ class ModelsScreen(BaseScreen):
     # -- downloads
 
     def _tick(self) -> None:
+        self._show_server()
         downloads = self.program.downloads
         if downloads is None:
             return
@@ -263,6 +266,28 @@ class ModelsScreen(BaseScreen):
 
             self.program.downloads = Downloads()
         self.program.downloads.add(row.name)
+
+    def action_serve(self) -> None:
+        """Serve the chosen model to other programs, or stop the server."""
+        if self.program.serve_work:
+            self.program.serve_work.stop()
+            return
+        from localrl.tui.work.serve import ServeWork
+
+        self.program.serve_work = ServeWork(self.program.selection)
+        self._show_machine()
+
+    def _show_server(self) -> None:
+        """Keep the server's line up to date, and say why it could not start."""
+        work = self.program.serve_work
+        if work is None:
+            return
+        if work.ended:
+            self.program.serve_work = None
+            if work.error:
+                self.notify(work.error, title="serve", severity="error", timeout=15, markup=False)
+        if self.is_current:
+            self._show_machine()
 
     def action_pause(self) -> None:
         """Pause a download, or go on with it."""

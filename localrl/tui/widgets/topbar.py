@@ -49,6 +49,8 @@ class TopBar(Horizontal):
         parts = []
         if downloads and (download := downloads.under_way):
             parts.append(f"↓ {percent(download.share, 0)}")
+        if program.serve_work:
+            parts.append("serving")
         if work and not work.ended:
             view = work.run_state.snapshot
             state = "watching" if work.watching else work.state
