@@ -34,8 +34,10 @@ GAIN = 1.05
 """What a draft must promise: tokens for a time, over those without it."""
 EXTRA = 0.5
 """What a drafted token costs before that was measured: so many passes over the number of streams."""
-FORGET = 1 / 64
-"""How far a measured cost goes back to that with a pass without drafts, so as to be measured again."""
+COSTS = 5
+"""Measured costs of which the median counts: on a busy machine a single pass may take ten times as long."""
+FORGET = 64
+"""Passes without drafts after which the first guess counts as one more of them, to be measured again."""
 CREDIT = (1.5, 8.0)
 """Passes that drafts may lose: at first, and at most, whatever they have saved."""
 ALLOWANCE = 0.01
@@ -96,8 +98,10 @@ class Speculation:
         self._longest = longest
         self._plain: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=16))
         """Seconds of passes without drafts, by the number of streams."""
-        self._extra: dict[int, float] = {}
-        """Cost of a drafted token by the number of streams, in passes without drafts."""
+        self._costs = {count: deque([EXTRA / count], COSTS) for count in range(1, MOST_STREAMS + 1)}
+        """Of a drafted token by the number of streams, in passes without drafts."""
+        self._undrafted = 0
+        """Passes without drafts."""
         self._credit = CREDIT[0]
         """Passes that drafts may lose now."""
 
@@ -124,21 +128,21 @@ class Speculation:
             return
         if not drafted:
             self._plain[streams].append(seconds)
-            if (known := self._extra.get(streams)) is not None:
-                self._extra[streams] = known + FORGET * (EXTRA / streams - known)
+            self._undrafted += 1
+            if self._undrafted % FORGET == 0:
+                self._costs[streams].append(EXTRA / streams)
             self._credit = min(self._credit + ALLOWANCE, CREDIT[1])
         elif self._plain[streams]:
             passes = seconds / median(self._plain[streams])
-            cost = min(max(0.0, (passes - 1) / drafted), 1.0)
-            known = self._extra.setdefault(streams, cost)
-            self._extra[streams] = known + RECENT * (cost - known)
+            self._costs[streams].append(max(0.0, (passes - 1) / drafted))
+            passes = 1 + median(self._costs[streams]) * drafted
             self._credit = min(self._credit + said / streams - passes, CREDIT[1])
 
     def _draft(self, lookup: PromptLookup, streams: int, most: int) -> list[int]:
         """The draft that promises the most tokens for its time; empty where none promises `GAIN`."""
         if most <= 0 or not self._plain[streams]:
             return []
-        extra = self._extra.get(streams, EXTRA / streams) * streams
+        extra = median(self._costs[streams]) * streams
         best, gain = 0, GAIN
         for length in LENGTHS:
             # The draft counts up to its first wrong token, which comes right out of the same pass.
