@@ -1,4 +1,4 @@
-"""`localrl runs watch`: watch a run that another process works on."""
+"""`localrl runs watch`: watch a run or a training that another process works on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import time
 
 import click
 
-from localrl.cli import arguments
+from localrl.cli import arguments, trainings
 from localrl.cli.output import note
 from localrl.cli.progress import StatusLine, status
 from localrl.runs.watching import RunWatcher
 from localrl.store.locks import is_locked
 from localrl.store.runs import Store
+from localrl.store.trainings import Training
 
 LOOK_EVERY_S = 1.0
 
@@ -22,7 +23,10 @@ LOOK_EVERY_S = 1.0
 def command(run: str, display: str | None) -> None:
     """Watch RUN while another localrl works on it, until that one ends; Ctrl-C watches no longer."""
     with Store() as store:
-        found = store.find(run)
+        found = trainings.run_or_training(store, run)
+        if isinstance(found, Training):
+            trainings.watch(store, found, display)
+            return
         watch = RunWatcher(store, found)
         at_work = True
         with StatusLine(display) as line:

@@ -66,7 +66,10 @@ class _Train(click.Command):
             formatter.write_dl(rows)
         with formatter.section("Commands"):
             formatter.write_dl(
-                [("localrl train export", "Write the adapter of a training for other programs.")]
+                [
+                    ("localrl train export", "Write the adapter of a training for other programs."),
+                    ("localrl runs ls --trainings", "List trainings; runs show, watch and rm take them too."),
+                ]
             )
 
 

@@ -104,7 +104,7 @@ class Recipe(Strict):
     advantage: Literal["standardised", "centred"] = "standardised"
     only_mixed: bool = False
     """Dynamic sampling: groups without spread are left out, and others drawn in their place."""
-    most_drawn: float = Field(default=3.0, ge=1)
+    most_drawn: float = Field(default=2.0, ge=1)
     """With `only_mixed`, at most so many times `prompts` groups are drawn for a step."""
     reward: Reward = Reward(name="accuracy")
     """Taken where the eval has no `[[rewards]]`."""

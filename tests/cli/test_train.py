@@ -92,3 +92,36 @@ def test_help_shows_how_to_train_the_recipes_and_the_other_commands() -> None:
         assert done.returncode == 0
         assert "Usage: localrl train [OPTIONS] [MODEL] [EVAL]" in done.stdout
         assert "grpo-d" in done.stdout
+
+
+@pytest.mark.process
+def test_a_training_is_listed_shown_exported_and_deleted(
+    asked: list[str], store: Store, tmp_path: Path
+) -> None:
+    assert localrl(*asked, "--name", "mine", "--display", "none").returncode == 0
+    (listed,) = json.loads(localrl("runs", "ls", "--trainings", "--json").stdout)
+    assert (listed["name"], listed["steps"], listed["status"]) == ("mine", 3, "complete")
+    assert "mine before" in (table := localrl("runs", "ls").stdout)
+    assert listed["training"] in table
+    assert [run["name"] for run in json.loads(localrl("runs", "ls", "--json").stdout)] == [
+        "mine after",
+        "mine before",
+    ]
+    shown = localrl("runs", "show", "mine")
+    assert "held-out accuracy" in shown.stdout
+    assert json.loads(localrl("runs", "show", "mine", "--json").stdout)["training"] == listed["training"]
+    assert "is complete" in localrl("runs", "watch", "mine").stderr
+    out = tmp_path / "adapter.gguf"
+    assert localrl("train", "export", "mine", "-o", str(out)).returncode == 0
+    assert json.loads(out.read_text()) == {"steps": 3}
+    refused = localrl("train", "export", "mine", "-o", str(out), "--step", "1")
+    assert (refused.returncode, "after 2, 3 steps" in refused.stderr) == (2, True)
+    assert localrl("runs", "rm", "mine", "--yes").returncode == 0
+    assert json.loads(localrl("runs", "ls", "--json").stdout) == []
+    assert "start one with: localrl train" in localrl("runs", "ls", "--trainings").stderr
+
+
+def test_an_export_says_what_it_can_write(store: Store) -> None:
+    done = localrl("train", "export", "last")
+    assert done.returncode == 2
+    assert "--peft DIR" in done.stderr
