@@ -1,4 +1,4 @@
-# `make demo` runs the starter model; `make test` runs every check, `make quick` those that take a minute.
+# `make demo` runs the starter model, `make demo-train` trains it; `make test` runs every check, `make quick` those that take a minute.
 # Each makes the environment first.
 PYTHON ?= python3
 WORKERS ?= 2
@@ -9,10 +9,13 @@ BIN := $(VENV)/bin
 WORKS = import sys, pip; sys.exit(sys.version_info < (3, 11))
 BROKEN := $(shell test -d $(VENV) && ! $(BIN)/python -c "$(WORKS)" 2>/dev/null && rm -rf $(VENV))
 
-.PHONY: demo test quick check format constraints clean
+.PHONY: demo demo-train test quick check format constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/localrl bench
+
+demo-train: $(VENV)/.train
+	$(BIN)/localrl train smollm2-135m sums --steps 14 --lr 1e-3 --rank 8
 
 test: check
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -39,9 +42,13 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[starter]' --constraint constraints.txt
 	touch $@
 
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[starter,train]' --constraint constraints.txt
+	touch $@ $(VENV)/.demo
+
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[starter,server,test]' --constraint constraints.txt
-	touch $@ $(VENV)/.demo
+	touch $@ $(VENV)/.demo $(VENV)/.train
 
 constraints:
 	$(BIN)/python -m pip freeze --exclude-editable | grep == > constraints.txt
