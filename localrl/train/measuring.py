@@ -65,6 +65,13 @@ def _known(store: Store, training: Training, step: int, purpose: Purpose) -> str
     return known.get((step, purpose))
 
 
+def before(store: Store, training: Training) -> float | None:
+    """Held-out accuracy before the first step; None until it is measured."""
+    run_id = _known(store, training, 0, "before")
+    run = store.find(run_id) if run_id else None
+    return _accuracy(store, run) if run and run.status == "complete" else None
+
+
 def checks(store: Store, training: Training) -> list[Check]:
     """The held-out problems after some steps against before, of every measurement that is complete."""
     runs = [(each.step, store.find(each.run)) for each in store.trainings.measurements(training)]

@@ -118,7 +118,7 @@ class LocalrlApp(App[None]):
 
     def _settle(self) -> None:
         """In a thread: import the other screens, and offer to resume unfinished runs."""
-        for name in ("chat", "bench", "results"):
+        for name in ("chat", "bench", "results", "train"):
             importlib.import_module(f"localrl.tui.screens.{name}")
         from localrl.tui.work import plans
 

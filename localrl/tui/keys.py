@@ -42,6 +42,7 @@ GROUPS: dict[str, str] = {
     "bench": "Bench",
     "results": "Results",
     "log": "Log",
+    "train": "Train",
 }
 """Where keys work: all but the first are screens, in the order of their tabs."""
 
@@ -53,6 +54,7 @@ TABLE: dict[str, tuple[Key, ...]] = {
         Key("bench", "f4,3", "show('bench')", "Bench", footer=False),
         Key("results", "f5,4", "show('results')", "Results", footer=False),
         Key("log", "f6,5", "show('log')", "Log", footer=False),
+        Key("train", "f7,6", "show('train')", "Train", footer=False),
         Key("everything", "ctrl+p", "command_palette", "Everything", priority=True),
         Key("stop", "ctrl+c", "stop_work", "Stop the work under way", footer=False, priority=True),
         Key("theme", "ctrl+t", "toggle_theme", "Light or dark", footer=False, priority=True),
@@ -109,6 +111,7 @@ TABLE: dict[str, tuple[Key, ...]] = {
         Key("follow", "f", "follow", "Follow"),
         Key("copy", "y", "copy", "Copy"),
     ),
+    "train": (Key("other", "o", "other", "Another training"),),
     "results": (
         Key("mark", "space", "mark", "Mark", view="runs"),
         Key("compare", "c", "compare", "Compare marked", view="runs"),

@@ -41,6 +41,7 @@ from localrl.tui.widgets.livetext import LiveText
 from localrl.tui.widgets.models.details import Details
 from localrl.tui.widgets.results.sample import SampleView
 from localrl.tui.widgets.table import VirtualTable
+from localrl.tui.widgets.train.figures import TrainFigures
 from localrl.tui.work import models, plans
 from localrl.tui.work.bench import BenchWork
 from localrl.tui.work.models import ModelRow
@@ -48,6 +49,7 @@ from localrl.tui.work.run_state import EvalSnapshot, LiveSample, RunSnapshot
 from tests.tui import picture
 from tests.tui.made import stored_run
 from tests.tui.pressing import press
+from tests.tui.training import stored_training
 from tests.tui.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -96,6 +98,20 @@ ESSENTIAL: dict[str, tuple[str, ...]] = {
     "sample": ("sum-00000", "□ wrong", "extracted 1", "gold 1", "0 + 1?", "The answer is 1."),
     "comparison": ("12 shared problems", "decode tok/s", "first", "second"),
     "log": ("worker-1.log", "loading the model", "ready"),
+    "train": (
+        "demo-14b:Q4_K_M",
+        "step 6/8",
+        "20.0 % → 65.0 %",
+        "−0.90 → 0.60",
+        "no spread",
+        "entropy",
+        "mismatch",
+        "tok/s",
+        "! engine and trainer disagree",
+        "--cache-type f16",
+        "Samples of step 7",
+        "+0.87",
+    ),
     "help": ("log.follow", "app.help", "F1  ?"),
 }
 """What must be on the picture whatever the size."""
@@ -207,6 +223,7 @@ def still(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         chats.write(
             ChatMessage(chats.add(chat, "assistant"), "assistant", answer, "Let me add.", "stop", figures)
         )
+    stored_training(tmp_path)
     logs = paths.ensure(paths.home("state") / "logs")
     (logs / "worker-1.log").write_text("loading the model\nready\n")
 
@@ -230,6 +247,7 @@ def test_every_screen_looks_as_it_was_accepted_and_nothing_essential_is_cut_off(
             await models_and_chat(pilot, check)
             await bench(pilot, check, standing(tmp_path))
             await results(pilot, check)
+            await train(pilot, check)
             await log_and_help(pilot, check)
 
     asyncio.run(scenario())
@@ -303,6 +321,14 @@ async def results(pilot: Pilot[None], check: Check) -> None:
     await pilot.press("enter")
     await wait_until(pilot, lambda: app.screen.query_one(SampleView).detail)
     await check("sample")
+
+
+async def train(pilot: Pilot[None], check: Check) -> None:
+    app = pilot.app
+    await press(pilot, "app.train")
+    await wait_until(pilot, lambda: app.current_mode == "train")
+    await wait_until(pilot, lambda: "held out" in str(app.screen.query_one(TrainFigures).render()))
+    await check("train")
 
 
 async def log_and_help(pilot: Pilot[None], check: Check) -> None:
