@@ -31,8 +31,7 @@ def progress(store: Store, training: Training) -> int:
 
 @pytest.mark.slow
 def test_ten_kills_change_nothing(store: Store, tmp_path: Path) -> None:
-    asked = {"steps": 5, "script": {"real_s": 0.01}}
-    plan = make_train_plan(tmp_path, **asked)
+    plan = make_train_plan(tmp_path, steps=5, script={"real_s": 0.01})
     whole, _ = train(store, plan)
     goal = progress(store, whole)
     words = ["train", plan.measured.model, str(tmp_path / "sums.toml"), "--backend", "scripted"]

@@ -23,7 +23,7 @@ def columns(source: str, count: int, truth: str = "4") -> dict[str, Any]:
 
 
 def test_trl_gets_a_reward_for_each_completion_as_text_or_as_messages(source: str) -> None:
-    said = ["it is 4", "it is 5", [{"role": "assistant", "content": "<think>5</think>it is 4"}]]
+    said: list[Any] = ["it is 4", "it is 5", [{"role": "assistant", "content": "<think>5</think>it is 4"}]]
     assert rewards.trl_reward(said, **columns(source, 3), prompts=["?"] * 3) == [1.0, 0.0, 1.0]
 
 

@@ -223,7 +223,6 @@ def still(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         chats.write(
             ChatMessage(chats.add(chat, "assistant"), "assistant", answer, "Let me add.", "stop", figures)
         )
-    stored_training(tmp_path)
     logs = paths.ensure(paths.home("state") / "logs")
     (logs / "worker-1.log").write_text("loading the model\nready\n")
 
@@ -247,6 +246,7 @@ def test_every_screen_looks_as_it_was_accepted_and_nothing_essential_is_cut_off(
             await models_and_chat(pilot, check)
             await bench(pilot, check, standing(tmp_path))
             await results(pilot, check)
+            stored_training(tmp_path)  # after the results, which list what measured it
             await train(pilot, check)
             await log_and_help(pilot, check)
 
