@@ -17,7 +17,7 @@ from tests.train.scripted import make_train_plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from localrl.store.trainings import Training
+    from localrl.store.trainings import Purpose, Training
     from localrl.train.plan import TrainPlan
 
 STEPS = 6
@@ -83,7 +83,7 @@ def _rollout(number: int) -> StoredRollout:
 
 def _measured(store: Store, training: Training, plan: TrainPlan, step: int, correct: int) -> None:
     """40 held-out problems, of which so many are right."""
-    purpose = "check" if step else "before"
+    purpose: Purpose = "check" if step else "before"
     manifest = session.manifest(plan.checked)
     run = store.find(store.trainings.begin_measurement(training, step, purpose, manifest))
     name = plan.checked.evals[0].spec.name
