@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from localrl.tomlfile import Strict
 
@@ -64,9 +64,17 @@ class ThinkingTags(Strict):
     close: str = "</think>"
     budget_message: str = ""
     """What closes the thinking at a budget, closing tag included; empty for the bare tag on a line."""
+    source: str = ""
+    """Where its publishers say so."""
     off: Literal["template", "empty_block", "never"] = "template"
     """How thinking is switched off: `enable_thinking=false` for the template, an empty block between the tags
     behind the prompt, or not at all."""
+
+    @model_validator(mode="after")
+    def _closes(self) -> ThinkingTags:
+        if self.budget_message and self.close not in self.budget_message:
+            raise ValueError(f"budget_message does not hold the closing tag {self.close!r}")
+        return self
 
     @property
     def closing(self) -> str:

@@ -39,7 +39,8 @@ class Penalties:
 
     def take(self, token: int) -> None:
         """Count a token that was said."""
-        self._counts[self._place(token)] += 1
+        place = self._place(token)  # before the counts are looked at, which it may put elsewhere
+        self._counts[place] += 1
 
     @contextmanager
     def applied(self, logits: NDArray[np.float32]) -> Iterator[None]:

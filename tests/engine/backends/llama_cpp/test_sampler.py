@@ -197,3 +197,10 @@ def test_a_sampler_goes_on_with_what_was_said_and_a_prompt_is_only_repeated() ->
         sampler = Sampler(sampling, 1, Candidates(100), prompt, said)
         assert sampler.draw(logits) == first
         sampler.close()
+
+
+def test_penalties_know_however_many_tokens_were_said() -> None:
+    logits = np.zeros(2000, np.float32)
+    sampler = Sampler(Sampling(presence_penalty=1.0), 1, Candidates(2000), (), range(1200))
+    assert [sampler.draw(logits) for _ in range(600)] == list(range(1200, 1800))
+    sampler.close()
