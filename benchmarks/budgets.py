@@ -2,8 +2,8 @@
 
     python benchmarks/budgets.py [--streams 2 8] [--budgets 64 128 256 | --budgets log2] [--penalties]
 
-Two engines work in turns of a few steps in one process, on one thread, so that what else the machine does hits
-both alike; processor time counts. `--penalties` compares draws with and without penalties instead.
+Two engines work in turns of a few steps in one process, on one thread: what else the machine does hits both
+alike. Processor time counts. `--penalties` compares draws with and without penalties instead.
 """
 
 from __future__ import annotations
