@@ -55,7 +55,8 @@ def subject(
         try:
             server.wait()
             settings = EngineSettings("server", server.model, endpoints=(server.url,))
-            cannot = {Ability.THOUGHT} if llama else {Ability.THOUGHT, Ability.SEED, Ability.REFUSE}
+            cannot = {Ability.BUDGET, Ability.THOUGHT}
+            cannot |= set() if llama else {Ability.SEED, Ability.REFUSE}
             yield Subject(settings, frozenset(cannot))
         finally:
             server.kill()

@@ -17,7 +17,6 @@ INSTALL = installation.extra("server")
 CANNOT: tuple[str, ...] = (
     Ability.COUNT,
     Ability.TEMPLATE,
-    Ability.BUDGET,
     Ability.FORK,
     Ability.LOGPROBS,
     Ability.GRAMMAR,

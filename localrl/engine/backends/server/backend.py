@@ -153,6 +153,10 @@ class ServerBackend:
             kinds = ", ".join(e.kind or "an unknown server" for e in others)
             self._events += refused(group, f"{kinds}: answering from thinking of before is not known of it")
             return
+        if group.control.budget and not all(endpoint.takes_budget for endpoint in self._endpoints):
+            kinds = ", ".join(endpoint.kind or "an unknown server" for endpoint in self._endpoints)
+            self._events += refused(group, f"{kinds}: closing the thinking at a budget is not known of it")
+            return
         now = time.monotonic()
         together = group.sampling.temperature > 0 and all(e.shares_prefill for e in self._endpoints)
         size = min(SAMPLES_PER_REQUEST, self._parallel.limit) if together else 1

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localrl.chat import ThinkingTags
+from localrl.chat import ThinkingControl, ThinkingTags
 from localrl.engine import loopguard
 from localrl.engine.backends.server.responses import Failure, RequestFailed
 from localrl.engine.protocol import Finished, FinishReason, Text
@@ -50,7 +50,7 @@ class Completion:
         """As the server counts them."""
         self._tags = group.thinking or ThinkingTags()
         unlimited = group.sampling.model_copy(update={"max_tokens": 1 << 40})
-        as_text = replace(group, sampling=unlimited, loop_guard=False)
+        as_text = replace(group, sampling=unlimited, loop_guard=False, control=ThinkingControl())
         inside = starts_thinking and group.thinking is not None
         self._stream = Stream(sample, as_text, submitted, 0, inside)
         self._in_reasoning = False
@@ -90,6 +90,7 @@ class Completion:
         if usage and usage.reasoning:
             thinking = min(usage.reasoning, total)
         prompt = (usage.prompt_tokens if usage else 0) or 0
+        budget = self.group.control.budget
         rate = end.tokens_per_s
         if rate is not None:
             rate = rate * (total - 1) / (self.fragments - 1) if total > 1 else None
@@ -103,6 +104,7 @@ class Completion:
                 answer_tokens=total - thinking,
                 tokens_per_s=rate,
                 estimated=self.tokens is None or not prompt,
+                closed="budget" if budget and thinking >= budget else "",
             ),
         ]
 

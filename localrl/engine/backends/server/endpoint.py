@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from pydantic import ValidationError
@@ -30,6 +30,9 @@ from localrl.engine.backends.server.responses import (
     read,
 )
 from localrl.engine.protocol import GroupRequest, ServerOptions
+
+if TYPE_CHECKING:
+    from localrl.chat import ThinkingControl
 
 CONNECT_S = 10.0
 LEAST_SECRET = 8
@@ -58,6 +61,12 @@ NEUTRAL: dict[str, tuple[float, ...]] = {
     "repeat_last_n": (-1,),
 }
 """Values that change nothing, of fields that are left out for a server that does not know them."""
+BUDGET_FIELD = {
+    "vllm": "thinking_token_budget",
+    "llamacpp": "thinking_budget_tokens",
+    "localrl": "thinking_token_budget",
+}
+"""How servers name the budget of the thinking; what closes it is their own."""
 HARMLESS = {"stream_options", "seed"}
 """Fields that may be left out whatever their value."""
 
@@ -178,6 +187,7 @@ class Endpoint:
             body["repetition_penalty"] = sampling.repetition_penalty
         if self.kind not in ("vllm", "sglang") and sampling.penalises:  # llama.cpp's name and window
             body |= {"repeat_penalty": sampling.repetition_penalty, "repeat_last_n": -1}
+        body |= self._steering(group.control)
         if len(seeds) > 1:
             body["n"] = len(seeds)
             body["stream_options"]["continuous_usage_stats"] = True
@@ -201,6 +211,22 @@ class Endpoint:
                 return jsontext.loads(data)
             except ValueError as error:
                 raise RequestFailed(Failure.FINAL, f"no JSON at {path}: {error_text(data)}") from error
+
+    @property
+    def takes_budget(self) -> bool:
+        """Whether the server closes the thinking at a budget."""
+        return self.kind in BUDGET_FIELD
+
+    def _steering(self, control: ThinkingControl) -> dict[str, Any]:
+        """What tells the server how long the model may think."""
+        fields: dict[str, Any] = {}
+        if not control.enabled:
+            fields["chat_template_kwargs"] = {"enable_thinking": False}
+        if control.effort:
+            fields["reasoning_effort"] = control.effort
+        if control.budget is not None:
+            fields[BUDGET_FIELD[self.kind]] = control.budget
+        return fields
 
     def _ask(self, session: aiohttp.ClientSession, method: str, path: str, body: Any, base: str = "") -> Any:
         # No compression: a bound on bytes would mean nothing. No redirects: they would carry the key away.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from localrl.chat import Message, ThinkingTags
+from localrl.chat import Message, ThinkingControl, ThinkingTags
 from localrl.engine.backends.server.backend import Patience, ServerBackend
 from localrl.engine.backends.server.responses import LONGEST_QUOTE
 from localrl.engine.conformance import run
@@ -168,6 +169,33 @@ def test_samples_have_their_own_seeds_and_all_settings_are_sent() -> None:
         ends(server, groups=(group(k=3),))
     assert sorted(body["seed"] for body in server.requests) == [10, 11, 12]
     assert {"temperature", "top_p", "top_k", "min_p", "max_tokens"} <= server.requests[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("owner", "field"), [("vllm", "thinking_token_budget"), ("llamacpp", "thinking_budget_tokens")]
+)
+def test_a_server_is_told_the_budget_by_the_name_that_it_knows(owner: str, field: str) -> None:
+    asked = replace(group(), control=ThinkingControl(budget=64, effort="low"))
+    with hostile(Conversation.good, owner=owner) as server:
+        ends(server, groups=(asked,))
+    assert (server.requests[0][field], server.requests[0]["reasoning_effort"]) == (64, "low")
+
+
+def test_a_budget_is_refused_where_the_server_is_not_known_to_take_one() -> None:
+    asked = replace(group(), control=ThinkingControl(budget=64))
+    with hostile(Conversation.good) as server:
+        end = ends(server, groups=(asked,))["g.0"]
+    assert (end.reason, server.requests) == (FinishReason.REFUSED, [])
+
+
+def test_thinking_off_and_penalties_are_sent_by_the_names_of_the_server() -> None:
+    sampling = Sampling(presence_penalty=1.5, repetition_penalty=1.1)
+    asked = replace(group(), sampling=sampling, control=ThinkingControl(enabled=False))
+    with hostile(Conversation.good, owner="llamacpp") as server:
+        ends(server, groups=(asked,))
+    body = server.requests[0]
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert (body["presence_penalty"], body["repeat_penalty"], body["repeat_last_n"]) == (1.5, 1.1, -1)
 
 
 def test_no_more_requests_run_than_asked_for() -> None:
