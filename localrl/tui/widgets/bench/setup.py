@@ -10,6 +10,8 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from localrl import thinking
+from localrl.chat import ThinkingControl
 from localrl.runs.budgets import parsed
 from localrl.runs.request import RunRequest
 from localrl.tui.widgets.bench.evals import EvalList
@@ -27,6 +29,7 @@ FIELDS: tuple[tuple[str, str, NumberField | None, str], ...] = (
     ("limit", "first problems", NumberField(int, 1, 100_000_000), "all"),
     ("max_tokens", "max tokens", SAMPLER["max_tokens"], "as the eval says"),
     ("temperature", "temperature", SAMPLER["temperature"], "as card or eval say"),
+    ("thinking", "thinking", None, "on; off or tokens"),
     ("budgets", "budgets", None, "none; 512,1024 or log2"),
     ("parallel", "streams", NumberField(int, 1, 10_000), "auto: measured"),
     ("seed", "seed", NumberField(int, -(2**63), 2**63 - 1), "0"),
@@ -94,7 +97,8 @@ class Setup(VerticalScroll):
         """The run that the form describes, on the backend that was chosen.
 
         Raises:
-            UsageError: a field holds no number, or one out of its range, or what is no list of budgets.
+            UsageError: a field holds no number, or one out of its range, or what is no list of budgets
+                or neither on nor off nor a budget of the thinking.
         """
         values: dict[str, Any] = {}
         for name, label, number, _ in FIELDS:
@@ -102,12 +106,14 @@ class Setup(VerticalScroll):
                 values[name] = number.read(label, value) if number else value
         if "budgets" in values:
             values["budgets"] = parsed(values["budgets"])
+        control = ThinkingControl.model_validate(thinking.parsed(values.pop("thinking", "on")))
         return RunRequest(
             model=self.query_one("#model", Input).value.strip(),
             evals=tuple(self.query_one(EvalList).selected),
             backend=backend.backend,
             endpoints=backend.endpoints,
             server=backend.server,
+            control=control,
             sampling={name: values.pop(name) for name in SAMPLER if name in values},
             **values,
         )
