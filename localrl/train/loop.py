@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from localrl import paths
+from localrl import paths, stats
 from localrl.engine.protocol import Metrics
 from localrl.errors import StoreError
 from localrl.runs import energy
@@ -183,7 +183,8 @@ class TrainLoop:
         groups = yield from self._sampled(step, first)
         if groups is None:
             return None
-        rollout_s = cost.wall_s
+        sampled_s = cost.wall_s
+        rollout_s = sampled_s - self._rollouts.verify_s
         trained = [group for group in groups if group.mixed or not self._plan.recipe.only_mixed]
         trained = trained[: self._plan.recipe.prompts]
         yield Stepping(step, "updating")
@@ -196,9 +197,10 @@ class TrainLoop:
         record = self._record(step, groups, trained, batch, done)
         record = replace(
             record,
-            rollout_s=rollout_s - self._rollouts.verify_s,
+            tokens_per_s=stats.per(self._rollouts.tokens_drawn, rollout_s) or 0.0,
+            rollout_s=rollout_s,
             verify_s=self._rollouts.verify_s,
-            update_s=updated - rollout_s,
+            update_s=updated - sampled_s,
             swap_s=cost.wall_s - updated,
             **cost.as_record(self._engine_did),
         )

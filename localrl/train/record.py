@@ -45,6 +45,8 @@ class StepRecord:
     """Effective sample size of the importance weights, as a share of the tokens."""
     capped: float | None = None
     """Share of tokens whose importance weight was cut."""
+    tokens_per_s: float = 0.0
+    """Over all streams, of the samples that the step's last session drew."""
     rollout_s: float = 0.0
     verify_s: float = 0.0
     """Waited for verifiers after the last sample had come."""
@@ -62,10 +64,6 @@ class StepRecord:
     @property
     def tokens_per_sample(self) -> float:
         return self.tokens / self.samples if self.samples else 0.0
-
-    @property
-    def tokens_per_s(self) -> float:
-        return self.tokens / self.rollout_s if self.rollout_s else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -80,6 +80,8 @@ class StepRollouts:
         """The number of the step's first group, counted over all steps."""
         self._kept: dict[tuple[int, int], StoredRollout] = {}
         """Judged samples of the step, by group and index."""
+        self.tokens_drawn = 0
+        """Of the last step, in this session."""
         self.verify_s = 0.0
         """Of the last step: waited for verifiers while the engine had nothing to do."""
 
@@ -124,7 +126,7 @@ class StepRollouts:
     def _begin(self, step: int, first: int) -> None:
         """Find what an earlier session left of this step."""
         self._first = first
-        self.verify_s, self._kept, self._unjudged = 0.0, {}, []
+        self.verify_s, self.tokens_drawn, self._kept, self._unjudged = 0.0, 0, {}, []
         for rollout in self._store.trainings.rollouts(self._training, step):
             self._sort(rollout)
 
@@ -198,6 +200,7 @@ class StepRollouts:
         """A sample as it is stored; one that did not end by itself is judged at once."""
         outcome = UNJUDGEABLE.get(end.reason)
         tokens = tuple(token.id for token in end.logprobs)
+        self.tokens_drawn += len(tokens)
         found = replace(
             rollout,
             text=end.text,

@@ -60,6 +60,7 @@ def _record(step: int) -> StepRecord:
         entropy=1.8 - part,
         kl=0.02 * part,
         mismatch=0.05,
+        tokens_per_s=100.0 + 20 * step,
         rollout_s=20.0,
         wall_s=30.0,
         memory_bytes=2 << 30,
