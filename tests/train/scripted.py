@@ -70,6 +70,7 @@ def resume(store: Store, training: Training) -> list[Any]:
 def what_it_did(store: Store, training: Training) -> dict[str, Any]:
     """Everything that must not depend on interruptions: samples, steps without their costs, the adapter."""
     costs = (
+        "tokens_per_s",
         "rollout_s",
         "verify_s",
         "update_s",
