@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from localrl import settings
+from localrl import installation, settings
 from localrl.chat import ThinkingControl
 from localrl.cli.flags import Real, control_of, count, thinking_flags
 from localrl.cli.output import as_json, note
@@ -42,7 +42,7 @@ def command(model: str | None, as_json_line: bool, **options: Any) -> int:
         from localrl.serve import options as serve_options
         from localrl.serve import server
     except ImportError as error:
-        raise Unavailable(f"{error.name} is not installed", hint="pip install 'localrl[server]'") from error
+        raise Unavailable(f"{error.name} is not installed", hint=installation.extra("server")) from error
     chosen = settings.load().settings
     key = options["api_key_file"]
     setup = serve_options.ServeOptions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from localrl import installation
 from localrl.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def load(backend: str, settings: TrainerSettings) -> Trainer:
         try:
             from localrl.train.torch.trainer import TorchTrainer
         except ImportError as error:
-            hint = "pip install 'localrl[train]'"
+            hint = installation.extra("train")
             raise Unavailable(f"training needs {error.name}, which is not installed", hint=hint) from error
         return TorchTrainer(settings)
     raise UsageError(f"models of the backend {backend} cannot be trained", hint="take a .gguf file")

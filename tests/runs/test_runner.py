@@ -245,7 +245,10 @@ def test_the_report_has_the_contracts_keys(store: Store, tmp_path: Path) -> None
     assert {"name", "file", "sha256", "quantisation", "parameters", "template_sha256"} <= set(made["model"])
     assert {"name", "version", "parallel", "context", "settings"} == set(made["backend"])
     assert {"device", "memory_bytes", "cpu", "os"} == set(made["hardware"])
-    assert {"temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"} <= set(made["sampling"])
+    penalties = {"presence_penalty", "frequency_penalty", "repetition_penalty"}
+    assert {"temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"} | penalties == set(
+        made["sampling"]
+    )
     part = made["evals"][0]
     assert {"value", "low", "high", "level", "method"} == set(part["accuracy"])
     assert set(part["pass_at"]) == {"1", "2", "4"}
