@@ -70,5 +70,11 @@ def llama_server(gguf: Path, log: Path) -> Server:
     return Server([*command, "--n_threads", "1"], log, str(gguf))
 
 
+def localrl_server(gguf: Path, log: Path) -> Server:
+    """Our own."""
+    command = ["-m", "localrl", "serve", str(gguf), "--ctx", "4096", "--parallel", "4"]
+    return Server(command, log, gguf.stem)
+
+
 def mlx_server(folder: Path, log: Path) -> Server:
     return Server(["-m", "mlx_lm", "server", "--model", str(folder), "--host", "127.0.0.1"], log, str(folder))

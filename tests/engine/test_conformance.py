@@ -14,7 +14,7 @@ from localrl.engine.backends import Ability
 from localrl.engine.conformance import BackendConformance, Subject
 from localrl.engine.protocol import EngineSettings
 from tests.engine.backends.mlx.mlx_folder import convert
-from tests.engine.subjects import llama_server, mlx_server, write_script
+from tests.engine.subjects import llama_server, localrl_server, mlx_server, write_script
 from tests.engine.tiny import write_gguf
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.process
 
 LOCAL = ["scripted", "llama.cpp", "mlx"]
-SERVED = ["server-llama-cpp-python", "server-mlx-lm"]
+SERVED = ["server-llama-cpp-python", "server-mlx-lm", "server-localrl"]
 DOCS = Path(__file__).parents[2] / "docs" / "backends.md"
 
 
@@ -50,13 +50,17 @@ def subject(
     elif request.param == "mlx":
         yield Subject(EngineSettings("mlx", str(mlx), context=8192))
     else:
-        llama = request.param == "server-llama-cpp-python"
-        server = llama_server(gguf, folder / "log") if llama else mlx_server(mlx, folder / "log")
+        start, model = {
+            "server-llama-cpp-python": (llama_server, gguf),
+            "server-mlx-lm": (mlx_server, mlx),
+            "server-localrl": (localrl_server, gguf),
+        }[request.param]
+        server = start(model, folder / "log")
         try:
             server.wait()
             settings = EngineSettings("server", server.model, endpoints=(server.url,))
             cannot = {Ability.BUDGET, Ability.THOUGHT}
-            cannot |= set() if llama else {Ability.SEED, Ability.REFUSE}
+            cannot |= {Ability.SEED, Ability.REFUSE} if request.param == "server-mlx-lm" else set()
             yield Subject(settings, frozenset(cannot))
         finally:
             server.kill()

@@ -154,7 +154,7 @@ class Completion:
         if end.text.lstrip().startswith(tags.open):
             return end
         thinking = end.text.index(tags.close) + len(tags.close)
-        tokens = round(self.fragments * thinking / len(end.text))
+        tokens = max(1, round(self.fragments * thinking / len(end.text)))
         return replace(end, starts_thinking=True, thinking_tokens=tokens)
 
     def _share(self, total: int, thinking_fragments: int) -> int:
