@@ -12,9 +12,10 @@ import click
 
 from localrl import installation, settings
 from localrl.chat import ThinkingControl
-from localrl.cli.flags import Real, control_of, count, thinking_flags
+from localrl.cli.flags import Real, adapter_flag, adapter_of, control_of, count, thinking_flags
 from localrl.cli.output import as_json, note
 from localrl.errors import Unavailable
+from localrl.store.runs import Store
 
 
 @click.command("serve")
@@ -32,6 +33,7 @@ from localrl.errors import Unavailable
 @click.option("--ctx", type=count(64), help="Tokens of context in all, over all samples.")
 @click.option("--backend", type=click.Choice(["auto", "llama.cpp", "mlx"]), default="auto")
 @thinking_flags
+@adapter_flag
 @click.option("--queue", type=count(0), default=256, show_default=True, help="Requests that may wait.")
 @click.option("--idle-unload", type=Real(0), metavar="MINUTES", help="Unload the model when nobody asks.")
 @click.option("--on-demand", is_flag=True, help="Load the model with the first request.")
@@ -61,6 +63,7 @@ def command(model: str | None, as_json_line: bool, **options: Any) -> int:
         backend=options["backend"],
         parallel=options["parallel"],
         context=options["ctx"] or chosen.ctx,
+        adapter=_adapter(options["adapter"]),
     )
 
     async def serve() -> None:
@@ -81,6 +84,11 @@ def command(model: str | None, as_json_line: bool, **options: Any) -> int:
 
     asyncio.run(serve())
     return 0
+
+
+def _adapter(named: str | None) -> str | None:
+    with Store() as store:
+        return adapter_of(store, named)
 
 
 def _say(name: str, address: str, *, with_key: bool, as_json_line: bool) -> None:

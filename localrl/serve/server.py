@@ -203,8 +203,12 @@ def make(
     parallel: int | None = None,
     context: int | None = None,
     tokens_per_stream: int = conversation.TOKENS_PER_STREAM,
+    adapter: str | None = None,
 ) -> tuple[Resolved, EngineSettings]:
     """Which model is served, and how it is loaded.
+
+    Args:
+        adapter: path of a LoRA adapter.
 
     Raises:
         UsageError, Unavailable: the model is not here, or its backend is not installed.
@@ -217,6 +221,7 @@ def make(
         model=str(choice.model.path),
         parallel=parallel,
         context=context,
+        adapter=adapter,
         tokens_per_stream=tokens_per_stream,
         tags=tags,
         chat_template=choice.chat_template,

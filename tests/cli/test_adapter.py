@@ -12,6 +12,7 @@ from localrl.store.runs import Store
 from tests.commands import localrl
 from tests.engine.tiny import write_gguf
 from tests.scripted import write_eval, write_script
+from tests.serve.serving import served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,3 +84,10 @@ def test_chat_speaks_with_the_adapter(tmp_path: Path) -> None:
     asked = ["chat", str(script), "--backend", "scripted", "-p", "how many", "--seed", "1"]
     assert "two" in localrl(*asked).stdout
     assert "one" in localrl(*asked, "--adapter", "adapter.json").stdout
+
+
+def test_a_server_answers_with_the_adapter(tmp_path: Path) -> None:
+    (tmp_path / "adapter.json").write_text('{"steps": 1000000}')
+    with served(tmp_path, "one", "two", "three", adapter=str(tmp_path / "adapter.json")) as client:
+        answers = [client.chat(seed=seed).json["choices"][0]["message"]["content"] for seed in range(3)]
+    assert answers == ["one", "one", "one"]

@@ -62,10 +62,15 @@ class Client:
 
 @contextlib.contextmanager
 def served(
-    folder: Path, *texts: str, parallel: int = 4, options: dict[str, Any] | None = None, **script: Any
+    folder: Path,
+    *texts: str,
+    parallel: int = 4,
+    options: dict[str, Any] | None = None,
+    adapter: str | None = None,
+    **script: Any,
 ) -> Iterator[Client]:
     path = write_script(folder, *texts, **script)
-    choice, settings = server.make(str(path), backend="scripted", parallel=parallel)
+    choice, settings = server.make(str(path), backend="scripted", parallel=parallel, adapter=adapter)
     background = BackgroundServer(choice, settings, ServeOptions(**{"port": 0, **(options or {})}))
     background.start()
     try:
