@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 F32 = 4
 OPTIMISER = 4 * F32
 """A trained value, its gradient and AdamW's two moments."""
-LIBRARY = 400 << 20
+LIBRARY = 450 << 20
 """What torch itself takes."""
 OUTPUT_SLICE = 8192
 """Vocabulary entries at a time: `train.torch.output.SLICE`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from localrl import tomlfile
 from localrl.definitions import definitions
@@ -100,7 +100,7 @@ class Recipe(Strict):
     """Groups a step."""
     samples: int = Field(default=8, ge=2)
     """The group size k."""
-    temperature: float = Field(default=1.0, gt=0, le=2)
+    temperature: float = 1.0
     advantage: Literal["standardised", "centred"] = "standardised"
     only_mixed: bool = False
     """Dynamic sampling: groups without spread are left out, and others drawn in their place."""
@@ -115,6 +115,13 @@ class Recipe(Strict):
     optimiser: Optimiser
     lora: Lora = Lora()
     paper: Paper = Paper()
+
+    @field_validator("temperature")
+    @classmethod
+    def _as_log_probabilities_are_told(cls, value: float) -> float:
+        if value != 1:
+            raise ValueError("temperature must be 1: samples are corrected by probabilities at temperature 1")
+        return value
 
     def advantages(self, rewards: Sequence[float]) -> list[float]:
         return ADVANTAGES[self.advantage](rewards)

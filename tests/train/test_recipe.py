@@ -64,6 +64,13 @@ def test_a_mistyped_key_is_told_with_its_line_and_the_nearest(tmp_path: Path) ->
         recipe.load(str(path))
 
 
+def test_another_temperature_is_refused_since_the_engine_s_probabilities_are_of_1(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("temperature = 0.6\n" + OWN)
+    with pytest.raises(ConfigError, match="temperature must be 1"):
+        recipe.load(str(path))
+
+
 def test_an_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'grpo-d'"):
         recipe.load("grpod")
