@@ -38,12 +38,14 @@ def write_gguf(
     add_bos: bool = False,
     architecture: str = "llama",
     kind: str = "F32",
+    rope_factors: bool = False,
 ) -> Path:
     """Write the model. `ends` leans the end token: 0 never ends by itself, 1 as likely as any letter.
 
     Args:
         architecture: also `qwen2`, whose q, k and v have biases, and `qwen3`, which normalises q and k.
         kind: of the matrices, such as `Q4_0`.
+        rope_factors: turn some pairs of a head more slowly, as Llama 3.1 does.
     """
     import gguf
 
@@ -90,6 +92,8 @@ def write_gguf(
 
     add("token_embd.weight", 0.3 * random(len(tokens), EMBEDDING) + direction)
     add("output_norm.weight", np.ones(EMBEDDING))
+    if rope_factors:
+        add("rope_freqs.weight", np.linspace(1, 8, HEAD_SIZE // 2))
     add("output.weight", 0.25 * random(len(tokens), EMBEDDING) + 3.0 * lean[:, None] * direction)
     for layer in range(LAYERS):
         block = f"blk.{layer}."

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow  # torch takes seconds to import
 
-ARCHITECTURES = ["llama", "qwen2", "qwen3"]
+MODELS: list[dict[str, Any]] = [
+    {"architecture": "llama"},
+    {"architecture": "llama", "rope_factors": True},
+    {"architecture": "qwen2"},
+    {"architecture": "qwen3"},
+]
 
 
 def make_trainer(path: Path, effect: float = 0.0, **settings: Any) -> TorchTrainer:
@@ -59,11 +64,11 @@ def drawn_by(trainer: TorchTrainer, group: RolloutGroup) -> RolloutGroup:
     return replace(group, rollouts=tuple(replace(r, logprobs=tuple(map(float, own))) for r, own in found))
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("model", MODELS, ids=str)
 def test_trainer_and_llama_cpp_with_the_exported_adapter_are_the_same_policy(
-    architecture: str, tmp_path: Path
+    model: dict[str, Any], tmp_path: Path
 ) -> None:
-    path = write_gguf(tmp_path / "tiny.gguf", architecture=architecture)
+    path = write_gguf(tmp_path / "tiny.gguf", **model)
     trainer = make_trainer(path, effect=0.1)
     trainer.export(tmp_path / "adapter.gguf")
     group = make_group(1, prompt=20, longest=12)
