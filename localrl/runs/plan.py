@@ -133,6 +133,9 @@ def make(
     tags = card.thinking if card else ThinkingTags()
     control = control or ThinkingControl()
     thinking.check(control, tags, model.name)
+    used = engine.chat_template or template.of_files(model.path)
+    if control.effort and used and "reasoning_effort" not in used:
+        raise UsageError(f"the chat template of {model.name} takes no effort", hint="leave out --effort")
     if wanted_budgets or control.stop_when_sure:
         _check_forks(model.name, tags, engine.backend)
     elif control.budget and Ability.BUDGET in BACKENDS.get(engine.backend).CANNOT:

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localrl.catalog.locate import LocalModel
 from localrl.chat import ThinkingControl, ThinkingTags
+from localrl.engine.protocol import EngineSettings
 from localrl.errors import UsageError
 from localrl.evals import protocol
 from localrl.report import report
-from localrl.runs import budgets, estimate, session
+from localrl.runs import budgets, estimate, plan, session
 from localrl.runs.rescore import rescore
 from localrl.runs.watching import RunWatcher
 from localrl.sample import Sample
 from localrl.sampling import fork_seed
 from localrl.verdict import Outcome
 from localrl.verify.pool import VerifierPool
-from tests.scripted import KNOWN_FROM, make_plan, thinker
+from tests.engine.tiny import write_gguf
+from tests.scripted import KNOWN_FROM, make_plan, thinker, write_eval
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,3 +219,14 @@ def test_an_estimate_counts_the_answers_at_budgets(store: Store, tmp_path: Path)
     assert with_budgets.tokens - without.tokens == pytest.approx(
         0.4 * 10 * len(BUDGETS) * budgets.ANSWER_TOKENS
     )
+
+
+def test_effort_is_refused_before_a_model_is_loaded_where_its_template_takes_none(tmp_path: Path) -> None:
+    model = LocalModel("tiny", write_gguf(tmp_path / "tiny.gguf"))
+    with pytest.raises(UsageError, match="takes no effort"):
+        plan.make(
+            model,
+            [str(write_eval(tmp_path))],
+            EngineSettings(backend="llama.cpp"),
+            control=ThinkingControl(effort="low"),
+        )
