@@ -36,7 +36,7 @@ NOTHING = Experience()
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class KnownAccuracy:
     value: float
     eval: str
     measured: bool
@@ -45,7 +45,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Yield:
-    accuracy: Accuracy | None
+    accuracy: KnownAccuracy | None
     tokens_per_answer: float
     tokens_measured: bool
     """By a run here; else a guess."""
@@ -69,11 +69,11 @@ def expect(
     return Yield(accuracy, length, tokens is not None, right)
 
 
-def _accuracy(card: Card | None, known: Experience, evals: tuple[str, ...]) -> Accuracy | None:
+def _accuracy(card: Card | None, known: Experience, evals: tuple[str, ...]) -> KnownAccuracy | None:
     for name in evals:
         if name in known.accuracy:
-            return Accuracy(known.accuracy[name], name, measured=True)
+            return KnownAccuracy(known.accuracy[name], name, measured=True)
         for score in card.published if card else []:
             if score.eval == name and score.metric == "accuracy":
-                return Accuracy(score.value, name, measured=False)
+                return KnownAccuracy(score.value, name, measured=False)
     return None

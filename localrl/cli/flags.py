@@ -64,7 +64,7 @@ def sampling_of(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in SAMPLING if options[name] is not None}
 
 
-class Thinking(click.ParamType[dict[str, Any]]):
+class ThinkingFlag(click.ParamType[dict[str, Any]]):
     """Whether and how long a model thinks."""
 
     name = "on|off|TOKENS"
@@ -79,7 +79,7 @@ class Thinking(click.ParamType[dict[str, Any]]):
 def thinking_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     for flag in reversed(
         [
-            click.option("--thinking", type=Thinking(), help="A number closes it after so many tokens."),
+            click.option("--thinking", type=ThinkingFlag(), help="A number closes it after so many tokens."),
             click.option("--effort", type=click.Choice(EFFORTS), help="Where the model's template takes it."),
             click.option(
                 "--stop-when-sure",
@@ -120,7 +120,7 @@ BUDGET_ANSWER = click.option(
 )
 
 
-class Header(click.ParamType[tuple[str, str]]):
+class HeaderFlag(click.ParamType[tuple[str, str]]):
     """An HTTP header."""
 
     name = "NAME:VALUE"
@@ -196,7 +196,7 @@ def placement_of(options: dict[str, Any]) -> dict[str, Any]:
 
 
 HEADER = click.option(
-    "--header", type=Header(), multiple=True, help="Sent to servers, never stored; may be repeated."
+    "--header", type=HeaderFlag(), multiple=True, help="Sent to servers, never stored; may be repeated."
 )
 CA_FILE = click.option(
     "--ca-file",

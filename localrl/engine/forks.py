@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from localrl.chat import PROBE, ThinkingControl
-from localrl.engine.protocol import Finished, FinishReason, Fork, Probe, SampleRequest
+from localrl.engine.protocol import Finished, FinishReason, Fork, SampleRequest, ThinkingProbe
 from localrl.engine.stream import Stream
 from localrl.sampling import fork_seed
 from localrl.thinking import ThinkingMeter
@@ -102,7 +102,9 @@ class ProbeStream(ForkStream):
 
     def _tell(self, end: Finished) -> None:
         answer = _boxed(end.text)
-        self.parent.probes[self.at] = Probe(self.thinking_tokens, "" if answer is None else answer.strip())
+        self.parent.probes[self.at] = ThinkingProbe(
+            self.thinking_tokens, "" if answer is None else answer.strip()
+        )
 
 
 def _boxed(text: str) -> str | None:

@@ -46,12 +46,12 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _AskedPrompt:
     settings: EngineSettings
     group: GroupRequest
 
 
-_ASKED = TypeAdapter(_Asked)
+_ASKED = TypeAdapter(_AskedPrompt)
 _ANSWERS: TypeAdapter[Preview | Refused] = TypeAdapter(
     Annotated[Preview | Refused, Field(discriminator="type")]
 )
@@ -68,7 +68,7 @@ def preview(settings: EngineSettings, group: GroupRequest) -> Preview | None:
         return None
     child = subprocess.run(
         isolated.command(__name__),
-        input=wire.encode(_ASKED, _Asked(settings, group)),
+        input=wire.encode(_ASKED, _AskedPrompt(settings, group)),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**isolated.environment(), "HF_HUB_OFFLINE": "1"},
@@ -96,7 +96,7 @@ def main() -> None:
     answers.flush()
 
 
-def _preview(asked: _Asked) -> Preview:
+def _preview(asked: _AskedPrompt) -> Preview:
     encoder = BACKENDS.get(asked.settings.backend).prompts(asked.settings)  # type: ignore[attr-defined]
     try:
         tokens, inside = encoder.encode(asked.group)

@@ -50,7 +50,7 @@ class Vocabulary(Protocol):
         """The bytes of a token; nothing for a control token, unless its name is wanted."""
 
 
-class Form(NamedTuple):
+class MessageForm(NamedTuple):
     """How messages are given to a template."""
 
     system_in_user: bool = False
@@ -68,7 +68,12 @@ class Form(NamedTuple):
 NO_TEMPLATE = "no chat template: asked with bare text"
 SYSTEM, QUESTION = Message(role="system", content="Be brief."), Message(role="user", content="What is 2 + 2?")
 """For finding out how a template takes such."""
-FORMS = (Form(), Form(parts=True), Form(system_in_user=True), Form(system_in_user=True, parts=True))
+FORMS = (
+    MessageForm(),
+    MessageForm(parts=True),
+    MessageForm(system_in_user=True),
+    MessageForm(system_in_user=True, parts=True),
+)
 
 
 class Rendering:
@@ -182,7 +187,7 @@ class PromptEncoder:
 
 
 @functools.lru_cache(maxsize=64)
-def form(template: str, *, system: bool) -> Form:
+def form(template: str, *, system: bool) -> MessageForm:
     """In which form a template takes a question, with a system message or without; known without the model.
 
     Raises:

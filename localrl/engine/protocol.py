@@ -161,7 +161,7 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ThinkingProbe:
     """The answer of a sample as it was in the middle of its thinking."""
 
     thinking_tokens: int
@@ -200,7 +200,7 @@ class Finished:
     """Thinking was opened again after it had been closed; its tokens count for budgets, and as answer."""
     forks: tuple[Fork, ...] = ()
     """One for each of the group's budgets, ascending; of a cancelled sample only those that had ended."""
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[ThinkingProbe, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     """All generated tokens, the one that ended the sample included, where the group asked for `logprobs`; the
     closing text's are not among them."""

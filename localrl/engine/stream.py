@@ -15,10 +15,10 @@ from localrl.engine.protocol import (
     FinishReason,
     Fork,
     GroupRequest,
-    Probe,
     SampleRequest,
     Started,
     Text,
+    ThinkingProbe,
     TokenLogprob,
 )
 from localrl.thinking import Splitter, ThinkingMeter, held_back
@@ -46,7 +46,7 @@ class Stream:
     forced_tokens: int = 0
     forks: dict[int, Fork | None] = field(default_factory=dict)
     """By budget; None while the fork goes on."""
-    probes: dict[int, Probe | None] = field(default_factory=dict)
+    probes: dict[int, ThinkingProbe | None] = field(default_factory=dict)
     """By the number of thinking tokens; None while the probe goes on."""
     _letters: list[bool] = field(default_factory=list)
     """For each token whether it brought a letter."""

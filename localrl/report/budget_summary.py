@@ -15,7 +15,7 @@ UNLIMITED = "no limit"
 """What a sample is called that thinks as long as it wants."""
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """One point of the curve."""
 
     budget: int | None
@@ -34,7 +34,7 @@ class Point(NamedTuple):
         return UNLIMITED if self.budget is None else f"{self.budget:,}"
 
 
-def curve(entry: Mapping[str, Any]) -> list[Point]:
+def curve(entry: Mapping[str, Any]) -> list[CurvePoint]:
     """The points of an eval's entry, samples that think on last; empty where it has no budgets."""
     summary = entry.get("budget_summary")
     if not summary:
@@ -42,7 +42,7 @@ def curve(entry: Mapping[str, Any]) -> list[Point]:
     tokens = {way["budget"]: way["tokens"] for way in summary["spending"] if way["samples"] == 1}
     last = {**summary["unlimited"], "budget": None, "accuracy": entry["accuracy"]}
     return [
-        Point(
+        CurvePoint(
             budget=at["budget"],
             value=at["accuracy"]["value"],
             low=at["accuracy"]["low"],

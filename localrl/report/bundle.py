@@ -39,7 +39,7 @@ LONGEST_LINE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class BundleHeader:
     sha256: str
     signature: str = ""
     """Armoured, as ssh-keygen writes it; empty where nobody signed."""
@@ -97,7 +97,7 @@ def write(run: Results, out: IO[bytes], *, key: Path | None = None, texts: bool 
             packed.write(_line({"samples": count, "merkle_root": tree.root()}))
         rest.seek(0)
         sha256 = _sha256(rest)
-        out.write(Header(sha256, sign(sha256, key) if key else "").line())
+        out.write(BundleHeader(sha256, sign(sha256, key) if key else "").line())
         rest.seek(0)
         shutil.copyfileobj(rest, out)
 
@@ -162,7 +162,7 @@ def sign(sha256: str, key: Path) -> str:
     return done.stdout.decode()
 
 
-def signer(header: Header, signers: Path | None = None) -> str:
+def signer(header: BundleHeader, signers: Path | None = None) -> str:
     """Who signed: the principal in `signers` (ssh's ALLOWED SIGNERS format), else the key's fingerprint.
 
     Raises:
@@ -207,7 +207,7 @@ class Bundle:
     """A bundle whose bytes are those that were written."""
 
     path: Path
-    header: Header
+    header: BundleHeader
     run: dict[str, Any]
 
     def lines(self) -> Iterator[bytes]:
@@ -245,7 +245,7 @@ def read(path: Path) -> Bundle:
         with path.open("rb") as file:
             first = file.readline(LONGEST_HEADER)
             said = jsontext.loads(first)
-            header = Header(said["sha256"], said["signature"])
+            header = BundleHeader(said["sha256"], said["signature"])
             if said["localrl_bundle"] != 1:
                 raise UsageError(f"{path} is a bundle of a later version", hint="update localrl")
             changed = header.line() != first or _sha256(file) != header.sha256

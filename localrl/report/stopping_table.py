@@ -17,14 +17,16 @@ from localrl.verdict import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from localrl.store.aggregates import Answer
+    from localrl.store.aggregates import SampleAnswer
     from localrl.store.forks import BudgetAnswer
 
 STREAKS = (2, 3, 4)
 """Equal answers in a row after which a sample may stop."""
 
 
-def make(answers: Iterable[BudgetAnswer], own: Mapping[tuple[int, int], Answer]) -> list[dict[str, Any]]:
+def make(
+    answers: Iterable[BudgetAnswer], own: Mapping[tuple[int, int], SampleAnswer]
+) -> list[dict[str, Any]]:
     """One entry for each number of equal answers that some sample could give.
 
     Args:
@@ -40,7 +42,7 @@ def make(answers: Iterable[BudgetAnswer], own: Mapping[tuple[int, int], Answer])
     return [_entry(samples, streak) for streak in STREAKS if streak <= most]
 
 
-def _entry(samples: Sequence[tuple[Answer, Sequence[BudgetAnswer]]], streak: int) -> dict[str, Any]:
+def _entry(samples: Sequence[tuple[SampleAnswer, Sequence[BudgetAnswer]]], streak: int) -> dict[str, Any]:
     """Tokens are those of the thinking, the answer and all probes until the stop."""
     correct: dict[int, list[tuple[bool, bool]]] = defaultdict(list)
     stopped = tokens = 0

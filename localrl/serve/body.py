@@ -14,7 +14,7 @@ from localrl import jsontext
 from localrl.chat import EFFORTS, Message, ThinkingControl, ToolCall
 from localrl.engine.protocol import Grammar
 from localrl.sampling import Sampling
-from localrl.serve.problems import Problem
+from localrl.serve.problems import RequestProblem
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -89,7 +89,7 @@ def _arguments(given: str | dict[str, Any]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Problem(400, "a tool call's arguments are no JSON object", param="messages")
+        raise RequestProblem(400, "a tool call's arguments are no JSON object", param="messages")
     return found
 
 
@@ -148,7 +148,7 @@ class Common(BaseModel):
     def stops(self) -> tuple[str, ...]:
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if len(given) > MOST_STOPS:
-            raise Problem(400, f"more than {MOST_STOPS} stop strings", param="stop")
+            raise RequestProblem(400, f"more than {MOST_STOPS} stop strings", param="stop")
         return tuple(text for text in given if text)
 
     def sampling(self, defaults: Sampling, max_tokens: int) -> Sampling:
@@ -207,7 +207,7 @@ class ChatBody(Common):
             return Grammar("json_schema", '{"type": "object"}')
         schema = schema.get("schema") if isinstance(schema, dict) else given.get("schema")
         if kind != "json_schema" or not isinstance(schema, dict):
-            raise Problem(
+            raise RequestProblem(
                 400,
                 "response_format is text, json_object, or json_schema with a schema",
                 param="response_format",
@@ -218,7 +218,7 @@ class ChatBody(Common):
     def top(self) -> int | None:
         if not self.logprobs:
             if self.top_logprobs:
-                raise Problem(400, "top_logprobs needs logprobs", param="top_logprobs")
+                raise RequestProblem(400, "top_logprobs needs logprobs", param="top_logprobs")
             return None
         return self.top_logprobs or 0
 
@@ -232,7 +232,7 @@ class ChatBody(Common):
         elif effort is not None:
             effort = {"minimal": "low", "xhigh": "high"}.get(str(effort), effort)
             if effort not in EFFORTS:
-                raise Problem(400, f"reasoning_effort is one of none, {', '.join(EFFORTS)}")
+                raise RequestProblem(400, f"reasoning_effort is one of none, {', '.join(EFFORTS)}")
             changes["effort"] = effort
         for name in ("enable_thinking", "thinking"):
             if isinstance(given.get(name), bool):
@@ -257,7 +257,7 @@ class CompletionBody(Common):
             return [tuple(token for token in self.prompt if isinstance(token, int))]
         found = [text if isinstance(text, str) else tuple(text) for text in self.prompt if text is not None]  # type: ignore[arg-type]
         if not 0 < len(found) <= MOST_PROMPTS:
-            raise Problem(400, f"between 1 and {MOST_PROMPTS} prompts", param="prompt")
+            raise RequestProblem(400, f"between 1 and {MOST_PROMPTS} prompts", param="prompt")
         return found
 
     @property
@@ -266,7 +266,7 @@ class CompletionBody(Common):
             return None
         top = int(self.logprobs)
         if not 0 <= top <= MOST_TOP:
-            raise Problem(400, f"logprobs is at most {MOST_TOP}", param="logprobs")
+            raise RequestProblem(400, f"logprobs is at most {MOST_TOP}", param="logprobs")
         return top
 
 
@@ -288,7 +288,7 @@ class DetokenizeBody(BaseModel):
 def parsed(kind: type[T], body: Any) -> T:
     """
     Raises:
-        Problem: it is no such request.
+        RequestProblem: it is no such request.
     """
     try:
         return kind.model_validate(body)
@@ -296,8 +296,10 @@ def parsed(kind: type[T], body: Any) -> T:
         raise _refusal(error) from error
 
 
-def _refusal(error: ValidationError) -> Problem:
+def _refusal(error: ValidationError) -> RequestProblem:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][:4])
     what = first["msg"].removeprefix("Value error, ")
-    return Problem(400, f"{where}: {what}" if where else what, param=str(first["loc"][0]) if where else None)
+    return RequestProblem(
+        400, f"{where}: {what}" if where else what, param=str(first["loc"][0]) if where else None
+    )

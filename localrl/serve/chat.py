@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from localrl.serve import forced
 from localrl.serve.body import ChatBody, parsed
 from localrl.serve.calls import format_of
-from localrl.serve.choices import Choice, Delta, as_chat, usage
+from localrl.serve.choices import Choice, ChoiceDelta, as_chat, usage
 from localrl.serve.guard import json_body
-from localrl.serve.problems import Problem, json_response
+from localrl.serve.problems import RequestProblem, json_response
 from localrl.serve.state import SERVING, deltas, groups, streamed
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     serving.check_model(body.model)
     name = f"chatcmpl-{secrets.token_hex(12)}"
     asked = groups(name, [tuple(m.message() for m in body.messages)], body, **_settings(serving, body))
-    answer = _Answer(serving, body, name)
+    answer = _ChatAnswer(serving, body, name)
     async with serving.running(request, body, asked) as reply:
         if body.stream:
             return await streamed(request, reply, answer.choices, answer.chunks, answer.last, answer.parser)
@@ -42,11 +42,11 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 def _settings(serving: Serving, body: ChatBody) -> dict[str, Any]:
     """The fields of the group."""
     if body.limit == 0:
-        raise Problem(400, "max_tokens is at least 1", param="max_tokens")
+        raise RequestProblem(400, "max_tokens is at least 1", param="max_tokens")
     wanted = forced.wanted(body)
     formats = [each for each in (wanted and forced.grammar(wanted), body.format, body.own_grammar) if each]
     if len(formats) > 1:
-        raise Problem(400, "only one of a forced tool call, response_format and grammar can hold")
+        raise RequestProblem(400, "only one of a forced tool call, response_format and grammar can hold")
     tools = [] if body.tool_choice == "none" else body.tools or []
     return {
         "sampling": body.sampling(serving.sampling, serving.sampling.max_tokens),
@@ -58,7 +58,7 @@ def _settings(serving: Serving, body: ChatBody) -> dict[str, Any]:
     }
 
 
-class _Answer:
+class _ChatAnswer:
     """One request's answer, in one piece or in chunks."""
 
     def __init__(self, serving: Serving, body: ChatBody, name: str) -> None:
@@ -99,7 +99,7 @@ class _Answer:
             self._serving.metrics.finished(choice.end)
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage(self.choices)}
 
-    async def chunks(self, delta: Delta) -> AsyncIterator[dict[str, Any]]:
+    async def chunks(self, delta: ChoiceDelta) -> AsyncIterator[dict[str, Any]]:
         """The chunks for what one event adds."""
         told: dict[str, Any] = {}
         if delta.index not in self._begun:
@@ -128,7 +128,7 @@ class _Answer:
         ]
 
     def _chunk(
-        self, delta: Delta, told: dict[str, Any], logprobs: dict[str, Any] | None, finish: str | None
+        self, delta: ChoiceDelta, told: dict[str, Any], logprobs: dict[str, Any] | None, finish: str | None
     ) -> dict[str, Any]:
         choice = {"index": delta.index, "delta": told, "logprobs": logprobs, "finish_reason": finish}
         return {**self._head, "object": "chat.completion.chunk", "choices": [choice]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from localrl.engine.protocol import Finished, FinishReason, Started, Text, TokenLogprob
-from localrl.serve.problems import Problem
+from localrl.serve.problems import RequestProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ FINISH = {FinishReason.STOP: "stop"}
 
 
 @dataclass(slots=True)
-class Delta:
+class ChoiceDelta:
     """What one event adds."""
 
     index: int
@@ -52,12 +52,12 @@ class Choice:
         reason = FINISH.get(self.end.reason, "length")
         return "tool_calls" if self.calls and reason == "stop" else reason
 
-    def take(self, event: Started | Text | Finished) -> Delta:
+    def take(self, event: Started | Text | Finished) -> ChoiceDelta:
         """
         Raises:
-            Problem: the sample cannot run, or the engine failed.
+            RequestProblem: the sample cannot run, or the engine failed.
         """
-        delta = Delta(self.index)
+        delta = ChoiceDelta(self.index)
         if isinstance(event, Started):
             delta.prompt = self.prompt = event.logprobs
         elif isinstance(event, Text):
@@ -73,7 +73,7 @@ class Choice:
                 self._add_answer(delta, *self.parser.end())
         return delta
 
-    def _add(self, delta: Delta, text: str, thinking: bool) -> None:
+    def _add(self, delta: ChoiceDelta, text: str, thinking: bool) -> None:
         if thinking:
             delta.thinking = text if self.thinking else text.lstrip("\n")
             self.thinking += delta.thinking
@@ -82,7 +82,7 @@ class Choice:
         else:
             self._add_answer(delta, text, [])
 
-    def _add_answer(self, delta: Delta, text: str, calls: list[ParsedCall]) -> None:
+    def _add_answer(self, delta: ChoiceDelta, text: str, calls: list[ParsedCall]) -> None:
         if self.thinking and not self.content:  # the template's line breaks behind the closing tag
             text = text.lstrip("\n")
         delta.content += text
@@ -94,9 +94,9 @@ class Choice:
 def _checked(end: Finished) -> Finished:
     if end.reason is FinishReason.REFUSED:
         code = "context_length_exceeded" if "does not fit a context" in end.error else "invalid_prompt"
-        raise Problem(400, end.error, code=code)
+        raise RequestProblem(400, end.error, code=code)
     if end.reason in (FinishReason.ERROR, FinishReason.CANCELLED):
-        raise Problem(503, end.error or "the engine stopped this request")
+        raise RequestProblem(503, end.error or "the engine stopped this request")
     return end
 
 

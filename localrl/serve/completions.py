@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from localrl.serve.body import CompletionBody, parsed
-from localrl.serve.choices import Choice, Delta, as_completion, usage
+from localrl.serve.choices import Choice, ChoiceDelta, as_completion, usage
 from localrl.serve.guard import json_body
-from localrl.serve.problems import Problem, json_response
+from localrl.serve.problems import RequestProblem, json_response
 from localrl.serve.state import SERVING, deltas, groups, streamed
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
     body = parsed(CompletionBody, await json_body(request))
     serving.check_model(body.model)
     if body.limit == 0 and not body.echo:
-        raise Problem(400, "max_tokens is at least 1 without echo", param="max_tokens")
+        raise RequestProblem(400, "max_tokens is at least 1 without echo", param="max_tokens")
     name = f"cmpl-{secrets.token_hex(12)}"
     asked = groups(
         name,
@@ -40,7 +40,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
         grammar=body.own_grammar,
         echo=bool(body.echo),
     )
-    answer = _Answer(serving, body, name)
+    answer = _CompletionAnswer(serving, body, name)
     async with serving.running(request, body, asked) as reply:
         if body.stream:
             return await streamed(request, reply, answer.choices, answer.chunks, answer.last)
@@ -49,7 +49,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
     return json_response(await answer.whole())
 
 
-class _Answer:
+class _CompletionAnswer:
     """One request's answer, in one piece or in chunks."""
 
     def __init__(self, serving: Serving, body: CompletionBody, name: str) -> None:
@@ -81,7 +81,7 @@ class _Answer:
             self._serving.metrics.finished(choice.end)
         return {**self._head, "choices": told, "usage": usage(self.choices)}
 
-    async def chunks(self, delta: Delta) -> AsyncIterator[dict[str, Any]]:
+    async def chunks(self, delta: ChoiceDelta) -> AsyncIterator[dict[str, Any]]:
         """The chunks for what one event adds."""
         text, tokens = await self._echoed(delta.index, delta.prompt), delta.prompt
         if not self._only_echo:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from localrl import jsontext
 from localrl.engine.protocol import Grammar
 from localrl.serve.calls import ParsedCall, parsed_call
-from localrl.serve.problems import Problem
+from localrl.serve.problems import RequestProblem
 
 if TYPE_CHECKING:
     from localrl.serve.body import ChatBody, Tool
@@ -17,7 +17,7 @@ def wanted(body: ChatBody) -> list[Tool]:
     """The tools of which one must be called; empty where the model may choose not to.
 
     Raises:
-        Problem: `tool_choice` names no tool, or there are none.
+        RequestProblem: `tool_choice` names no tool, or there are none.
     """
     choice = body.tool_choice
     if choice in (None, "none", "auto"):
@@ -27,10 +27,12 @@ def wanted(body: ChatBody) -> list[Tool]:
         function = choice.get("function")
         name = function.get("name") if isinstance(function, dict) else choice.get("name")
     elif choice != "required":
-        raise Problem(400, "tool_choice is none, auto, required, or names a function", param="tool_choice")
+        raise RequestProblem(
+            400, "tool_choice is none, auto, required, or names a function", param="tool_choice"
+        )
     found = [tool for tool in body.tools or [] if name in (None, tool.function.name)]
     if not found or (isinstance(choice, dict) and name is None):
-        raise Problem(
+        raise RequestProblem(
             400, f"tool_choice asks for {name or 'a tool'}, which is not given", param="tool_choice"
         )
     return found

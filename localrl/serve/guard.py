@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from localrl import jsontext
-from localrl.serve.problems import Problem
+from localrl.serve.problems import RequestProblem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,17 +46,19 @@ class Guard:
     def check(self, request: web.Request) -> None:
         """
         Raises:
-            Problem: it may not come in.
+            RequestProblem: it may not come in.
         """
         if not self._is_ours(request.headers.get("Host", "")):
-            raise Problem(403, "this Host is not allowed; name it with --allow-host", code="host_not_allowed")
+            raise RequestProblem(
+                403, "this Host is not allowed; name it with --allow-host", code="host_not_allowed"
+            )
         if request.method == "OPTIONS" or request.path in OPEN_PATHS or not self._key:
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.casefold() != "bearer" or not hmac.compare_digest(
             given.strip().encode("utf-8", "surrogateescape"), self._key
         ):
-            raise Problem(401, "the API key is missing or wrong", code="invalid_api_key")
+            raise RequestProblem(401, "the API key is missing or wrong", code="invalid_api_key")
 
     def _is_ours(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
@@ -88,25 +90,25 @@ async def json_body(request: web.Request) -> Any:
     """The JSON that came.
 
     Raises:
-        Problem: it is none, too large or too late.
+        RequestProblem: it is none, too large or too late.
     """
     if request.content_type != "application/json":
-        raise Problem(415, "the body must have the Content-Type application/json")
+        raise RequestProblem(415, "the body must have the Content-Type application/json")
     try:
         async with asyncio.timeout(BODY_S):
             raw = await request.read()
     except TimeoutError as error:
-        raise Problem(408, f"the body did not arrive within {BODY_S:g} s") from error
+        raise RequestProblem(408, f"the body did not arrive within {BODY_S:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
-        raise Problem(413, f"the body has more than {MOST_BYTES >> 20} MiB") from error
+        raise RequestProblem(413, f"the body has more than {MOST_BYTES >> 20} MiB") from error
     except (web.HTTPException, ValueError, OSError) as error:
-        raise Problem(400, "the body cannot be read") from error
+        raise RequestProblem(400, "the body cannot be read") from error
     try:
         found = jsontext.loads(raw)
     except RecursionError as error:
-        raise Problem(400, "the JSON is nested too deeply") from error
+        raise RequestProblem(400, "the JSON is nested too deeply") from error
     except ValueError as error:
-        raise Problem(400, f"the body is no JSON: {error}") from error
+        raise RequestProblem(400, f"the body is no JSON: {error}") from error
     if not isinstance(found, dict):
-        raise Problem(400, "the body is no JSON object")
+        raise RequestProblem(400, "the body is no JSON object")
     return found

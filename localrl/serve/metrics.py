@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
 
 
-class ServerMetrics:
+class RequestMetrics:
     """Counts since the start; gauges are read when they are asked for."""
 
     def __init__(self) -> None:

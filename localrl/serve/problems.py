@@ -10,7 +10,7 @@ from aiohttp import web
 from localrl import jsontext
 
 
-class Problem(Exception):
+class RequestProblem(Exception):
     """A request that is refused or failed.
 
     400 it makes no sense, or asks for what is not supported     401 the key is wrong
@@ -37,7 +37,7 @@ class Problem(Exception):
         return json_response(self.body, self.status, self.headers)
 
 
-class TooBusy(Problem):
+class TooBusy(RequestProblem):
     """More requests wait than may."""
 
     def __init__(self, retry_after_s: int) -> None:

@@ -20,9 +20,9 @@ from localrl.serve.admission import Admission
 from localrl.serve.chat import chat_completions
 from localrl.serve.completions import completions
 from localrl.serve.guard import MOST_BYTES, Guard
-from localrl.serve.metrics import ServerMetrics
+from localrl.serve.metrics import RequestMetrics
 from localrl.serve.owner import EngineOwner
-from localrl.serve.problems import Problem, json_response
+from localrl.serve.problems import RequestProblem, json_response
 from localrl.serve.state import SERVING, Serving
 from localrl.serve.tokens import detokenize, tokenize, tokenizer_info
 
@@ -75,7 +75,7 @@ class Server:
             options=options,
             owner=owner,
             admission=Admission(lambda: 2 * owner.metrics.parallel + LOOKAHEAD, options.most_waiting),
-            metrics=ServerMetrics(),
+            metrics=RequestMetrics(),
         )
         self._guard = Guard(options)
         self._runner: web.AppRunner | None = None
@@ -163,15 +163,17 @@ class Server:
         try:
             self._guard.check(request)
             response = await (_preflight(request) if request.method == "OPTIONS" else handler(request))
-        except Problem as problem:
+        except RequestProblem as problem:
             response = problem.response()
         except web.HTTPException as error:
-            response = Problem(error.status, f"{request.method} {request.path}: {error.reason}").response()
+            response = RequestProblem(
+                error.status, f"{request.method} {request.path}: {error.reason}"
+            ).response()
         except (asyncio.CancelledError, ConnectionError):
             raise  # the client is gone
         except Exception as error:
             LOG.error("%s %s: %r", request.method, request.path, error, exc_info=error)
-            response = Problem(500, f"a mistake in localrl: {type(error).__name__}").response()
+            response = RequestProblem(500, f"a mistake in localrl: {type(error).__name__}").response()
         self._guard.cors(request, response) if not response.prepared else None
         known = request.match_info.route.resource
         path = known.canonical if known else "other"

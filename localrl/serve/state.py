@@ -15,7 +15,7 @@ from localrl.engine.client import Restarted
 from localrl.engine.protocol import GroupRequest, SampleRequest
 from localrl.errors import LocalrlError
 from localrl.serve.choices import Choice
-from localrl.serve.problems import Problem
+from localrl.serve.problems import RequestProblem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from localrl.serve.admission import Admission
     from localrl.serve.body import Common
     from localrl.serve.calls import CallParser
-    from localrl.serve.choices import Delta
-    from localrl.serve.metrics import ServerMetrics
+    from localrl.serve.choices import ChoiceDelta
+    from localrl.serve.metrics import RequestMetrics
     from localrl.serve.options import ServeOptions
     from localrl.serve.owner import EngineOwner, Reply
 
@@ -45,17 +45,17 @@ class Serving:
     options: ServeOptions
     owner: EngineOwner
     admission: Admission
-    metrics: ServerMetrics
+    metrics: RequestMetrics
     created: int = field(default_factory=lambda: int(time.time()))
     _pieces: dict[int, bytes] = field(default_factory=dict)
 
     def check_model(self, name: str) -> None:
         """
         Raises:
-            Problem: another model is asked for.
+            RequestProblem: another model is asked for.
         """
         if name and name.casefold() not in self.names:
-            raise Problem(
+            raise RequestProblem(
                 404,
                 f"no model {name[:100]!r} here; this is {self.name}",
                 param="model",
@@ -67,7 +67,7 @@ class Serving:
         if unknown := tuple(tokens - self._pieces.keys()):
             told = await self.owner.tokens(GroupRequest("pieces", unknown, ()))
             if told.error:
-                raise Problem(400, told.error)
+                raise RequestProblem(400, told.error)
             self._pieces |= {t: p.encode("latin-1") for t, p in zip(told.tokens, told.pieces, strict=True)}
         return self._pieces.__getitem__
 
@@ -118,11 +118,11 @@ def groups(
 
 async def deltas(
     reply: Reply, choices: list[Choice], make_parser: Callable[[], CallParser | None] = lambda: None
-) -> AsyncIterator[Delta | None]:
+) -> AsyncIterator[ChoiceDelta | None]:
     """What comes, choice by choice; None when everything begins anew because the engine died.
 
     Raises:
-        Problem: the request cannot be answered.
+        RequestProblem: the request cannot be answered.
     """
     order = [sample.id for group in reply.groups for sample in group.samples]
     by_sample = {name: index for index, name in enumerate(order)}
@@ -135,7 +135,7 @@ async def deltas(
             else:
                 yield choices[by_sample[event.sample]].take(event)
     except LocalrlError as error:
-        raise Problem(503, str(error)) from error
+        raise RequestProblem(503, str(error)) from error
 
 
 class EventStream:
@@ -171,7 +171,7 @@ class EventStream:
         await self._response.write_eof()
         return self._response
 
-    async def fail(self, problem: Problem) -> web.StreamResponse:
+    async def fail(self, problem: RequestProblem) -> web.StreamResponse:
         """Say in the stream what went wrong, and end it."""
         await self.send(problem.body)
         assert self._response is not None
@@ -183,7 +183,7 @@ async def streamed(
     request: web.Request,
     reply: Reply,
     choices: list[Choice],
-    write: Callable[[Delta], AsyncIterator[dict[str, Any]]],
+    write: Callable[[ChoiceDelta], AsyncIterator[dict[str, Any]]],
     last: Callable[[], list[dict[str, Any]]],
     make_parser: Callable[[], CallParser | None] = lambda: None,
 ) -> web.StreamResponse:
@@ -194,21 +194,21 @@ async def streamed(
         last: those at the end.
 
     Raises:
-        Problem: before anything was sent.
+        RequestProblem: before anything was sent.
     """
     stream = EventStream(request)
     try:
         async for delta in deltas(reply, choices, make_parser):
             if delta is None:
                 if stream.begun:
-                    raise Problem(503, "the engine died in the middle of the answer; ask again")
+                    raise RequestProblem(503, "the engine died in the middle of the answer; ask again")
                 continue
             chunks = [chunk async for chunk in write(delta)]
             if chunks:
                 await stream.send(*chunks)
         await stream.send(*last())
         return await stream.end()
-    except Problem as problem:
+    except RequestProblem as problem:
         if not stream.begun:
             raise
         return await stream.fail(problem)

@@ -8,7 +8,7 @@ from localrl.engine.protocol import GroupRequest
 from localrl.errors import LocalrlError
 from localrl.serve.body import DetokenizeBody, TokenizeBody, parsed
 from localrl.serve.guard import json_body
-from localrl.serve.problems import Problem, json_response
+from localrl.serve.problems import RequestProblem, json_response
 from localrl.serve.state import SERVING
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def tokenize(request: web.Request) -> web.Response:
     body = parsed(TokenizeBody, await json_body(request))
     text = body.prompt if body.prompt is not None else body.content
     if (text is None) == (body.messages is None):
-        raise Problem(400, "give either prompt or messages", param="prompt")
+        raise RequestProblem(400, "give either prompt or messages", param="prompt")
     prompt = tuple(message.message() for message in body.messages) if body.messages else text or ""
     special = body.add_special_tokens if body.content is None else bool(body.add_special)
     told = await _ask(
@@ -67,12 +67,12 @@ async def tokenizer_info(request: web.Request) -> web.Response:
 async def _ask(serving: Serving, group: GroupRequest, special: bool) -> Tokenized:
     """
     Raises:
-        Problem: it cannot be tokenised, or the engine cannot be had.
+        RequestProblem: it cannot be tokenised, or the engine cannot be had.
     """
     try:
         told = await serving.owner.tokens(group, special)
     except LocalrlError as error:
-        raise Problem(503, str(error)) from error
+        raise RequestProblem(503, str(error)) from error
     if told.error:
-        raise Problem(400, told.error)
+        raise RequestProblem(400, told.error)
     return told

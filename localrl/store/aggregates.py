@@ -175,7 +175,7 @@ def errors(store: Store, run: Run, eval_index: int) -> list[tuple[str, int]]:
     ).fetchall()
 
 
-class Answer(NamedTuple):
+class SampleAnswer(NamedTuple):
     """What one sample answered."""
 
     problem: int
@@ -187,7 +187,7 @@ class Answer(NamedTuple):
     """Generated, thinking included."""
 
 
-def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[Answer]:
+def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[SampleAnswer]:
     """The answers of judged samples, one problem after another.
 
     Args:
@@ -199,7 +199,7 @@ def answers(store: Store, run: Run, eval_index: int, most: int) -> Iterator[Answ
         f"WHERE p.run = ? AND p.eval = ? AND s.outcome NOT NULL AND p.key {HASHED} < ?",
         (run.key, eval_index, drawn(most, count(store, run, eval_index))),
     )
-    return (Answer(*row) for row in rows)
+    return (SampleAnswer(*row) for row in rows)
 
 
 def verifiers(store: Store, run: Run, eval_index: int, most: int = 2_000) -> list[str]:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from localrl.cli.runs import command
 from localrl.errors import UsageError
 from localrl.report import bundle, checking, importing
-from localrl.report.bundle import Header, Merkle
+from localrl.report.bundle import BundleHeader, Merkle
 from localrl.report.exports import eee, hf
 from localrl.store.runs import Store
 from localrl.verdict import Outcome, Response
@@ -122,7 +122,7 @@ def test_a_signature_is_of_this_bundle_and_of_who_is_known(made: Any, tmp_path: 
     found = bundle.read(written(made, tmp_path / "a.localrl", key=tmp_path / "mine"))
     assert "me@example.org" in bundle.signer(found.header, signers)
     assert "SHA256:" in bundle.signer(found.header)
-    other = Header(hashlib.sha256(b"another").hexdigest(), found.header.signature)
+    other = BundleHeader(hashlib.sha256(b"another").hexdigest(), found.header.signature)
     with pytest.raises(UsageError, match="not of this bundle"):
         bundle.signer(other)
     theirs = bundle.read(written(made, tmp_path / "b.localrl", key=tmp_path / "theirs"))

@@ -21,7 +21,7 @@ from localrl.catalog.assess import Assessment
 from localrl.catalog.locate import locate
 from localrl.catalog.shape import Shape
 from localrl.catalog.throughput import Throughput
-from localrl.catalog.yields import Accuracy, Yield
+from localrl.catalog.yields import KnownAccuracy, Yield
 from localrl.engine.protocol import EngineSettings, Metrics
 from localrl.evals import spec
 from localrl.machine import hardware
@@ -128,7 +128,7 @@ def row(name: str, gigabytes: float, verdict: fit.Verdict, *, here: bool = False
     reason = "fits with 6 streams" if verdict == "fits" else "needs 41.2 GiB of 22.0 GiB"
     made = fit.Plan(verdict, reason, 196608, "q8_0", -1, 6, memory, 22 << 30, {}, measured=False)
     speed = Throughput(41.5, 214.0) if verdict == "fits" else None
-    accuracy = Accuracy(0.697, "aime24", measured=here)
+    accuracy = KnownAccuracy(0.697, "aime24", measured=here)
     expected = Yield(accuracy, 13_107, tokens_measured=here, right_per_hour=41.0) if speed else None
     line = Assessment(f"{name}:Q4_K_M", shape, made, speed, None, None, expected)
     return ModelRow(name.title(), None, [line], {line.name} if here else set())
