@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from localrl import formats
+from localrl import formats, installation
 from localrl.errors import LocalrlError, Unavailable
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class ServeWork:
         except LocalrlError as error:
             self.error = str(error)
         except ImportError as error:
-            missing = Unavailable(f"{error.name} is not installed", hint="pip install 'localrl[server]'")
+            missing = Unavailable(f"{error.name} is not installed", hint=installation.extra("server"))
             self.error = str(missing)
         finally:
             self.ended = True
