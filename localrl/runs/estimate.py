@@ -74,8 +74,9 @@ def streams(store: Store, plan: RunPlan) -> int | None:
         if not same or run.manifest["hardware"]["device"] != device:
             continue
         for _, counters in store.sessions(run):
-            if counters.get("generated_tokens", 0) >= ENOUGH_TOKENS and counters["decode_s"]:
-                rates.append((counters["generated_tokens"] / counters["decode_s"], counters["parallel"]))
+            tokens, seconds = counters.get("generated_tokens", 0), counters.get("decode_s", 0.0)
+            if tokens >= ENOUGH_TOKENS and seconds and "parallel" in counters:  # imported runs may lack it
+                rates.append((tokens / seconds, counters["parallel"]))
     return max(rates)[1] if rates else None
 
 

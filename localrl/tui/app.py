@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +17,6 @@ from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from localrl import settings
-from localrl.engine.protocol import ServerOptions
 from localrl.errors import LocalrlError, UsageError
 from localrl.tui import keys, theme
 from localrl.tui.commands import ActionCommands
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from textual.filter import LineFilter
     from textual.screen import Screen
 
+    from localrl.engine.protocol import ServerOptions
     from localrl.runs.request import RunRequest
     from localrl.tui.work.bench import BenchWork
     from localrl.tui.work.chat import ChatWork
@@ -50,7 +50,7 @@ class ModelSelection:
     model: str
     backend: str = "auto"
     endpoints: tuple[str, ...] = ()
-    server: ServerOptions = field(default_factory=ServerOptions)
+    server: ServerOptions | None = None
 
 
 def _screen(name: str) -> Screen[None]:

@@ -56,6 +56,7 @@ def test_a_benchmark_of_ones_own_is_listed_shown_and_checked_like_a_shipped_one(
         checked = run("check", name, "--json")
         assert checked.exit_code == 0
         assert json.loads(checked.stdout) == {
+            "schema": 1,
             "eval": "mine",
             "tried": {"empty": 2, "gold": 2, "cut gold": 2, "junk": 2, "other gold": 1},
             "failed": [],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from localrl import installation
 from localrl.runs import energy
 
 if TYPE_CHECKING:
@@ -110,4 +111,4 @@ def test_without_zeus_the_way_to_get_it_is_said(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "zeus.device", None)
     found, reason = energy.sensors()
     assert found == []
-    assert "localrl[energy]" in reason
+    assert installation.extra("energy") in reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import signal
 import socket
@@ -29,9 +30,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kill_worker() -> None:
+    for child in workers():
+        child.send_signal(signal.SIGKILL)
+
+
+def workers() -> list[psutil.Process]:
+    """The engines of this process that live; the screens' tests may have left one that ends."""
+    found = []
     for child in psutil.Process().children():
-        if WORKER in child.cmdline():
-            child.send_signal(signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one too
+            if WORKER in child.cmdline():
+                found.append(child)
+    return found
 
 
 def test_what_was_not_sent_is_repeated_when_the_worker_dies_and_a_broken_stream_says_so(
@@ -109,6 +119,7 @@ def test_structured_output_and_forced_calls_hold_on_a_real_model(tmp_path: Path)
     from localrl.serve.background import BackgroundServer
     from localrl.serve.options import ServeOptions
 
+    others = workers()
     model = write_gguf(tmp_path / "tiny.gguf")
     choice, settings = server.make(str(model), parallel=2, context=2048)
     background = BackgroundServer(choice, settings, ServeOptions(port=0))
@@ -131,4 +142,4 @@ def test_structured_output_and_forced_calls_hold_on_a_real_model(tmp_path: Path)
         assert client.chat(tools=[WEATHER], tool_choice={"function": {"name": "no"}}).status == 400
     finally:
         background.stop()
-        assert not [child for child in psutil.Process().children() if WORKER in child.cmdline()]
+        assert workers() == others

@@ -133,6 +133,7 @@ def test_a_chosen_model_and_backend_are_what_chats_and_runs_take(
             screen.query_one("#headers").focus()
             await pilot.press("enter")
             assert app.selection.endpoints == ("http://127.0.0.1:9/v1",)
+            assert app.selection.server
             assert app.selection.server.headers == (("X-A", "1; 2"), ("X-B", "3"))
             assert app.selection.server.extra_body == {"echo": True}
             assert app.selection.server.ca_file == str(Path(__file__))

@@ -251,7 +251,7 @@ def test_titles_name_the_keys_of_the_settings_file(
             await pilot.press("f3")
             await reads("F8 for keys")
             await pilot.press("f5")
-            await reads("speed")  # of the first run
+            await reads("outcomes")  # of the first run
             await pilot.press("space", "down", "space", "c")
             await reads("comparison · F8 goes back")
             await pilot.press("f8", "enter")

@@ -10,7 +10,6 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from localrl import formats
-from localrl.engine.protocol import ServerOptions
 from localrl.tui import keys
 from localrl.tui.screens.base import BaseScreen
 from localrl.tui.widgets.models.details import VERDICTS, Details
@@ -327,7 +326,7 @@ class ModelsScreen(BaseScreen):
         at = names.index(choice.backend) if choice.backend in names else -1
         chosen = names[(at + 1) % len(names)]
         if chosen not in ("auto", "server"):
-            choice = replace(choice, endpoints=(), server=ServerOptions())
+            choice = replace(choice, endpoints=(), server=None)
         self.program.selection = replace(choice, backend=chosen)
         self.query_one(ServerFields).set_class(chosen == "server", "-open")
         self._show_machine()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from localrl.conversation import ChatSession
 from localrl.engine.client import Restarted
-from localrl.engine.protocol import Started, Text
+from localrl.engine.protocol import ServerOptions, Started, Text
 from localrl.errors import Stopped
 from localrl.store.chats import ChatMessage, Chats, title_of
 from localrl.store.runs import Store
@@ -153,7 +153,12 @@ class ChatWork:
                 self._session.close()
                 self._session = None
             self._session = ChatSession.open(
-                choice.model, choice.backend, choice.endpoints, context, stopping, choice.server
+                choice.model,
+                choice.backend,
+                choice.endpoints,
+                context,
+                stopping,
+                choice.server or ServerOptions(),
             )
             self._loaded = choice
         return self._session

@@ -12,6 +12,7 @@ from textual.widgets.option_list import Option
 
 from localrl import thinking
 from localrl.chat import ThinkingControl
+from localrl.engine.protocol import ServerOptions
 from localrl.runs.budgets import parsed
 from localrl.runs.request import RunRequest
 from localrl.tui.widgets.bench.evals import EvalList
@@ -112,7 +113,7 @@ class Setup(VerticalScroll):
             evals=tuple(self.query_one(EvalList).selected),
             backend=backend.backend,
             endpoints=backend.endpoints,
-            server=backend.server,
+            server=backend.server or ServerOptions(),
             control=control,
             sampling={name: values.pop(name) for name in SAMPLER if name in values},
             **values,

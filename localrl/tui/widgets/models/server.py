@@ -10,12 +10,12 @@ from textual.containers import Grid
 from textual.message import Message
 from textual.widgets import Input, Label
 
-from localrl.engine.backends.server import options
-from localrl.engine.protocol import ServerOptions
 from localrl.errors import UsageError
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+
+    from localrl.engine.protocol import ServerOptions
 
 FIELDS = (
     # name, label, what may be written
@@ -62,6 +62,9 @@ class ServerFields(Grid):
         Raises:
             UsageError: a field holds something else than it should.
         """
+        from localrl.engine.backends.server import options  # not for the first paint
+        from localrl.engine.protocol import ServerOptions
+
         headers, body, file = self._value("headers"), self._value("extra-body"), self._value("ca-file")
         try:
             named = tuple(options.header(part) for part in _NEXT_HEADER.split(headers) if part)

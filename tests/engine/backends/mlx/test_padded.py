@@ -184,7 +184,7 @@ def test_metrics_say_how_many_are_preempted() -> None:
 
 def test_a_budget_lets_a_row_go_on_behind_the_closing_text() -> None:
     rows = FakeRows()
-    tags = ThinkingTags(open="1 ", close="x", budget_message="5 6 7 ")
+    tags = ThinkingTags(open="1 ", close="5 6 7 ", budget_message="5 6 7 ")
     asked = replace(group("g", 10, 3, 40), thinking=tags, control=ThinkingControl(budget=9))
     rows.encode = lambda group: ([token for token in asked.prompt if isinstance(token, int)], True)  # type: ignore[method-assign]
     backend = PaddedScheduler(rows, parallel=4)
