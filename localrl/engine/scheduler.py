@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +20,8 @@ from localrl.engine.metrics import StepMetrics
 from localrl.engine.parallel import Parallel
 from localrl.engine.protocol import Event, FinishReason, GroupRequest, Metrics, SampleRequest, TokenLogprob
 from localrl.engine.queueing import cancelled, encoded, refused, unstarted
-from localrl.engine.speculation import PromptLookup, Speculation
+from localrl.engine.sequences import QueuedPrompt, RunningStream
+from localrl.engine.speculation import Speculation
 from localrl.engine.stream import Stream
 from localrl.errors import LocalrlError
 
@@ -37,50 +38,6 @@ FIRST_STREAMS = {True: 8, False: 32}
 weights in a step, for one stream as for many."""
 COMING = 8
 """Waiting prompts that are looked at for what they share with one that is done."""
-
-
-@dataclass(slots=True, eq=False)
-class _QueuedPrompt(TokenSequence):
-    """A group's prompt: waiting, being computed, or ready to start samples from."""
-
-    group: GroupRequest = field(kw_only=True)
-    starts_thinking: bool = field(kw_only=True)
-    submitted: float = field(kw_only=True)
-    samples: deque[SampleRequest] = field(kw_only=True)
-    """Those that have not started."""
-    shared: int = 0
-    """Tokens taken from another prompt's cells."""
-    served: bool = False
-    """A sample has started from it, so for every further one all of it is shared."""
-    logits: Any = None
-    """Of the last token, once it is computed."""
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    """Of the tokens computed so far, and the next, where the group asked for `echo`."""
-
-
-@dataclass(slots=True, eq=False)
-class _Running(TokenSequence):
-    """A sample that has started; `tokens` are those before `next`, prompt included."""
-
-    stream: Stream = field(kw_only=True)
-    sampler: Any = field(kw_only=True)
-    born: int = field(kw_only=True)
-    """Counts starts: the higher, the younger."""
-    next: int = -1
-    """The token that was drawn last; the next step computes it."""
-    state: Any = None
-    """Its saved cells while it is preempted; None when they are computed again instead."""
-    state_tokens: int = 0
-    """How many tokens these are of."""
-    deferred: list[_Running] = field(default_factory=list)
-    """Forks that begin in its cells once it has ended, the shortest first."""
-    lookup: PromptLookup = field(default_factory=PromptLookup)
-    draft: list[int] = field(default_factory=list)
-    """Guesses of the tokens behind `next`, which the next step computes, too."""
-
-    @property
-    def is_fork(self) -> bool:
-        return isinstance(self.stream, ForkStream)
 
 
 Chunk = tuple[TokenSequence, int]
@@ -112,11 +69,11 @@ class Scheduler:
         self._cache = KVCache(device)
         first = first_parallel or FIRST_STREAMS[self.info.on_processor]
         self._parallel = Parallel(parallel, first, max(1, device.most_streams))
-        self._waiting: deque[_QueuedPrompt] = deque()
-        self._prefilling: list[_QueuedPrompt] = []
-        self._ready: deque[_QueuedPrompt] = deque()
-        self._running: list[_Running] = []
-        self._preempted: deque[_Running] = deque()
+        self._waiting: deque[QueuedPrompt] = deque()
+        self._prefilling: list[QueuedPrompt] = []
+        self._ready: deque[QueuedPrompt] = deque()
+        self._running: list[RunningStream] = []
+        self._preempted: deque[RunningStream] = deque()
         self._events: list[Event] = []
         self._prefill_rate = 0.0
         self._started = 0
@@ -141,7 +98,7 @@ class Scheduler:
             self._events += refused(group, str(error))
             return
         self._waiting.append(
-            _QueuedPrompt(
+            QueuedPrompt(
                 tokens,
                 group=group,
                 starts_thinking=starts_thinking,
@@ -235,7 +192,7 @@ class Scheduler:
             coming = [waiting.tokens for waiting in islice(self._waiting, COMING)]
             self._cache.cache_prefix(self._ready.popleft(), coming=coming)
 
-    def _start(self, prompt: _QueuedPrompt, sample: SampleRequest) -> None:
+    def _start(self, prompt: QueuedPrompt, sample: SampleRequest) -> None:
         """Give a sample the prompt's cells, which are shared, and draw its first token."""
         shared = len(prompt.tokens) if prompt.served else prompt.shared
         prompt.served = True
@@ -252,13 +209,13 @@ class Scheduler:
         if prompt.group.grammar:
             sampler = self._device.constrained(sampler, prompt.group.grammar, stream)
         self._started += 1
-        running = _Running(list(prompt.tokens), stream=stream, sampler=sampler, born=self._started)
+        running = RunningStream(list(prompt.tokens), stream=stream, sampler=sampler, born=self._started)
         self._cache.fork(prompt, running, len(prompt.tokens))
         self._running.append(running)
         self._events.append(stream.started())
         self._take_token(running, self._device.sample_from(sampler, prompt.logits), prompt.logits)
 
-    def _resume(self, running: _Running) -> bool:
+    def _resume(self, running: RunningStream) -> bool:
         """Bring a stream back: put its saved cells into place, or have them computed again."""
         if running.state is None:
             return self._cache.allocate(running, len(self._running), self._prefill_rate) is not None
@@ -267,7 +224,7 @@ class Scheduler:
         running.state = None
         return True
 
-    def _drop(self, prompt: _QueuedPrompt) -> None:
+    def _drop(self, prompt: QueuedPrompt) -> None:
         """Nobody waits for this prompt any more."""
         for queue in (self._waiting, self._prefilling, self._ready):
             if prompt in queue:
@@ -299,7 +256,7 @@ class Scheduler:
             return False
         return True
 
-    def _requeue(self, prompt: _QueuedPrompt) -> None:
+    def _requeue(self, prompt: QueuedPrompt) -> None:
         """A prompt gives its cells up and is computed again when its turn comes."""
         self._cache.release(prompt)
         prompt.logits = None
@@ -320,7 +277,7 @@ class Scheduler:
         else:
             self._give_up((self._prefilling or self._ready or self._waiting).pop())
 
-    def _give_up(self, prompt: _QueuedPrompt) -> None:
+    def _give_up(self, prompt: QueuedPrompt) -> None:
         """A prompt finds no room although it has all cells for itself."""
         self._cache.release(prompt)
         error = "no room in the context for this prompt; give more with --ctx"
@@ -329,7 +286,7 @@ class Scheduler:
 
     # -- one forward pass
 
-    def _compose(self) -> tuple[Batch, list[_Running], list[Chunk]]:
+    def _compose(self) -> tuple[Batch, list[RunningStream], list[Chunk]]:
         """The next batch, the streams that decode in it, and how much of which prompts it computes."""
         batch = Batch()
         current = [running for running in self._running if not running.missing]
@@ -347,12 +304,12 @@ class Scheduler:
         chunks: list[Chunk] = []
         for sequence in [*behind, *self._prefilling]:
             count = min(room, sequence.missing)
-            if echo := isinstance(sequence, _QueuedPrompt) and sequence.group.echo:  # leave each prompt a row
+            if echo := isinstance(sequence, QueuedPrompt) and sequence.group.echo:  # leave each prompt a row
                 count = min(count, self._device.batch_outputs - len(batch.outputs) - len(self._prefilling))
             if count <= 0:
                 break
             end = sequence.computed + count
-            last = isinstance(sequence, _QueuedPrompt) and end == len(sequence.tokens)
+            last = isinstance(sequence, QueuedPrompt) and end == len(sequence.tokens)
             tokens = sequence.tokens[sequence.computed : end]
             batch.add(tokens, sequence.computed, sequence.seq_id, outputs=count if echo else int(last))
             chunks.append((sequence, count))
@@ -366,22 +323,22 @@ class Scheduler:
             room = min(room, max(SMALLEST_CHUNK, int(self._prefill_rate * STALL_S)))
         return room
 
-    def _advance(self, batch: Batch, current: list[_Running], chunks: list[Chunk]) -> None:
+    def _advance(self, batch: Batch, current: list[RunningStream], chunks: list[Chunk]) -> None:
         """After the forward pass: count cells, draw tokens, start the samples of finished prompts."""
         for sequence, count in chunks:
             self._cache.append(sequence, count)
-            if isinstance(sequence, _Running) and isinstance(sequence.stream, ForkStream):
+            if isinstance(sequence, RunningStream) and isinstance(sequence.stream, ForkStream):
                 sequence.stream.computed_tokens += count
         rows = iter(batch.outputs)
         for running in current:
             self._take_rows(running, list(islice(rows, 1 + len(running.draft))))
         for prompt, count in chunks:
-            if isinstance(prompt, _QueuedPrompt):
+            if isinstance(prompt, QueuedPrompt):
                 self._take_prompt(prompt, count, rows)
         if not self._preempted:
             self._start_samples()
 
-    def _take_rows(self, running: _Running, rows: list[int]) -> None:
+    def _take_rows(self, running: RunningStream, rows: list[int]) -> None:
         """Draw the token behind the last one, and those behind its draft as far as that was right."""
         self._cache.append(running, 1, drafted=len(running.draft))
         for row, guess in zip(rows, [*running.draft, None], strict=True):
@@ -393,7 +350,7 @@ class Scheduler:
             self._cache.accept(running)
         self._cache.drop_draft(running)
 
-    def _take_prompt(self, prompt: _QueuedPrompt, count: int, rows: Iterator[int]) -> None:
+    def _take_prompt(self, prompt: QueuedPrompt, count: int, rows: Iterator[int]) -> None:
         """Take what was computed of a prompt: its tokens' log-probabilities, and the end of it."""
         if prompt.group.echo:
             top = prompt.group.logprobs or 0
@@ -406,7 +363,7 @@ class Scheduler:
             self._prefilling.remove(prompt)
             self._ready.append(prompt)
 
-    def _take_token(self, running: _Running, token: int, logits: Any) -> None:
+    def _take_token(self, running: RunningStream, token: int, logits: Any) -> None:
         """Take the token that was drawn for a stream, and end the stream where it says so.
 
         Args:
@@ -433,7 +390,7 @@ class Scheduler:
         if why := stream.must_close():
             self._close_thinking(running, why)
 
-    def _close_thinking(self, running: _Running, why: Literal["budget", "sure"]) -> None:
+    def _close_thinking(self, running: RunningStream, why: Literal["budget", "sure"]) -> None:
         """Let a stream go on as if it had said the closing text, which the next steps compute."""
         assert running.stream.group.thinking is not None
         closing = self._device.tokenize(running.stream.group.thinking.closing, control=True)
@@ -443,11 +400,11 @@ class Scheduler:
         if len(running.tokens) + 1 >= self._device.longest:
             self._finish(running, FinishReason.CONTEXT)
 
-    def _fork(self, parent: _Running, stream: ForkStream) -> None:
+    def _fork(self, parent: RunningStream, stream: ForkStream) -> None:
         """Start a fork on its parent's cells; where it cannot have them now, see to it that it can later."""
         closing = self._device.tokenize(stream.closing, control=True)
         said = parent.stream.tokens if stream.group.sampling.penalises else ()
-        fork = _Running(
+        fork = RunningStream(
             [*parent.tokens, parent.next, *closing[:-1]],
             stream=stream,
             sampler=self._device.sampler(
@@ -464,7 +421,7 @@ class Scheduler:
             fork.state, fork.state_tokens = self._device.save(parent.seq_id), parent.computed
             self._preempted.appendleft(fork)
 
-    def _finish(self, running: _Running, reason: FinishReason) -> None:
+    def _finish(self, running: RunningStream, reason: FinishReason) -> None:
         self._events += running.stream.finish(reason)
         self._cache.drop_draft(running)
         self._device.free_sampler(running.sampler)
@@ -484,7 +441,7 @@ class Scheduler:
         else:
             self._cache.release(running)
 
-    def _start_deferred(self, ended: _Running) -> None:
+    def _start_deferred(self, ended: RunningStream) -> None:
         """Give the cells of a stream that has ended to the longest of its forks that wait for them."""
         fork = ended.deferred.pop()
         fork.deferred = ended.deferred
@@ -493,7 +450,7 @@ class Scheduler:
         else:
             self._preempted.appendleft(fork)
 
-    def _measure(self, current: list[_Running], chunks: list[Chunk], said: int, seconds: float) -> None:
+    def _measure(self, current: list[RunningStream], chunks: list[Chunk], said: int, seconds: float) -> None:
         decoding, prefilled = len(current), sum(count for _, count in chunks)
         forks, drafted = sum(each.is_fork for each in current), sum(len(each.draft) for each in current)
         self._steps.measure(decoding, prefilled, seconds, forks + drafted)
