@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict
 
 import click
@@ -21,6 +22,8 @@ def command() -> None:
 def show(as_json: bool) -> None:
     """Show every setting with its value and its origin."""
     loaded = settings.load()
+    if {"theme", "keys"} & {key for key, origin in loaded.origin.items() if origin != "default"}:
+        importlib.import_module("localrl.tui.app").LocalrlApp()  # refuses what the interface would refuse
     values = asdict(loaded.settings)
     if as_json:
         document({key: {"value": value, "origin": loaded.origin[key]} for key, value in values.items()})

@@ -46,6 +46,18 @@ def test_doctor_says_what_works_and_what_to_do() -> None:
     assert found["energy"]["state"] == "ok" or found["energy"]["text"].startswith("not measured: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('theme = "drak"', "did you mean 'dark'"), ('[keys]\n"bench.pase" = "x"', "did you mean 'bench.pause'")],
+)
+def test_config_refuses_what_the_interface_would_refuse(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.toml").write_text(f"{text}\n")
+    done = localrl("config", "show")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 def test_config_says_where_each_setting_comes_from(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.toml").write_text("parallel = 3\n")
