@@ -92,16 +92,8 @@ def lines(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         mean = formats.interval(area["value"], area["low"], area["high"])
         yield "area", f"{mean}   the mean over log2 of the budget"
     for further in summary["further"]:
-        rates = [further["thinking"], further["voting"]]
-        if None not in rates:
-            better = (
-                "thinking longer" if further["thinking"] > further["voting"] else "a vote of more samples"
-            )
-            both = f"{points(max(rates))} points against {points(min(rates))}"
-            yield (
-                "further",
-                f"from {further['budget']:,} on, 1,000 tokens are best spent on {better} ({both})",
-            )
+        if None not in (further["thinking"], further["voting"]):
+            yield "further", _further(**further)
     for sure in summary["stop_when_sure"]:
         saved = f"{percent(abs(sure['saved']), 0)} {'fewer' if sure['saved'] > 0 else 'more'} tokens"
         lost = _gain(sure["difference"]) if sure["difference"] else points(0)
@@ -109,6 +101,14 @@ def lines(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if replayed := [at["budget"] for at in entry["budgets"] if at["replayed"]]:
         budgets = ", ".join(f"{budget:,}" for budget in replayed)
         yield "replayed", f"answers at {budgets} were made after the run, from its stored thinking"
+
+
+def _further(budget: int, thinking: float, voting: float) -> str:
+    """Where tokens pay, told for so many that no difference passes 100 points."""
+    tokens = next((many for many in (1000, 100, 10) if max(abs(thinking), abs(voting)) * many <= 1000), 1)
+    most, least = (points(rate * tokens / 1000) for rate in sorted((thinking, voting), reverse=True))
+    better = "thinking longer" if thinking > voting else "a vote of more samples"
+    return f"from {budget:,} on, {tokens:,} tokens are best spent on {better} ({most} points against {least})"
 
 
 def _gain(gain: Mapping[str, Any] | None) -> str:
