@@ -149,6 +149,13 @@ class Advice:
     most_accurate: str | None
     """More accurate than the best."""
 
+    def __str__(self) -> str:
+        if self.best is None:
+            return f"nothing fits, makes {USABLE:g} tokens/s and is of known accuracy: see what comes nearest"
+        others = [("faster", self.faster), ("most accurate", self.most_accurate)]
+        words = "".join(f"; {what}: {name}" for what, name in others if name)
+        return f"for this machine: {self.best}{words}"
+
 
 def advise(lines: list[Assessment]) -> Advice:
     """From a catalogue in the order of `rank`: of what fits at a usable speed and whose accuracy is known."""

@@ -19,7 +19,6 @@ from localrl.catalog import shape as shapes
 from localrl.catalog.assess import (
     SHARE_USED,
     USABLE,
-    Advice,
     Assessment,
     Workload,
     advise,
@@ -205,7 +204,10 @@ def _show(machine: Machine, work: Workload, lines: list[Assessment], *, one: boo
     rate = f", {formats.bandwidth(machine.bandwidth)}" if machine.bandwidth else ""
     note(f"{machine.device}: {formats.size(machine.usable_bytes)} for models{rate}")
     if not one:
-        note(_advice(advise(lines), here=not machine.described))
+        advice = advise(lines)
+        note(str(advice))
+        if advice.best and not machine.described:
+            note(f"next: localrl models pull {advice.best}")
     columns = _columns(work, one=one)
     rows = [[COLUMNS[name](line, work) for name in columns] for line in lines]
     table(columns, rows, right=tuple(range(2, len(columns))))
@@ -234,18 +236,6 @@ def _columns(work: Workload, *, one: bool) -> list[str]:
         return ["model", "fit", "all", "accuracy", "right/h", *time[:1]]
     cache = list(CACHE_TYPES) if one else []
     return ["model", "fit", "weights", *cache, "streams", "tok/s", "all", "accuracy", "right/h", *time]
-
-
-def _advice(advice: Advice, *, here: bool) -> str:
-    """What to take, and the next command."""
-    if advice.best is None:
-        return (
-            f"nothing here fits, makes {USABLE:g} tokens/s and is of known accuracy: see what comes nearest"
-        )
-    others = [("faster", advice.faster), ("most accurate", advice.most_accurate)]
-    words = "".join(f"; {what}: {name}" for what, name in others if name)
-    command = f"\nnext: localrl models pull {advice.best}" if here else ""
-    return f"for this machine: {advice.best}{words}{command}"
 
 
 def _together(line: Assessment, work: Workload) -> str:

@@ -50,8 +50,8 @@ class ModelsScreen(BaseScreen):
     ModelsScreen #table-pane { height: 3fr; }
     ModelsScreen #details-pane { height: 2fr; }
     ModelsScreen.-wide #middle { layout: horizontal; }
-    ModelsScreen.-wide #table-pane { width: 3fr; height: 100%; }
-    ModelsScreen.-wide #details-pane { width: 2fr; height: 100%; }
+    ModelsScreen.-wide #table-pane { width: 2fr; height: 100%; }
+    ModelsScreen.-wide #details-pane { width: 1fr; height: 100%; }
     ModelsScreen #model-filter { background: $surface; display: none; }
     ModelsScreen #model-filter.-open { display: block; }
     ModelsScreen #queue-pane { height: auto; display: none; }
@@ -97,7 +97,8 @@ class ModelsScreen(BaseScreen):
             working = models.working_backends()
             machine = models.machine()
             self.call_later(self._found_machine, machine, working)
-            self.call_later(self._found, models.rows(machine))
+            rows = models.rows(machine)
+            self.call_later(self._found, rows, models.advice(rows))
 
         self.program.in_thread(look, "models")
 
@@ -105,8 +106,9 @@ class ModelsScreen(BaseScreen):
         self._machine, self._backends = machine, working
         self._show_machine()
 
-    def _found(self, rows: list[ModelRow]) -> None:
+    def _found(self, rows: list[ModelRow], advice: str) -> None:
         first, self._rows = not self._rows, rows
+        self.query_one("#table-pane").border_subtitle = Content(advice)
         self._filter()
         if first:  # begin where the person is
             at = next((i for i, row in enumerate(rows) if self._in_use(row)), 0)

@@ -91,6 +91,12 @@ def rows(on: Machine) -> list[ModelRow]:
     ]
 
 
+def advice(rows: list[ModelRow]) -> str:
+    """What to take, in a line; empty where nothing can be advised."""
+    found = assess.advise([row.options[0] for row in rows if row.options])
+    return str(found) if found.best else ""
+
+
 def working_backends() -> dict[str, bool]:
     """Which backends can be used here."""
     return {name: backends.available(name) for name in backends.offered()}
